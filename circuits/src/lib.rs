@@ -1,0 +1,1 @@
+//! ONNX in, quantised integer graph, Plonk circuit and witness out.

@@ -1,0 +1,1 @@
+//! The proving kernels (MSM, NTT, vector), the work graph, and its backends.

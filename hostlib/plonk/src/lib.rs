@@ -1,0 +1,1 @@
+//! KZG-Plonk over BN254 with logUp lookups, multi-phase challenges and hidden committed columns.

@@ -1,0 +1,1 @@
+//! The card's control program: admin commands, queue arbitration, engine sequencing.

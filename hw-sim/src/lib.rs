@@ -1,0 +1,1 @@
+//! Cycle-level simulator of the Kiln accelerator card.

@@ -1,0 +1,3 @@
+//! Kiln command line.
+
+fn main() {}
