@@ -1,0 +1,146 @@
+//! The integer graph: a model as exactly specified integer arithmetic.
+//!
+//! Every node is the same two steps. First an integer-linear map gives accumulators `z`; then requantisation gives
+//! `q = floor((z + 2^(shift−1)) / 2^shift)` (`q = z` when `shift` is 0) and a table gives `y = table(q)`. Reshape,
+//! flatten and transpose are not nodes but views. What the interpreter computes, the circuit proves.
+
+use serde::{Deserialize, Serialize};
+
+/// Index of a tensor in [`IntGraph::tensors`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TensorId(pub usize);
+
+/// Index of a weight in [`IntGraph::weights`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WeightId(pub usize);
+
+/// An activation tensor. Element order is row-major over `shape` (batch dimension dropped: it is 1).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tensor {
+    /// Its name in the ONNX file, or derived from it.
+    pub name: String,
+    /// Dimensions without the batch.
+    pub shape: Vec<usize>,
+    /// Smallest and largest value that it can take, worst case over all inputs.
+    pub bound: (i64, i64),
+    /// float ≈ integer · scale
+    pub scale: f64,
+}
+
+/// A weight or bias: the shape is public, the values are the model.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Weight {
+    /// Its name in the ONNX file.
+    pub name: String,
+    /// Dimensions.
+    pub shape: Vec<usize>,
+    /// Largest absolute value that the model promises.
+    pub bound: i64,
+}
+
+/// A tensor seen with another shape and element order: element `e` of the view is element `order[e]` of the tensor
+/// (`None`: the same order).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct View {
+    /// What is looked at.
+    pub tensor: TensorId,
+    /// The shape as seen.
+    pub shape: Vec<usize>,
+    /// The element order as seen.
+    pub order: Option<Vec<u32>>,
+}
+
+/// How a convolution walks (2-D; 1-D is height 1).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConvGeometry {
+    /// (height, width)
+    pub stride: (usize, usize),
+    /// (height, width)
+    pub dilation: (usize, usize),
+    /// (top, left, bottom, right); padding is zero.
+    pub pads: (usize, usize, usize, usize),
+    /// Groups: output channel `o` reads input channels of group `o / (outputs/groups)`.
+    pub groups: usize,
+}
+
+/// One part of a [`Linear::Combine`]: `z[target(i)] += coefficient · x[i]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Term {
+    /// What is read.
+    pub input: View,
+    /// Its integer factor.
+    pub coefficient: i64,
+    /// For each element of the view, the element of the output that it adds to, or none (`None`: element i to i).
+    pub target: Option<Vec<Option<u32>>>,
+}
+
+/// The integer-linear step.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Linear {
+    /// The model's input: `z` is the quantised record.
+    Input,
+    /// `z[o,y,x] = bias[o] + Σ weight[o,c,ky,kx] · input[g·C/groups + c, y·stride + ky·dilation − pad, …]`; input is
+    /// (C,H,W), weight is (O, C/groups, KH, KW).
+    Conv { input: View, weight: WeightId, bias: Option<WeightId>, geometry: ConvGeometry },
+    /// `z[m,n] = bias[n] + Σ_k input[m,k] · weight[k,n]`; input is (M,K), weight is (K,N), output is (M,N).
+    MatMul { input: View, weight: WeightId, bias: Option<WeightId> },
+    /// `z[e] = constant + Σ terms`: addition, multiplication by a constant, pooling by sums, steps of a maximum.
+    Combine { terms: Vec<Term>, constant: i64 },
+}
+
+/// What turns `q` into `y`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TableKind {
+    /// `y = q`
+    Identity,
+    /// `y = min(max(q, lo), hi)` with the graph's activation range
+    Clamp,
+    /// `y = min(max(q, 0), hi)`
+    ReluClamp,
+    /// `y = max(q, 0)`, for steps of a maximum
+    Relu,
+}
+
+/// A node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Node {
+    /// Name of the ONNX node that it comes from.
+    pub name: String,
+    /// ONNX operator type.
+    pub operator: String,
+    /// The linear step.
+    pub linear: Linear,
+    /// 0, or the graph's shift.
+    pub shift: u32,
+    /// The table.
+    pub table: TableKind,
+    /// Where `y` goes.
+    pub output: TensorId,
+    /// Worst-case bound on |z|.
+    pub accumulator_bound: i64,
+}
+
+/// A model in integers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IntGraph {
+    /// Activations.
+    pub tensors: Vec<Tensor>,
+    /// Weights (shapes only; values travel in [`WeightValues`]).
+    pub weights: Vec<Weight>,
+    /// In an order in which every tensor is made before it is read.
+    pub nodes: Vec<Node>,
+    /// The input's tensor.
+    pub input: TensorId,
+    /// The output, as a view.
+    pub output: View,
+    /// The one requantisation shift, in bits, of nodes whose `shift` is not 0.
+    pub shift: u32,
+    /// Table range: every `q` of every node satisfies −2^q_bits ≤ q < 2^q_bits, worst case.
+    pub q_bits: u32,
+    /// Activation range (lo, hi) of `Clamp` and `ReluClamp`, for example (−128, 127).
+    pub activation: (i64, i64),
+}
+
+/// The secret half of a model: `values[w]` are the integers of weight `w`, row-major.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WeightValues(pub Vec<Vec<i32>>);
