@@ -54,6 +54,7 @@ fn sample_circuit() -> Circuit {
             }],
         }],
         public_inputs: 6,
+        meaning: "scale 1/4".into(),
         regions: vec![],
     }
 }
