@@ -54,7 +54,7 @@ fn sample_circuit() -> Circuit {
             }],
         }],
         public_inputs: 6,
-        meaning: "scale 1/4".into(),
+        meaning: "an age, in years".into(),
         regions: vec![],
     }
 }
