@@ -88,9 +88,12 @@ impl Plan {
     fn predicted_cycles(&self, points: u64, lanes: u64, adder: &Adder) -> u64 {
         let lane_slots = u64::from(self.slots()).div_ceil(lanes);
         let issues = (points * lane_slots).div_ceil(u64::from(self.replicas));
-        // Taken buckets only cost time when they are many: the stall FIFOs hide the rest.
-        let taken_percent = 100 * adder.bucket_latency() / (lane_slots * self.buckets());
-        let penalty = issues * taken_percent.saturating_sub(15) / 50;
+        // A digit meets a taken bucket with probability H/(slots·buckets) and then waits H/2 cycles, H being the bucket
+        // latency; the points waiting in one FIFO are a share H/slots of that. Only full FIFOs cost time.
+        let latency = adder.bucket_latency();
+        let taken_permille = 1000 * latency / (lane_slots * self.buckets());
+        let waiting_permille = taken_permille * latency / (2 * lane_slots);
+        let penalty = (issues * taken_permille / 1000).saturating_mul(waiting_permille) / 1000;
         let merged = u64::from(self.replicas - 1) * u64::from(self.windows) * self.buckets();
         issues + penalty + (merged * adder.full_interval).div_ceil(lanes) + self.aggregation_cycles(lanes, adder)
     }

