@@ -2,8 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub mod hbm;
+pub mod memory;
 pub mod msm;
+pub mod ntt;
 pub mod pcie;
 pub mod profile;
 pub mod stats;
+pub mod tiles;
 pub mod time;
