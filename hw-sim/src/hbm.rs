@@ -81,7 +81,8 @@ mod tests {
     /// Supranational: single beats reach half of the bandwidth, eight beats nearly all of it.
     #[test]
     fn short_bursts_lose_bandwidth() {
-        let (one, eight, sixteen) = (gigabytes_per_second(32), gigabytes_per_second(256), gigabytes_per_second(512));
+        let (one, eight, sixteen) =
+            (gigabytes_per_second(32), gigabytes_per_second(256), gigabytes_per_second(512));
         assert!((one / sixteen - 0.5).abs() < 0.01 && eight / sixteen > 0.98, "{one} {eight} {sixteen}");
     }
 

@@ -10,3 +10,4 @@ pub mod profile;
 pub mod stats;
 pub mod tiles;
 pub mod time;
+pub mod vector;

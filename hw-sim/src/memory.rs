@@ -15,7 +15,9 @@ const POINT_BYTES: usize = 64;
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum MemoryFault {
     /// The range ends beyond the memory.
-    #[error("{length} bytes at card address {address:#x} end beyond the card's {size} bytes; check the addresses")]
+    #[error(
+        "{length} bytes at card address {address:#x} end beyond the card's {size} bytes; check the addresses"
+    )]
     OutOfRange {
         /// First byte.
         address: u64,
@@ -80,7 +82,8 @@ impl CardMemory {
     pub fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), MemoryFault> {
         self.check(address, bytes.len() as u64)?;
         for_pages(address, bytes.len(), |page, offset, range| {
-            let held = self.pages.entry(page).or_insert_with(|| vec![0; PAGE_BYTES as usize].into_boxed_slice());
+            let held =
+                self.pages.entry(page).or_insert_with(|| vec![0; PAGE_BYTES as usize].into_boxed_slice());
             held[offset..offset + range.len()].copy_from_slice(&bytes[range]);
         });
         Ok(())
@@ -92,7 +95,7 @@ impl CardMemory {
         self.check(address, length as u64)?;
         let mut bad = None;
         let mut raw = [0; ELEMENT_BYTES];
-        if address % ELEMENT_BYTES as u64 != 0 {
+        if !address.is_multiple_of(ELEMENT_BYTES as u64) {
             for (index, element) in (0u64..).zip(elements) {
                 let at = address + 32 * index;
                 self.read(at, &mut raw)?;

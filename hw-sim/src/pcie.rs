@@ -139,7 +139,10 @@ mod tests {
         for (generation, lanes, write, read256, read64) in rows {
             let close = |got: u64, expected: f64| (got as f64 / 1e9 - expected).abs() < 0.015;
             assert!(close(link(generation, lanes, 64).write_bandwidth(), write), "Gen{generation} x{lanes}");
-            assert!(close(link(generation, lanes, 256).read_bandwidth(), read256), "Gen{generation} x{lanes}");
+            assert!(
+                close(link(generation, lanes, 256).read_bandwidth(), read256),
+                "Gen{generation} x{lanes}"
+            );
             assert!(close(link(generation, lanes, 64).read_bandwidth(), read64), "Gen{generation} x{lanes}");
         }
     }

@@ -300,7 +300,8 @@ mod tests {
     #[test]
     fn missing_and_unknown_fields_are_refused() {
         let good = BUILT_IN[0].1;
-        for bad in [good.replace("adders = 2", ""), good.replace("adders = 2", "adders = 2\nmultipliers = 3")] {
+        for bad in [good.replace("adders = 2", ""), good.replace("adders = 2", "adders = 2\nmultipliers = 3")]
+        {
             assert!(matches!(Profile::from_toml(&bad), Err(ProfileError::Syntax(_))));
         }
     }

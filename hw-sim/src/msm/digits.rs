@@ -101,7 +101,9 @@ mod tests {
     fn bounds_are_exact() {
         for bits in [1u32, 8, 63, 64, 65, 128, 200, 252] {
             let power = Fr::from(2u64).pow([u64::from(bits)]);
-            for (scalar, fits) in [(power - Fr::ONE, true), (Fr::ONE - power, true), (power, false), (-power, false)] {
+            for (scalar, fits) in
+                [(power - Fr::ONE, true), (Fr::ONE - power, true), (power, false), (-power, false)]
+            {
                 assert_eq!(Signed::of(&scalar).fits(bits), fits, "{bits}");
             }
         }

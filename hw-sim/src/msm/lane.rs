@@ -80,7 +80,13 @@ pub struct Lane {
 
 impl Lane {
     /// Lane `number` of `lanes`, before its first cycle.
-    pub fn new(number: u32, plan: Plan, adder: Adder, profile: &crate::profile::MsmProfile, points: u64) -> Lane {
+    pub fn new(
+        number: u32,
+        plan: Plan,
+        adder: Adder,
+        profile: &crate::profile::MsmProfile,
+        points: u64,
+    ) -> Lane {
         let lanes = profile.adders as u32;
         let slots = plan.slots().div_ceil(lanes) as usize;
         let mut lane = Lane {
@@ -125,7 +131,13 @@ impl Lane {
     }
 
     /// One cycle. `memory_bound` says whether points that are missing have not come from memory yet.
-    pub fn step<S: DigitSource, B: Buckets>(&mut self, now: u64, feed: &Feed<S>, memory_bound: bool, buckets: &mut B) {
+    pub fn step<S: DigitSource, B: Buckets>(
+        &mut self,
+        now: u64,
+        feed: &Feed<S>,
+        memory_bound: bool,
+        buckets: &mut B,
+    ) {
         self.release(now);
         self.cycles.total += 1;
         if self.exceptions.len() >= self.exceptions_max {
@@ -134,7 +146,8 @@ impl Lane {
         }
         let input_left = self.point < self.points;
         let arrived = self.point < feed.available();
-        let (worked, adder_is_free) = if arrived { self.take_digit(now, feed, buckets) } else { (false, true) };
+        let (worked, adder_is_free) =
+            if arrived { self.take_digit(now, feed, buckets) } else { (false, true) };
         if adder_is_free && self.issue_stalled(now, buckets) || worked {
             self.cycles.busy += 1;
         } else if arrived || !input_left && !self.is_issued() {

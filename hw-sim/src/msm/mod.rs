@@ -84,7 +84,12 @@ impl MsmEngine {
 
     /// Σ scalars\[i\]·bases\[i\] over the shorter of the two, with magnitudes below 2^`bits`; `bits` of 253 promises
     /// nothing.
-    pub fn run(&mut self, bases: &[Base], scalars: &[Fr], bits: u32) -> Result<(Base, MsmReport), BoundExceeded> {
+    pub fn run(
+        &mut self,
+        bases: &[Base],
+        scalars: &[Fr],
+        bits: u32,
+    ) -> Result<(Base, MsmReport), BoundExceeded> {
         let bits = bits.min(FULL_BITS);
         if let Some(index) = scalars.iter().position(|scalar| !Signed::of(scalar).fits(bits)) {
             return Err(BoundExceeded { index, bits });
@@ -145,8 +150,10 @@ fn finish(store: &mut [Xyzz], plan: &Plan) -> Base {
             sum.add(bucket);
         }
     }
-    let windows: Vec<_> =
-        first.chunks(plan.buckets() as usize).map(|buckets| aggregate::aggregate_window(buckets, plan)).collect();
+    let windows: Vec<_> = first
+        .chunks(plan.buckets() as usize)
+        .map(|buckets| aggregate::aggregate_window(buckets, plan))
+        .collect();
     combine::combine(&windows, plan)
 }
 

@@ -37,7 +37,8 @@ impl Plan {
         let mut best: Option<(u64, Plan)> = None;
         for window_bits in WINDOW_BITS_MIN..=widest {
             let windows = windows_for(bits, window_bits);
-            let lane_slots = windows_for(FULL_BITS, widest).div_ceil(profile.adders as u32) << (widest - window_bits);
+            let lane_slots =
+                windows_for(FULL_BITS, widest).div_ceil(profile.adders as u32) << (widest - window_bits);
             let aggregation = Plan::best_aggregation(window_bits, windows, profile.adders, adder);
             for replicas in replica_counts(windows, profile.adders as u32, lane_slots) {
                 let plan = Plan { replicas, ..aggregation };
@@ -48,7 +49,10 @@ impl Plan {
             }
         }
         // The narrowest window with one replica always fits, so there is a best one.
-        best.map_or(Plan::best_aggregation(widest, windows_for(bits, widest), profile.adders, adder), |(_, plan)| plan)
+        best.map_or(
+            Plan::best_aggregation(widest, windows_for(bits, widest), profile.adders, adder),
+            |(_, plan)| plan,
+        )
     }
 
     fn best_aggregation(window_bits: u32, windows: u32, lanes: u64, adder: &Adder) -> Plan {
@@ -95,7 +99,10 @@ impl Plan {
         let waiting_permille = taken_permille * latency / (2 * lane_slots);
         let penalty = (issues * taken_permille / 1000).saturating_mul(waiting_permille) / 1000;
         let merged = u64::from(self.replicas - 1) * u64::from(self.windows) * self.buckets();
-        issues + penalty + (merged * adder.full_interval).div_ceil(lanes) + self.aggregation_cycles(lanes, adder)
+        issues
+            + penalty
+            + (merged * adder.full_interval).div_ceil(lanes)
+            + self.aggregation_cycles(lanes, adder)
     }
 
     fn aggregation_cycles(&self, lanes: u64, adder: &Adder) -> u64 {
@@ -105,7 +112,8 @@ impl Plan {
             let adds = level as u64 + 2;
             let chains = items >> bits;
             let issue = chains.div_ceil(lanes) * adds * adder.full_interval;
-            cycles += issue.max(adder.full_latency + adder.bucket_ram + (adds - 1) * adder.full_interval) << bits;
+            cycles +=
+                issue.max(adder.full_latency + adder.bucket_ram + (adds - 1) * adder.full_interval) << bits;
             cycles += u64::from(self.windows) * adder.full_latency;
             items = chains;
         }
@@ -117,7 +125,9 @@ impl Plan {
 fn replica_counts(windows: u32, lanes: u32, lane_slots: u32) -> impl Iterator<Item = u32> {
     let even = lanes / common_divisor(windows, lanes);
     [1, even].into_iter().flat_map(move |first| {
-        (0..16).map(move |power| first << power).take_while(move |count| (count * windows).div_ceil(lanes) <= lane_slots)
+        (0..16)
+            .map(move |power| first << power)
+            .take_while(move |count| (count * windows).div_ceil(lanes) <= lane_slots)
     })
 }
 

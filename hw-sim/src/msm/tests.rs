@@ -55,7 +55,8 @@ fn edge_scalars_agree_with_arkworks() {
     for scalar in [Fr::ZERO, Fr::ONE, -Fr::ONE, half, -half, Fr::from(4096u64), Fr::from(4097u64)] {
         check(&points(count), &vec![scalar; count], FULL_BITS);
     }
-    let mixed: Vec<Fr> = (0..count as u64).map(|i| if i % 3 == 0 { Fr::ZERO } else { -Fr::from(i % 5) }).collect();
+    let mixed: Vec<Fr> =
+        (0..count as u64).map(|i| if i % 3 == 0 { Fr::ZERO } else { -Fr::from(i % 5) }).collect();
     check(&points(count), &mixed, 3);
 }
 
@@ -113,16 +114,19 @@ fn large_accumulations_reach_one_digit_a_cycle_and_adder() {
         let report = engine().run_timing(points, bits, 1);
         let floor = points * u64::from(report.plan.windows);
         let lane_cycles = report.accumulation.total;
-        assert!(lane_cycles >= floor && lane_cycles * 100 < floor * 102, "{bits} bits: {lane_cycles} of {floor}, {:?}", report.plan);
+        assert!(
+            lane_cycles >= floor && lane_cycles * 100 < floor * 102,
+            "{bits} bits: {lane_cycles} of {floor}, {:?}",
+            report.plan
+        );
     }
 }
 
 #[test]
 fn twice_the_adders_are_nearly_twice_as_fast() {
     let mut profile = Profile::load("u55c").unwrap();
-    let cycles = |profile: &Profile| {
-        MsmEngine::new(profile).run_timing(1 << 18, FULL_BITS, 1).cost.cycles.total
-    };
+    let cycles =
+        |profile: &Profile| MsmEngine::new(profile).run_timing(1 << 18, FULL_BITS, 1).cost.cycles.total;
     let two = cycles(&profile);
     profile.msm.adders = 4;
     let four = cycles(&profile);

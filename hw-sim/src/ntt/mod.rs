@@ -39,7 +39,9 @@ pub enum NttFault {
         max: u32,
     },
     /// An inverse transform of another number of values than its size.
-    #[error("an inverse transform of {expected} values got {got}; pass as many values as the domain has points")]
+    #[error(
+        "an inverse transform of {expected} values got {got}; pass as many values as the domain has points"
+    )]
     Length {
         /// The size.
         expected: u64,

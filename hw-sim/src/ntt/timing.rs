@@ -54,14 +54,14 @@ impl Butterflies {
     /// What a transform costs.
     pub fn cost(&self, shape: &Shape) -> Cost {
         let n = 1u64 << shape.log_n;
-        let latency = Latency { read: self.hbm.read_latency(self.clock), write: self.hbm.write_latency(self.clock) };
+        let latency =
+            Latency { read: self.hbm.read_latency(self.clock), write: self.hbm.write_latency(self.clock) };
         let folded = shape.source_length.saturating_sub(n);
         let loaded = shape.source_length * ELEMENT_BYTES;
         if shape.log_n <= self.tile_log2 {
             let scalings = u64::from(shape.scale_before) + u64::from(shape.scale_after);
             let compute = self.transform(n, shape.log_n).then(self.multiply(scalings * n + folded, scalings));
-            let tile =
-                Tile { load: self.stream(loaded), compute, store: self.stream(n * ELEMENT_BYTES) };
+            let tile = Tile { load: self.stream(loaded), compute, store: self.stream(n * ELEMENT_BYTES) };
             let cycles = tiles::run(std::iter::once(tile), latency);
             return self.with_bytes(cycles, loaded, n * ELEMENT_BYTES);
         }
@@ -80,7 +80,14 @@ impl Butterflies {
     }
 
     /// One pass over `count` transforms of length 2^log, a burst of them per tile.
-    fn pass(&self, count: u64, log: u32, loaded: u64, folded: u64, scalings: u64) -> impl Iterator<Item = Tile> {
+    fn pass(
+        &self,
+        count: u64,
+        log: u32,
+        loaded: u64,
+        folded: u64,
+        scalings: u64,
+    ) -> impl Iterator<Item = Tile> {
         let tiles = count.div_ceil(self.burst_elements);
         let elements = self.burst_elements.min(count) << log;
         let multiply = self.multiply(scalings * elements + folded.div_ceil(tiles), scalings);
