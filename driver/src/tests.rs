@@ -118,10 +118,12 @@ fn one_queue_serves_many_threads() {
     });
 }
 
+type Expected<'a> = &'a dyn Fn(&Violation) -> bool;
+
 #[test]
 fn broken_rules_lose_the_card() {
     let is_unknown = |violation: &Violation| matches!(violation, Violation::UnknownCommand { queue: 1, .. });
-    let cases: [(Behaviour, &dyn Fn(&Violation) -> bool); 8] = [
+    let cases: [(Behaviour, Expected<'_>); 8] = [
         (Behaviour::Invented, &is_unknown),
         (Behaviour::Twice, &is_unknown),
         (Behaviour::WrongQueue, &|v| *v == Violation::WrongQueue { expected: 1, got: 3 }),
