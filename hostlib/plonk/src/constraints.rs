@@ -125,7 +125,7 @@ pub(crate) fn expression<A: Algebra>(
 ) -> A::Value {
     match expression_ {
         Expression::Constant(c) => algebra.constant(*c),
-        Expression::Challenge(monomial) => algebra.constant(crate::evaluate::monomial(monomial, challenges)),
+        Expression::Challenge(monomial) => algebra.constant(monomial.evaluate(challenges)),
         Expression::Query(column, rotation) => algebra.query((*column).into(), *rotation),
         Expression::Sum(parts) => fold(parts, challenges, algebra, Fr::from(0u64), A::add),
         Expression::Product(parts) => fold(parts, challenges, algebra, Fr::one(), A::mul),
