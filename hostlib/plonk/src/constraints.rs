@@ -9,6 +9,7 @@ use ark_ff::{Field, One};
 use crate::circuit::Circuit;
 use crate::expression::{Column, Expression};
 use crate::plan::{Fraction, Plan};
+use crate::transcript::Transcript;
 
 /// A polynomial of the argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,6 +61,17 @@ pub(crate) struct Challenges {
 }
 
 impl Challenges {
+    /// Draws the challenges of the lookup and copy arguments.
+    pub fn draw(circuit: Vec<Fr>, transcript: &mut Transcript) -> Self {
+        Self {
+            circuit,
+            theta: transcript.challenge("theta"),
+            gamma: transcript.challenge("gamma"),
+            beta: transcript.challenge("beta"),
+            delta: transcript.challenge("delta"),
+        }
+    }
+
     /// Ones, where only the shape of constraints is of interest.
     pub fn placeholder(count: usize) -> Self {
         let one = Fr::one();

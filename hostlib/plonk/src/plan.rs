@@ -395,7 +395,7 @@ fn check_expression(
             Expression::Query(column, rotation) => {
                 check_column(circuit, what, name, *column)?;
                 let committed = matches!(column, Column::Committed(_));
-                if rotation.unsigned_abs() > ROTATION_MAX.unsigned_abs() || (committed && *rotation != 0) {
+                if !rotations_allowed(circuit).contains(rotation) || (committed && *rotation != 0) {
                     return Err(broken(what, name, format!("looks at {column:?} {rotation} rows on")));
                 }
             }
@@ -406,6 +406,12 @@ fn check_expression(
         }
     }
     Ok(())
+}
+
+/// Rotations that name different rows: two names for one point would let a prover give it two evaluations.
+fn rotations_allowed(circuit: &Circuit) -> std::ops::Range<i32> {
+    let half = 1 << (circuit.k - 1).min(ROTATION_MAX.ilog2());
+    -half..half
 }
 
 /// Degrees in all columns, and in linear columns alone.
