@@ -50,6 +50,28 @@ pub struct View {
     pub order: Option<Vec<u32>>,
 }
 
+impl View {
+    /// The tensor as it is, under `shape`.
+    pub fn plain(tensor: TensorId, shape: Vec<usize>) -> Self {
+        Self { tensor, shape, order: None }
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The tensor's element that is seen as element `e`.
+    pub fn element(&self, e: usize) -> usize {
+        self.order.as_ref().map_or(e, |order| order[e] as usize)
+    }
+}
+
 /// How a convolution walks (2-D; 1-D is height 1).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ConvGeometry {
@@ -63,6 +85,24 @@ pub struct ConvGeometry {
     pub groups: usize,
 }
 
+impl ConvGeometry {
+    /// Output (height, width) for an input of `input` = (height, width) under a kernel of `kernel` = (height, width),
+    /// or `None` when the kernel does not fit once or a stride or dilation is 0.
+    pub fn output(&self, input: (usize, usize), kernel: (usize, usize)) -> Option<(usize, usize)> {
+        let axis =
+            |input: usize, before: usize, after: usize, kernel: usize, dilation: usize, stride: usize| {
+                let span = kernel.checked_sub(1)?.checked_mul(dilation)?.checked_add(1)?;
+                let free = input.checked_add(before)?.checked_add(after)?.checked_sub(span)?;
+                if dilation == 0 { None } else { free.checked_div(stride)?.checked_add(1) }
+            };
+        let (top, left, bottom, right) = self.pads;
+        Some((
+            axis(input.0, top, bottom, kernel.0, self.dilation.0, self.stride.0)?,
+            axis(input.1, left, right, kernel.1, self.dilation.1, self.stride.1)?,
+        ))
+    }
+}
+
 /// One part of a [`Linear::Combine`]: `z[target(i)] += coefficient · x[i]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Term {
@@ -74,8 +114,9 @@ pub struct Term {
     pub target: Option<Vec<Option<u32>>>,
 }
 
-/// The integer-linear step.
+/// The integer-linear step. Every operand is read through a view; `bias` may be absent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // the formulas name the fields
 pub enum Linear {
     /// The model's input: `z` is the quantised record.
     Input,
@@ -99,6 +140,23 @@ pub enum TableKind {
     ReluClamp,
     /// `y = max(q, 0)`, for steps of a maximum
     Relu,
+}
+
+impl TableKind {
+    /// The table's entry for `q`; `activation` is the graph's (lo, hi).
+    pub fn apply(self, q: i64, activation: (i64, i64)) -> i64 {
+        match self {
+            Self::Identity => q,
+            Self::Clamp => q.max(activation.0).min(activation.1),
+            Self::ReluClamp => q.max(0).min(activation.1),
+            Self::Relu => q.max(0),
+        }
+    }
+}
+
+/// `floor((z + 2^(shift−1)) / 2^shift)`, or `z` when `shift` is 0: rounds to nearest, halves upwards.
+pub fn requantise(z: i64, shift: u32) -> i64 {
+    if shift == 0 { z } else { z.saturating_add(1 << (shift - 1)) >> shift }
 }
 
 /// A node.

@@ -114,6 +114,9 @@ pub struct Circuit {
     pub instance_cells: Vec<InstanceCell>,
     /// How many public inputs a statement has.
     pub public_inputs: u32,
+    /// What the public inputs mean to those who rely on a proof (shapes, scales, who sees what), in the words of the
+    /// crate above; opaque here. Part of the verifying key and its digest, so every proof is bound to it.
+    pub meaning: String,
     /// For messages only; not part of the verifying key.
     pub regions: Vec<Region>,
 }

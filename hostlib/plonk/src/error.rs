@@ -3,6 +3,8 @@
 use kiln_kernels::KernelFailure;
 use thiserror::Error;
 
+use crate::witness::WitnessError;
+
 /// A circuit, or a key, that cannot be used.
 #[derive(Debug, Error)]
 pub enum KeyError {
@@ -28,11 +30,6 @@ pub enum KeyError {
     #[error("a kernel failed; look at the device that it names")]
     Kernel(#[from] KernelFailure),
 }
-
-/// Why a witness could not be made.
-#[derive(Debug, Error)]
-#[error("the witness cannot be made: {0}")]
-pub struct WitnessError(#[from] pub Box<dyn std::error::Error + Send + Sync>);
 
 /// Why no proof came out. Names places, never values.
 #[derive(Debug, Error)]

@@ -1,0 +1,370 @@
+//! The integer interpreter: what the circuit proves, computed directly.
+
+use crate::graph::{
+    ConvGeometry, IntGraph, Linear, Node, Term, View, Weight, WeightId, WeightValues, requantise,
+};
+use crate::validate::{GraphError, validate_graph, validate_weights};
+
+/// The three values of every element of a node, in the order of the node's output tensor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeTrace {
+    /// Accumulators: the linear step's results.
+    pub z: Vec<i64>,
+    /// Requantised accumulators.
+    pub q: Vec<i32>,
+    /// Table outputs: the elements of the output tensor.
+    pub y: Vec<i32>,
+}
+
+/// Everything that one run computes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// One entry per node, in the order of [`IntGraph::nodes`].
+    pub nodes: Vec<NodeTrace>,
+    /// The graph's output, in the order of its view.
+    pub output: Vec<i32>,
+}
+
+/// Why a record could not be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // each message names its fields
+pub enum RunError {
+    /// The graph or its weights are malformed.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The record has the wrong number of values.
+    #[error("the record has {got} values, the model takes {expected}")]
+    RecordLength { expected: usize, got: usize },
+    /// A value of the record is beyond the activation range.
+    #[error(
+        "value {position} of the record is {got}, outside {lo}..={hi}; quantise the record with this model's scale"
+    )]
+    RecordRange { position: usize, lo: i64, hi: i64, got: i64 },
+    /// A requantised value leaves the table although the bounds promised otherwise.
+    #[error(
+        "node `{node}` ({operator}): requantised value {got} leaves the table, whose largest magnitude is 2^{q_bits}; compile the model again"
+    )]
+    TableRange { node: String, operator: String, q_bits: u32, got: i64 },
+    /// An accumulator beyond the node's promise.
+    #[error("node `{node}` ({operator}): sum {got} exceeds its bound {expected}; compile the model again")]
+    AccumulatorRange { node: String, operator: String, expected: i64, got: i64 },
+}
+
+/// Runs one record (quantised, row-major) and keeps every intermediate value.
+pub fn run(graph: &IntGraph, weights: &WeightValues, record: &[i32]) -> Result<Trace, RunError> {
+    Interpreter::new(graph, weights)?.run(record)
+}
+
+/// A graph with its weights, checked once and run many times.
+pub struct Interpreter<'a> {
+    graph: &'a IntGraph,
+    weights: &'a WeightValues,
+    /// For each tensor, the node that makes it.
+    maker: Vec<usize>,
+}
+
+impl<'a> Interpreter<'a> {
+    /// Checks graph and weights.
+    pub fn new(graph: &'a IntGraph, weights: &'a WeightValues) -> Result<Self, RunError> {
+        validate_graph(graph)?;
+        validate_weights(graph, weights)?;
+        let mut maker = vec![0; graph.tensors.len()];
+        for (index, node) in graph.nodes.iter().enumerate() {
+            maker[node.output.0] = index;
+        }
+        Ok(Self { graph, weights, maker })
+    }
+
+    /// Runs one record (quantised, row-major over the input tensor's shape).
+    pub fn run(&self, record: &[i32]) -> Result<Trace, RunError> {
+        self.check_record(record)?;
+        let mut trace = Trace { nodes: Vec::with_capacity(self.graph.nodes.len()), output: Vec::new() };
+        for node in &self.graph.nodes {
+            let z = self.linear(node, &trace, record);
+            trace.nodes.push(self.activate(node, z)?);
+        }
+        trace.output = self.gather(&self.graph.output, &trace);
+        Ok(trace)
+    }
+
+    fn check_record(&self, record: &[i32]) -> Result<(), RunError> {
+        let expected = self.graph.tensors[self.graph.input.0].shape.iter().product();
+        if record.len() != expected {
+            return Err(RunError::RecordLength { expected, got: record.len() });
+        }
+        let (lo, hi) = self.graph.activation;
+        match record.iter().position(|v| !(lo..=hi).contains(&i64::from(*v))) {
+            Some(position) => Err(RunError::RecordRange { position, lo, hi, got: record[position].into() }),
+            None => Ok(()),
+        }
+    }
+
+    fn linear(&self, node: &Node, trace: &Trace, record: &[i32]) -> Vec<i64> {
+        let len = self.graph.tensors[node.output.0].shape.iter().product();
+        match &node.linear {
+            Linear::Input => record.iter().map(|v| i64::from(*v)).collect(),
+            Linear::MatMul { input, weight, bias } => {
+                let (w, w_values) = self.weight(*weight);
+                matmul(&self.gather(input, trace), w_values, w.shape[0], w.shape[1], self.bias(*bias))
+            }
+            Linear::Conv { input, weight, bias, geometry } => {
+                let (w, w_values) = self.weight(*weight);
+                let image = Image { values: &self.gather(input, trace), shape: &input.shape };
+                convolve(&image, &w.shape, w_values, self.bias(*bias), geometry, len)
+            }
+            Linear::Combine { terms, constant } => {
+                let mut z = vec![*constant; len];
+                for term in terms {
+                    self.add_term(term, trace, &mut z);
+                }
+                z
+            }
+        }
+    }
+
+    fn add_term(&self, term: &Term, trace: &Trace, z: &mut [i64]) {
+        for (i, x) in self.gather(&term.input, trace).into_iter().enumerate() {
+            let target = match &term.target {
+                None => Some(i),
+                Some(target) => target[i].map(|o| o as usize),
+            };
+            if let Some(o) = target {
+                z[o] += term.coefficient * i64::from(x);
+            }
+        }
+    }
+
+    fn activate(&self, node: &Node, z: Vec<i64>) -> Result<NodeTrace, RunError> {
+        let range = 1i64 << self.graph.q_bits;
+        let mut trace = NodeTrace { q: Vec::with_capacity(z.len()), y: Vec::with_capacity(z.len()), z };
+        for z in &trace.z {
+            let names = || (node.name.clone(), node.operator.clone());
+            if z.abs() > node.accumulator_bound {
+                let (node_name, operator) = names();
+                let expected = node.accumulator_bound;
+                return Err(RunError::AccumulatorRange { node: node_name, operator, expected, got: *z });
+            }
+            let q = requantise(*z, node.shift);
+            if !(-range..range).contains(&q) {
+                let (node, operator) = names();
+                return Err(RunError::TableRange { node, operator, q_bits: self.graph.q_bits, got: q });
+            }
+            // |q| ≤ 2^24 and every table's output lies between q, 0 and the activation range: both fit 32 bits.
+            trace.q.push(q as i32);
+            trace.y.push(node.table.apply(q, self.graph.activation) as i32);
+        }
+        Ok(trace)
+    }
+
+    fn gather(&self, view: &View, trace: &Trace) -> Vec<i32> {
+        let y = &trace.nodes[self.maker[view.tensor.0]].y;
+        match &view.order {
+            None => y.clone(),
+            Some(order) => order.iter().map(|e| y[*e as usize]).collect(),
+        }
+    }
+
+    fn weight(&self, id: WeightId) -> (&Weight, &[i32]) {
+        (&self.graph.weights[id.0], &self.weights.0[id.0])
+    }
+
+    fn bias(&self, id: Option<WeightId>) -> Option<&[i32]> {
+        id.map(|id| self.weights.0[id.0].as_slice())
+    }
+}
+
+/// (M,K) · (K,N) + bias, row-major.
+fn matmul(input: &[i32], weight: &[i32], k: usize, n: usize, bias: Option<&[i32]>) -> Vec<i64> {
+    let start = match bias {
+        Some(bias) => bias.iter().map(|b| i64::from(*b)).collect(),
+        None => vec![0i64; n],
+    };
+    let rows = input.len().checked_div(k).unwrap_or(0);
+    let mut z = start.repeat(rows);
+    for (row, z) in z.chunks_exact_mut(n.max(1)).enumerate() {
+        for (x, weights) in input[row * k..(row + 1) * k].iter().zip(weight.chunks_exact(n.max(1))) {
+            for (z, w) in z.iter_mut().zip(weights) {
+                *z += i64::from(*x) * i64::from(*w);
+            }
+        }
+    }
+    z
+}
+
+/// A (C,H,W) tensor.
+struct Image<'a> {
+    values: &'a [i32],
+    shape: &'a [usize],
+}
+
+fn convolve(
+    image: &Image<'_>,
+    kernel: &[usize],
+    weight: &[i32],
+    bias: Option<&[i32]>,
+    geometry: &ConvGeometry,
+    len: usize,
+) -> Vec<i64> {
+    let (channels, height, width) = (image.shape[0], image.shape[1], image.shape[2]);
+    let (outputs, cg, kh, kw) = (kernel[0], kernel[1], kernel[2], kernel[3]);
+    let Some((oh, ow)) = geometry.output((height, width), (kh, kw)) else { return Vec::new() };
+    let mut z = vec![0i64; len];
+    for (o, z) in z.chunks_exact_mut((oh * ow).max(1)).enumerate() {
+        z.fill(bias.map_or(0, |bias| i64::from(bias[o])));
+        let first_channel = o / (outputs / geometry.groups) * (channels / geometry.groups);
+        for tap in 0..cg * kh * kw {
+            let (c, ky, kx) = (tap / (kh * kw), tap / kw % kh, tap % kw);
+            let w = i64::from(weight[o * cg * kh * kw + tap]);
+            let plane = &image.values[(first_channel + c) * height * width..][..height * width];
+            for oy in 0..oh {
+                let iy = (oy * geometry.stride.0 + ky * geometry.dilation.0).wrapping_sub(geometry.pads.0);
+                if iy >= height {
+                    continue;
+                }
+                for ox in 0..ow {
+                    let ix =
+                        (ox * geometry.stride.1 + kx * geometry.dilation.1).wrapping_sub(geometry.pads.1);
+                    if ix < width {
+                        z[oy * ow + ox] += w * i64::from(plane[iy * width + ix]);
+                    }
+                }
+            }
+        }
+    }
+    z
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{TableKind, TensorId};
+    use crate::samples::{self, GraphBuilder};
+
+    #[test]
+    fn requantisation_rounds_halves_upwards() {
+        for (z, q) in [(7, 0), (8, 1), (23, 1), (24, 2), (-8, 0), (-9, -1), (-24, -1), (-25, -2)] {
+            assert_eq!(requantise(z, 4), q, "z = {z}");
+        }
+        assert_eq!(requantise(-3, 0), -3);
+    }
+
+    #[test]
+    fn mlp_gives_hand_computed_values() {
+        let mut b = GraphBuilder::new(1, 8, (-8, 7));
+        let x = b.input("x", &[2]);
+        let (w, bias) = (b.weight("w", &[2, 2], vec![1, -2, 3, 4]), b.weight("b", &[2], vec![1, -30]));
+        let h = b.matmul("fc", x, &[1, 2], w, Some(bias), TableKind::ReluClamp);
+        let (graph, values) = b.finish(h);
+        let trace = run(&graph, &values, &[5, -1]).unwrap();
+        assert_eq!(trace.nodes[1].z, [5 - 3 + 1, -10 - 4 - 30]);
+        assert_eq!(trace.nodes[1].q, [2, -22]);
+        assert_eq!(trace.output, [2, 0]);
+        assert_eq!(run(&graph, &values, &[7, 7]).unwrap().output, [7, 0], "clamped at the activation range");
+    }
+
+    #[test]
+    fn convolution_agrees_with_a_direct_sum_on_odd_geometries() {
+        for (stride, dilation, pads, groups) in [
+            ((1, 1), (1, 1), (0, 0, 0, 0), 1),
+            ((2, 1), (1, 2), (1, 2, 0, 1), 1),
+            ((3, 2), (2, 1), (2, 1, 2, 1), 2),
+            ((1, 3), (1, 1), (0, 0, 3, 0), 4),
+        ] {
+            let geometry = ConvGeometry { stride, dilation, pads, groups };
+            let (graph, values, record) = samples::convolution((4, 5, 7), 8, (3, 2), geometry.clone());
+            let trace = run(&graph, &values, &record).unwrap();
+            let (oh, ow) = geometry.output((5, 7), (3, 2)).unwrap();
+            let at = |c: usize, y: i64, x: i64| {
+                if (0..5).contains(&y) && (0..7).contains(&x) {
+                    i64::from(record[c * 35 + y as usize * 7 + x as usize])
+                } else {
+                    0
+                }
+            };
+            let cg = 4 / groups;
+            for o in 0..8 {
+                for (oy, ox) in (0..oh).flat_map(|y| (0..ow).map(move |x| (y, x))) {
+                    let mut z = i64::from(values.0[1][o]);
+                    for (c, ky, kx) in (0..cg * 6).map(|t| (t / 6, t / 2 % 3, t % 2)) {
+                        let y = (oy * stride.0 + ky * dilation.0) as i64 - pads.0 as i64;
+                        let x = (ox * stride.1 + kx * dilation.1) as i64 - pads.1 as i64;
+                        let w = i64::from(values.0[0][(o * cg + c) * 6 + ky * 2 + kx]);
+                        z += w * at(o / (8 / groups) * cg + c, y, x);
+                    }
+                    assert_eq!(trace.nodes[1].z[(o * oh + oy) * ow + ox], z, "{geometry:?} {o} {oy} {ox}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn maximum_by_steps_is_the_maximum() {
+        let (graph, values, record) = samples::max_pool((2, 4, 6));
+        let trace = run(&graph, &values, &record).unwrap();
+        for c in 0..2 {
+            for (oy, ox) in (0..2).flat_map(|y| (0..3).map(move |x| (y, x))) {
+                let at = |dy: usize, dx: usize| record[c * 24 + (2 * oy + dy) * 6 + 2 * ox + dx];
+                let max = at(0, 0).max(at(0, 1)).max(at(1, 0)).max(at(1, 1));
+                assert_eq!(trace.output[c * 6 + oy * 3 + ox], max);
+            }
+        }
+    }
+
+    #[test]
+    fn transposed_view_is_read_in_its_order() {
+        let (graph, values, record) = samples::residual();
+        let trace = run(&graph, &values, &record).unwrap();
+        assert_eq!(trace.output.len(), 6);
+        // z = 2·x + 3·xᵀ + 1 on a (2,3) tensor seen as (3,2).
+        let transposed = [0, 3, 1, 4, 2, 5];
+        for (e, z) in trace.nodes[1].z.iter().enumerate() {
+            assert_eq!(*z, 2 * i64::from(record[e]) + 3 * i64::from(record[transposed[e]]) + 1);
+        }
+    }
+
+    #[test]
+    fn bad_records_are_named() {
+        let (graph, values, record) = samples::mlp(&[6, 5, 3]);
+        let short = run(&graph, &values, &record[1..]);
+        assert_eq!(short.unwrap_err(), RunError::RecordLength { expected: 6, got: 5 });
+        let mut wide = record.clone();
+        wide[4] = 128;
+        let wide = run(&graph, &values, &wide).unwrap_err();
+        assert_eq!(wide, RunError::RecordRange { position: 4, lo: -128, hi: 127, got: 128 });
+    }
+
+    #[test]
+    fn malformed_graphs_are_refused_without_a_panic() {
+        type Spoil = fn(&mut IntGraph, &mut WeightValues);
+        let spoils: [(&str, Spoil); 12] = [
+            ("tensor index", |g, _| g.nodes[1].output = TensorId(99)),
+            ("made twice", |g, _| g.nodes[1].output = TensorId(0)),
+            ("input moved", |g, _| g.input = TensorId(1)),
+            ("no nodes", |g, _| g.nodes.clear()),
+            ("shift", |g, _| g.shift = 60),
+            ("table", |g, _| g.q_bits = 40),
+            ("range", |g, _| g.activation = (-1 << 40, 7)),
+            ("weight shape", |g, _| g.weights[0].shape = vec![2, 2]),
+            ("huge weight shape", |g, _| g.weights[0].shape = vec![usize::MAX, 4]),
+            ("weight values", |_, w| w.0[0].truncate(3)),
+            ("weight bound", |g, _| g.weights[0].bound = 0),
+            ("wrapping", |g, _| g.weights[0].bound = i64::MAX),
+        ];
+        for (name, spoil) in spoils {
+            let (mut graph, mut values, record) = samples::mlp(&[6, 5, 3]);
+            spoil(&mut graph, &mut values);
+            assert!(matches!(run(&graph, &values, &record), Err(RunError::Graph(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn broken_promises_are_caught_at_run_time() {
+        let (mut graph, values, record) = samples::mlp(&[6, 5, 3]);
+        graph.nodes[1].accumulator_bound = 0;
+        assert!(matches!(run(&graph, &values, &record), Err(RunError::AccumulatorRange { .. })));
+        let (mut graph, values, record) = samples::mlp(&[6, 5, 3]);
+        graph.nodes[1].shift = 0;
+        graph.q_bits = 8;
+        assert!(matches!(run(&graph, &values, &record), Err(RunError::TableRange { .. })));
+    }
+}

@@ -1,0 +1,261 @@
+//! Is an integer graph well formed? Graphs and weights are read back from files, so every index, shape and bound is
+//! checked before anything is computed from them; what passes here can be interpreted without a panic and without
+//! wrapping.
+
+use crate::graph::{IntGraph, Linear, Node, TensorId, Term, View, Weight, WeightId, WeightValues};
+
+/// No accumulator may exceed this, so that sums of two stay inside `i64`.
+pub const ACCUMULATOR_MAX: i64 = 1 << 61;
+/// Largest supported [`IntGraph::q_bits`].
+pub const Q_BITS_MAX: u32 = 24;
+/// Largest supported [`IntGraph::shift`].
+pub const SHIFT_MAX: u32 = 24;
+/// Largest number of elements of one tensor or weight.
+pub const ELEMENTS_MAX: usize = 1 << 30;
+
+/// What is wrong with a graph.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // each message names its fields
+pub enum GraphError {
+    /// A tensor or weight index outside the graph.
+    #[error("node `{node}` ({operator}) reads {what} {index}, but the graph has {len}; the file is corrupt")]
+    Index { node: String, operator: String, what: &'static str, index: usize, len: usize },
+    /// A tensor is read before a node makes it, or made twice.
+    #[error("node `{node}` ({operator}) uses tensor {tensor} out of order; the file is corrupt")]
+    Order { node: String, operator: String, tensor: usize },
+    /// Two shapes that must agree do not.
+    #[error("node `{node}` ({operator}): {what} should have {expected} elements or this size, got {got}")]
+    Shape { node: String, operator: String, what: &'static str, expected: usize, got: usize },
+    /// A node's accumulator could leave its promised range.
+    #[error(
+        "node `{node}` ({operator}): its sums could reach {got}, more than the supported {expected}; use smaller weights or fewer bits"
+    )]
+    Accumulator { node: String, operator: String, expected: i64, got: i128 },
+    /// A graph-wide parameter out of range.
+    #[error("{what} is {got}, outside {lo}..={hi}; compile the model again")]
+    Parameter { what: &'static str, lo: i64, hi: i64, got: i64 },
+    /// The weight values do not fit the weights' shapes.
+    #[error(
+        "weight `{name}` should have {expected} values, got {got}; this is not the model that the graph was made from"
+    )]
+    WeightLength { name: String, expected: usize, got: usize },
+    /// A weight value larger than the weight's promise.
+    #[error("weight `{name}` has value {got} at position {position}, beyond its bound {expected}")]
+    WeightBound { name: String, position: usize, expected: i64, got: i64 },
+}
+
+/// Checks indices, order, shapes and parameters of a graph, and that no node's sum can wrap.
+pub fn validate_graph(graph: &IntGraph) -> Result<(), GraphError> {
+    parameter("shift", graph.shift.into(), 0, SHIFT_MAX.into())?;
+    parameter("q_bits", graph.q_bits.into(), 1, Q_BITS_MAX.into())?;
+    let range = 1i64 << graph.q_bits;
+    parameter("the lower end of the activation range", graph.activation.0, -range, 0)?;
+    parameter("the upper end of the activation range", graph.activation.1, 0, range - 1)?;
+    let mut made = vec![false; graph.tensors.len()];
+    for node in &graph.nodes {
+        Checker { graph, node, made: &made }.check()?;
+        match made.get_mut(node.output.0) {
+            Some(made) if !*made => *made = true,
+            Some(_) => return Err(order_error(node, node.output)),
+            None => return Err(index_error(node, "tensor", node.output.0, graph.tensors.len())),
+        }
+    }
+    let Some(last) = graph.nodes.last() else {
+        return Err(GraphError::Parameter { what: "the number of nodes", lo: 1, hi: i64::MAX, got: 0 });
+    };
+    if !made.get(graph.input.0).copied().unwrap_or(false) {
+        return Err(order_error(last, graph.input));
+    }
+    Checker { graph, node: last, made: &made }.view(&graph.output).map(|_| ())
+}
+
+/// Checks that the values are of the shapes and within the bounds that the graph promises.
+pub fn validate_weights(graph: &IntGraph, values: &WeightValues) -> Result<(), GraphError> {
+    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    if values.0.len() != graph.weights.len() {
+        let expected = count(graph.weights.len());
+        let got = count(values.0.len());
+        return Err(GraphError::Parameter { what: "the number of weights", lo: expected, hi: expected, got });
+    }
+    for (weight, values) in graph.weights.iter().zip(&values.0) {
+        let expected = weight.shape.iter().product();
+        if values.len() != expected {
+            return Err(GraphError::WeightLength { name: weight.name.clone(), expected, got: values.len() });
+        }
+        if let Some(position) = values.iter().position(|v| i64::from(*v).abs() > weight.bound) {
+            let (name, got) = (weight.name.clone(), i64::from(values[position]));
+            return Err(GraphError::WeightBound { name, position, expected: weight.bound, got });
+        }
+    }
+    Ok(())
+}
+
+fn parameter(what: &'static str, got: i64, lo: i64, hi: i64) -> Result<(), GraphError> {
+    if (lo..=hi).contains(&got) { Ok(()) } else { Err(GraphError::Parameter { what, lo, hi, got }) }
+}
+
+fn index_error(node: &Node, what: &'static str, index: usize, len: usize) -> GraphError {
+    GraphError::Index { node: node.name.clone(), operator: node.operator.clone(), what, index, len }
+}
+
+fn order_error(node: &Node, tensor: TensorId) -> GraphError {
+    GraphError::Order { node: node.name.clone(), operator: node.operator.clone(), tensor: tensor.0 }
+}
+
+/// One node under inspection, with the tensors made before it.
+struct Checker<'a> {
+    graph: &'a IntGraph,
+    node: &'a Node,
+    made: &'a [bool],
+}
+
+impl Checker<'_> {
+    fn check(&self) -> Result<(), GraphError> {
+        let node = self.node;
+        if node.shift != 0 && node.shift != self.graph.shift {
+            let shift = i64::from(self.graph.shift);
+            return Err(GraphError::Parameter {
+                what: "a node's shift",
+                lo: shift,
+                hi: shift,
+                got: node.shift.into(),
+            });
+        }
+        let tensor = self.graph.tensors.get(node.output.0);
+        let tensor =
+            tensor.ok_or_else(|| index_error(node, "tensor", node.output.0, self.graph.tensors.len()))?;
+        let output =
+            elements(&tensor.shape).ok_or_else(|| self.shape("the output", ELEMENTS_MAX, usize::MAX))?;
+        match &node.linear {
+            Linear::Input if node.output != self.graph.input => Err(order_error(node, node.output)),
+            Linear::Input => Ok(()),
+            Linear::Conv { input, weight, bias, geometry } => {
+                let weight = self.weight(*weight)?;
+                let (x, [o, cg, kh, kw]) = (self.dims::<3>(&input.shape)?, self.dims::<4>(&weight.shape)?);
+                self.view(input)?;
+                let groups = geometry.groups;
+                self.equal("groups × channels per group", x[0], cg.saturating_mul(groups))?;
+                self.equal("output channels left over by the groups", 0, o.checked_rem(groups).unwrap_or(1))?;
+                let Some((oh, ow)) = geometry.output((x[1], x[2]), (kh, kw)) else {
+                    return Err(self.shape("the kernel inside the padded input", x[1], kh));
+                };
+                self.equal("the output", o.saturating_mul(oh).saturating_mul(ow), output)?;
+                self.bias(*bias, o)?;
+                self.accumulator(cg * kh * kw, weight.bound, *bias)
+            }
+            Linear::MatMul { input, weight, bias } => {
+                let weight = self.weight(*weight)?;
+                let ([m, k], [kw, n]) = (self.dims::<2>(&input.shape)?, self.dims::<2>(&weight.shape)?);
+                self.view(input)?;
+                self.equal("the weight's first dimension", k, kw)?;
+                self.equal("the output", m.saturating_mul(n), output)?;
+                self.bias(*bias, n)?;
+                self.accumulator(k, weight.bound, *bias)
+            }
+            Linear::Combine { terms, constant } => self.combine(terms, *constant, output),
+        }
+    }
+
+    fn combine(&self, terms: &[Term], constant: i64, output: usize) -> Result<(), GraphError> {
+        let mut reach = i128::from(constant).abs();
+        for term in terms {
+            let len = self.view(&term.input)?;
+            let mut hits = 1;
+            match &term.target {
+                None => self.equal("a term without targets", output, len)?,
+                Some(target) => {
+                    self.equal("a term's targets", len, target.len())?;
+                    let mut count = vec![0u32; output];
+                    for o in target.iter().flatten() {
+                        let count = count.get_mut(*o as usize);
+                        *count.ok_or_else(|| self.shape("a term's target", output, *o as usize))? += 1;
+                    }
+                    hits = count.into_iter().max().unwrap_or(0);
+                }
+            }
+            reach += i128::from(hits) * i128::from(term.coefficient).abs() * self.input_bound();
+        }
+        self.reach(reach)
+    }
+
+    fn accumulator(&self, fan_in: usize, weight: i64, bias: Option<WeightId>) -> Result<(), GraphError> {
+        let bias = match bias {
+            Some(bias) => self.weight(bias)?.bound,
+            None => 0,
+        };
+        let products = i128::from(weight).saturating_mul(self.input_bound()).saturating_mul(fan_in as i128);
+        self.reach(products.saturating_add(bias.into()))
+    }
+
+    /// Every `y` is a table's output for a `q` in range, so it is below 2^q_bits.
+    fn input_bound(&self) -> i128 {
+        1 << self.graph.q_bits
+    }
+
+    fn reach(&self, got: i128) -> Result<(), GraphError> {
+        if (0..=i128::from(ACCUMULATOR_MAX)).contains(&got) {
+            return Ok(());
+        }
+        let (node, operator) = self.names();
+        Err(GraphError::Accumulator { node, operator, expected: ACCUMULATOR_MAX, got })
+    }
+
+    /// The number of elements of a view that is sound.
+    fn view(&self, view: &View) -> Result<usize, GraphError> {
+        let tensors = &self.graph.tensors;
+        let tensor = tensors.get(view.tensor.0);
+        let tensor = tensor.ok_or_else(|| index_error(self.node, "tensor", view.tensor.0, tensors.len()))?;
+        if !self.made.get(view.tensor.0).copied().unwrap_or(false) {
+            return Err(order_error(self.node, view.tensor));
+        }
+        let len = elements(&tensor.shape).ok_or_else(|| self.shape("a tensor", ELEMENTS_MAX, usize::MAX))?;
+        self.equal("a view", len, elements(&view.shape).unwrap_or(usize::MAX))?;
+        if let Some(order) = &view.order {
+            self.equal("a view's order", len, order.len())?;
+            if let Some(e) = order.iter().find(|e| **e as usize >= len) {
+                return Err(self.shape("a view's order", len, *e as usize));
+            }
+        }
+        Ok(len)
+    }
+
+    fn weight(&self, id: WeightId) -> Result<&Weight, GraphError> {
+        let weights = &self.graph.weights;
+        let weight =
+            weights.get(id.0).ok_or_else(|| index_error(self.node, "weight", id.0, weights.len()))?;
+        match elements(&weight.shape) {
+            Some(_) => Ok(weight),
+            None => Err(self.shape("a weight", ELEMENTS_MAX, usize::MAX)),
+        }
+    }
+
+    fn bias(&self, id: Option<WeightId>, len: usize) -> Result<(), GraphError> {
+        match id {
+            Some(id) => self.equal("the bias", len, self.weight(id)?.shape.iter().product()),
+            None => Ok(()),
+        }
+    }
+
+    fn dims<const N: usize>(&self, shape: &[usize]) -> Result<[usize; N], GraphError> {
+        shape.try_into().map_err(|_| self.shape("the number of dimensions", N, shape.len()))
+    }
+
+    fn equal(&self, what: &'static str, expected: usize, got: usize) -> Result<(), GraphError> {
+        if expected == got { Ok(()) } else { Err(self.shape(what, expected, got)) }
+    }
+
+    fn shape(&self, what: &'static str, expected: usize, got: usize) -> GraphError {
+        let (node, operator) = self.names();
+        GraphError::Shape { node, operator, what, expected, got }
+    }
+
+    fn names(&self) -> (String, String) {
+        (self.node.name.clone(), self.node.operator.clone())
+    }
+}
+
+/// Number of elements of a shape, or `None` when it is absurd.
+fn elements(shape: &[usize]) -> Option<usize> {
+    let product = shape.iter().try_fold(1usize, |product, dim| product.checked_mul(*dim))?;
+    (product <= ELEMENTS_MAX).then_some(product)
+}

@@ -1,0 +1,15 @@
+//! Kiln's command line: one file per command, and what they share.
+//!
+//! Ground rules. A command prints its result on standard output and nothing else there; progress, warnings and errors
+//! go to standard error. Every time is measured on this machine unless it is called *simulated*; a simulated time is
+//! cycles of the simulated card divided by its clock, and says nothing about this machine. A figure that is not known
+//! is left out, never guessed. What a command writes appears complete or not at all.
+
+pub mod artefact;
+pub mod cli;
+pub mod commands;
+pub mod error;
+pub mod hexadecimal;
+pub mod output;
+pub mod progress;
+pub mod resources;
