@@ -37,9 +37,9 @@ pub enum ProveError {
     /// A count does not fit the circuit.
     #[error("{what}: expected {expected}, got {got}; give what the circuit declares")]
     Count { what: String, expected: usize, got: usize },
-    /// The statement's committed groups are not those that the circuit declares.
-    #[error("committed group {got:?} where the circuit declares {expected:?}; give the groups in the circuit's order")]
-    Group { expected: String, got: String },
+    /// The statement does not fit the circuit.
+    #[error("{what}: expected {expected}, got {got}; give what the circuit declares")]
+    Statement { what: String, expected: String, got: String },
     /// The SRS is not the one of the key.
     #[error("the SRS is not the one that this proving key was made with; use the SRS with the key's id")]
     SrsMismatch,

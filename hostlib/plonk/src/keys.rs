@@ -127,16 +127,21 @@ fn digest(circuit: &Circuit, fixed: &[G1Affine], sigma: &[G1Affine], srs: &SrsVe
 impl ProvingKey {
     /// Puts a key together from its parts, checking that they fit.
     pub(crate) fn new(vk: VerifyingKey, fixed: Vec<ColumnValues>) -> Result<Self, KeyError> {
-        let rows = vk.circuit.rows();
-        if fixed.len() != vk.circuit.fixed.len() {
-            let (expected, got) = (vk.circuit.fixed.len(), fixed.len());
-            return Err(KeyError::Count { what: "fixed columns", expected, got });
-        }
-        if let Some(short) = fixed.iter().find(|column| column.len() != rows) {
-            return Err(KeyError::Count { what: "rows of a fixed column", expected: rows, got: short.len() });
-        }
+        Self::check_fixed(&vk.circuit, &fixed)?;
         let sigma = crate::permutation::sigma_columns(&vk.circuit);
         Ok(Self { vk, fixed, sigma })
+    }
+
+    /// Checks that these can be the fixed columns of a circuit.
+    pub(crate) fn check_fixed(circuit: &Circuit, fixed: &[ColumnValues]) -> Result<(), KeyError> {
+        let (rows, columns) = (circuit.rows(), circuit.fixed.len());
+        if fixed.len() != columns {
+            return Err(KeyError::Count { what: "fixed columns", expected: columns, got: fixed.len() });
+        }
+        match fixed.iter().find(|column| column.len() != rows) {
+            Some(other) => Err(KeyError::Count { what: "rows of a fixed column", expected: rows, got: other.len() }),
+            None => Ok(()),
+        }
     }
 
     /// The verifying half.
