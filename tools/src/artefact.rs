@@ -110,13 +110,14 @@ impl StagedDirectory {
     /// Prepares a directory beside its destination, which must not exist yet (or be empty).
     pub fn new(destination: &Path) -> Result<Self, Failure> {
         let failed = |e: std::io::Error| Failure::file("make the directory", destination, e);
-        match fs::read_dir(destination) {
-            Ok(mut entries) if entries.next().is_some() => {
+        match fs::read_dir(destination).map(|mut entries| entries.next().is_none()) {
+            Ok(true) => {}
+            Ok(false) => {
                 let reason = "it exists and is not empty; name another or remove it";
                 return Err(Failure::file("make the directory", destination, reason));
             }
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
-            _ => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(failed(e)),
         }
         let staging =
             tempfile::Builder::new().prefix(".kiln-").tempdir_in(parent(destination)).map_err(failed)?;

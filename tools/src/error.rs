@@ -91,7 +91,11 @@ impl Failure {
             }
             source = cause.source();
         }
-        line.split(|c: char| c.is_control()).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+        line.split(|c: char| c.is_control())
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 

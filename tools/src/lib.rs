@@ -6,8 +6,6 @@
 //! is left out, never guessed. What a command writes appears complete or not at all.
 
 pub mod artefact;
-pub mod cli;
-pub mod commands;
 pub mod error;
 pub mod hexadecimal;
 pub mod output;

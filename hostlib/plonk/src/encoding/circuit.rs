@@ -51,6 +51,7 @@ impl Canonical for Circuit {
         self.copies.encode(out);
         self.instance_cells.encode(out);
         self.public_inputs.encode(out);
+        self.meaning.encode(out);
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -69,6 +70,7 @@ impl Canonical for Circuit {
             copies: Canonical::decode(reader)?,
             instance_cells: Canonical::decode(reader)?,
             public_inputs: Canonical::decode(reader)?,
+            meaning: Canonical::decode(reader)?,
             regions: Vec::new(),
         })
     }

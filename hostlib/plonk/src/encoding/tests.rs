@@ -54,6 +54,7 @@ fn sample_circuit() -> Circuit {
             }],
         }],
         public_inputs: 6,
+        meaning: "an age, in years".into(),
         regions: vec![],
     }
 }

@@ -54,6 +54,7 @@ fn sample_circuit() -> Circuit {
             }],
         }],
         public_inputs: 1,
+        meaning: String::new(),
         regions: vec![region("Graph", 0, 4), region("Relu", 2, 1)],
     }
 }
