@@ -65,37 +65,36 @@ impl Cosets {
         for coset in 0..self.constants.len() {
             // One graph per coset: the columns' values on it are let go before the next.
             let mut graph = Graph::new();
-            let mut sums = Vec::new();
-            for program in &programs {
-                sums.push(self.evaluate(prover, &mut graph, program, coset)?);
-            }
-            let terms: Vec<_> = sums.iter().map(|sum| (sum, Fr::one())).collect();
-            let total = combine(&mut graph, &terms, self.n)?;
+            let total = self.evaluate(prover, &mut graph, &programs, coset)?;
             local.extend(graph.interpolate_coset(&[&total], shift(coset)));
+            drop(total);
             prover.engine.run(graph)?;
         }
         self.assemble(prover, &local)
     }
 
+    /// The combined constraints on a coset. A column is evaluated when the first program needs it, and only once.
     fn evaluate(
         &self,
         prover: &Prover<'_>,
         graph: &mut Graph,
-        compiled: &Compiled,
+        programs: &[Compiled],
         coset: usize,
     ) -> Result<Vector, ProveError> {
         let mut values: BTreeMap<Oracle, Vector> = BTreeMap::new();
-        let named: Vec<_> = compiled
-            .inputs
-            .iter()
-            .filter_map(|(oracle, _)| Some((*oracle, prover.coefficients.get(oracle)?)))
-            .collect();
-        let coefficients: Vec<&Vector> = named.iter().map(|(_, vector)| *vector).collect();
-        let on_coset = graph.evaluate_on_coset(&coefficients, self.k, shift(coset));
-        values.extend(named.iter().map(|(oracle, _)| *oracle).zip(on_coset));
         values.insert(Oracle::Identity, graph.powers(shift(coset), root_of_unity(self.k), self.n));
-        let inputs = inputs(compiled, |oracle, _| values.get(&oracle))?;
-        Ok(graph.pointwise(compiled.program.clone(), &inputs, self.n).swap_remove(0))
+        let mut sums = Vec::new();
+        for compiled in programs {
+            let new: Vec<Oracle> =
+                compiled.inputs.iter().map(|(oracle, _)| *oracle).filter(|o| !values.contains_key(o)).collect();
+            let coefficients = new.iter().map(|o| prover.polynomial(*o)).collect::<Result<Vec<_>, _>>()?;
+            let on_coset = graph.evaluate_on_coset(&coefficients, self.k, shift(coset));
+            values.extend(new.into_iter().zip(on_coset));
+            let inputs = inputs(compiled, |oracle, _| values.get(&oracle))?;
+            sums.push(graph.pointwise(compiled.program.clone(), &inputs, self.n).swap_remove(0));
+        }
+        let terms: Vec<_> = sums.iter().map(|sum| (sum, Fr::one())).collect();
+        Ok(combine(graph, &terms, self.n)?)
     }
 
     /// From t·(X^n − 1) mod (X^n − c_i) to t mod M: part k is `Σ_i (V⁻¹)_{ki}/(c_i − 1)·local_i`, V_{ik} = c_i^k.
@@ -202,11 +201,10 @@ impl SmallCoset {
         for &(oracle, rotation) in &compiled.inputs {
             let power = omega.pow([u64::from(rotation.unsigned_abs())]);
             let turn = if rotation < 0 { power.inverse().unwrap_or_default() } else { power };
-            let on_coset = match prover.coefficients.get(&oracle) {
-                Some(coefficients) => {
-                    graph.evaluate_on_coset(&[coefficients], self.log_size, self.shift * turn).swap_remove(0)
-                }
-                None => graph.powers(self.shift * turn, root_of_unity(self.log_size), self.points.len()),
+            let shift = self.shift * turn;
+            let on_coset = match oracle {
+                Oracle::Identity => graph.powers(shift, root_of_unity(self.log_size), self.points.len()),
+                _ => graph.evaluate_on_coset(&[prover.polynomial(oracle)?], self.log_size, shift).swap_remove(0),
             };
             values.insert((oracle, rotation), on_coset);
         }
