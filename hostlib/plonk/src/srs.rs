@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ark_bn254::{Fr, G1Affine, G1Projective, G2Affine};
 use ark_ec::scalar_mul::ScalarMul;
 use ark_ec::{AffineRepr, CurveGroup};
+use kiln_kernels::Bases;
 use ark_ff::{FftField, Field, One, UniformRand, Zero, batch_inversion};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -16,6 +17,8 @@ use sha3::{Digest, Keccak256};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::encoding::{g1_to_bytes, g2_to_bytes};
+use crate::keys::SrsVerifier;
+use crate::permutation::root_of_unity;
 
 pub use error::SrsError;
 
@@ -31,8 +34,8 @@ pub const SRS_K_MAX: u32 = 24;
 pub struct Srs {
     k: u32,
     insecure: bool,
-    monomial: Arc<Vec<G1Affine>>,
-    lagrange: Arc<Vec<G1Affine>>,
+    monomial: Bases,
+    lagrange: Bases,
     g2: G2Affine,
     tau_g2: G2Affine,
 }
@@ -58,7 +61,13 @@ impl Srs {
         let g2 = G2Affine::generator();
         let tau_g2 = (g2 * tau).into_affine();
         tau.zeroize();
-        Ok(Self { k, insecure: true, monomial: Arc::new(points), lagrange: Arc::new(lagrange), g2, tau_g2 })
+        Ok(Self::from_points(k, points, lagrange, [g2, tau_g2]))
+    }
+
+    /// The only origin that there is so far is an insecure one.
+    fn from_points(k: u32, monomial: Vec<G1Affine>, lagrange: Vec<G1Affine>, [g2, tau_g2]: [G2Affine; 2]) -> Self {
+        let (monomial, lagrange) = (Bases::new(Arc::new(monomial)), Bases::new(Arc::new(lagrange)));
+        Self { k, insecure: true, monomial, lagrange, g2, tau_g2 }
     }
 
     /// log2 of the row count that it serves.
@@ -72,28 +81,19 @@ impl Srs {
     }
 
     /// `[τ^i]_1`, 2^k + [`SRS_EXTRA`] points.
-    pub fn monomial(&self) -> &Arc<Vec<G1Affine>> {
+    pub fn monomial(&self) -> &Bases {
         &self.monomial
     }
 
     /// `[L_i(τ)]_1`, 2^k points.
-    pub fn lagrange(&self) -> &Arc<Vec<G1Affine>> {
+    pub fn lagrange(&self) -> &Bases {
         &self.lagrange
     }
 
-    /// `[1]_1`
-    pub fn g1(&self) -> G1Affine {
-        self.monomial.first().copied().unwrap_or_else(G1Affine::generator)
-    }
-
-    /// `[1]_2`
-    pub fn g2(&self) -> G2Affine {
-        self.g2
-    }
-
-    /// `[τ]_2`
-    pub fn tau_g2(&self) -> G2Affine {
-        self.tau_g2
+    /// What a verifier needs of it.
+    pub fn verifier(&self) -> SrsVerifier {
+        let g1 = self.monomial.points().first().copied().unwrap_or_default();
+        SrsVerifier { g1, g2: self.g2, tau_g2: self.tau_g2, id: self.id(), insecure: self.insecure }
     }
 
     /// Keccak-256 over size, origin and the first powers of τ in both groups, which determine everything else.
@@ -101,7 +101,7 @@ impl Srs {
         let mut hash = Keccak256::new_with_prefix(b"kiln srs v1");
         hash.update(self.k.to_be_bytes());
         hash.update([u8::from(self.insecure)]);
-        for point in self.monomial.iter().take(2) {
+        for point in self.monomial.points().iter().take(2) {
             hash.update(g1_to_bytes(point));
         }
         hash.update(g2_to_bytes(&self.g2));
@@ -124,11 +124,6 @@ fn draw_tau(k: u32, seed: [u8; 32]) -> Fr {
 /// `base^i` for i < count.
 fn powers(base: Fr, count: usize) -> Vec<Fr> {
     std::iter::successors(Some(Fr::one()), |power| Some(*power * base)).take(count).collect()
-}
-
-/// The generator of the 2^k-th roots of unity (the field has 2^28-th ones, and k is at most [`SRS_K_MAX`]).
-fn root_of_unity(k: u32) -> Fr {
-    Fr::get_root_of_unity(1 << k).unwrap_or_default()
 }
 
 /// `L_i(τ) = ω^i·(τ^n − 1) / (n·(τ − ω^i))` for all i < n = 2^k.
