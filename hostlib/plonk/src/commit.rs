@@ -15,7 +15,8 @@ use kiln_kernels::{
 use zeroize::Zeroize;
 
 use crate::error::{KeyError, ProveError};
-use crate::keys::{ColumnValues, CommittedPublic, CommittedSecret};
+use crate::witness::ColumnValues;
+use crate::keys::{CommittedPublic, CommittedSecret};
 use crate::plan::COMMITTED_BLINDING;
 use crate::randomness::Randomness;
 use crate::srs::Srs;

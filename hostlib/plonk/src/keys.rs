@@ -1,7 +1,6 @@
 //! The keys of a circuit, and the two halves of a committed group.
 
 use ark_bn254::{Fr, G1Affine, G2Affine};
-use kiln_kernels::HostData;
 use zeroize::Zeroize;
 
 use crate::circuit::Circuit;
@@ -9,9 +8,7 @@ use crate::encoding;
 use crate::error::KeyError;
 use crate::plan::Plan;
 use crate::transcript::keccak256;
-
-/// Values of one column, `2^k` of them.
-pub type ColumnValues = HostData;
+use crate::witness::ColumnValues;
 
 /// What a verifier needs of the structured reference string.
 #[derive(Clone, Debug, PartialEq, Eq)]

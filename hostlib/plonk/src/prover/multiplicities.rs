@@ -12,7 +12,8 @@ use super::phases::Assignment;
 use crate::circuit::Lookup;
 use crate::error::ProveError;
 use crate::expression::{Column, Expression};
-use crate::keys::{ColumnValues, ProvingKey};
+use crate::witness::ColumnValues;
+use crate::keys::{ProvingKey};
 
 /// Multiplicity columns of all table segments, in the plan's order. An entry that a table holds several times is counted
 /// at its first place.

@@ -11,7 +11,7 @@ use crate::commit::{blinded_coefficients, scalar_bound_vartime, wipe};
 use crate::constraints::Oracle;
 use crate::error::ProveError;
 use crate::expression::Column;
-use crate::keys::ColumnValues;
+use crate::witness::ColumnValues;
 use crate::plan::index;
 use crate::witness::{Witness, WitnessError};
 
