@@ -76,9 +76,10 @@ impl VerifyingKey {
         srs: SrsVerifier,
     ) -> Result<Self, KeyError> {
         let plan = Plan::new(&circuit)?;
-        for (what, expected, got) in
-            [("fixed columns", circuit.fixed.len(), fixed.len()), ("σ columns", circuit.copy_columns.len(), sigma.len())]
-        {
+        for (what, expected, got) in [
+            ("fixed columns", circuit.fixed.len(), fixed.len()),
+            ("σ columns", circuit.copy_columns.len(), sigma.len()),
+        ] {
             if expected != got {
                 return Err(KeyError::Count { what, expected, got });
             }
@@ -136,7 +137,9 @@ impl ProvingKey {
             return Err(KeyError::Count { what: "fixed columns", expected: columns, got: fixed.len() });
         }
         match fixed.iter().find(|column| column.len() != rows) {
-            Some(other) => Err(KeyError::Count { what: "rows of a fixed column", expected: rows, got: other.len() }),
+            Some(other) => {
+                Err(KeyError::Count { what: "rows of a fixed column", expected: rows, got: other.len() })
+            }
             None => Ok(()),
         }
     }

@@ -28,7 +28,8 @@ pub(crate) fn sigma_columns(circuit: &Circuit) -> Vec<ColumnValues> {
         }
     }
     let powers = row_names(circuit.k);
-    let shifts: Vec<Fr> = (0..circuit.copy_columns.len()).map(|i| coset_shift(crate::plan::index(i))).collect();
+    let shifts: Vec<Fr> =
+        (0..circuit.copy_columns.len()).map(|i| coset_shift(crate::plan::index(i))).collect();
     successor
         .chunks(rows)
         .map(|column| {
