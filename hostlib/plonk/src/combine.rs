@@ -12,7 +12,11 @@ const TERMS_MAX: usize = 100;
 ///
 /// # Errors
 /// [`KernelFailure`] never in practice: such programs need three registers.
-pub(crate) fn combine(graph: &mut Graph, terms: &[(&Vector, Fr)], len: usize) -> Result<Vector, KernelFailure> {
+pub(crate) fn combine(
+    graph: &mut Graph,
+    terms: &[(&Vector, Fr)],
+    len: usize,
+) -> Result<Vector, KernelFailure> {
     let mut sum = None;
     for part in terms.chunks(TERMS_MAX) {
         let mut builder = ProgramBuilder::new();

@@ -15,10 +15,11 @@ use kiln_kernels::{
 use zeroize::Zeroize;
 
 use crate::error::{KeyError, ProveError};
-use crate::keys::{ColumnValues, CommittedPublic, CommittedSecret};
+use crate::keys::{CommittedPublic, CommittedSecret};
 use crate::plan::COMMITTED_BLINDING;
 use crate::randomness::Randomness;
 use crate::srs::Srs;
+use crate::witness::ColumnValues;
 
 /// Commits to columns of one height.
 #[derive(Clone, Copy)]
@@ -65,7 +66,13 @@ impl<'a> Committer<'a> {
     }
 
     /// The column with these values, blinded with these coefficients of b (wiped after use), and its commitment.
-    pub fn column(self, graph: &mut Graph, rows: Vector, bound: ScalarBound, blinding: Vec<Fr>) -> PendingColumn {
+    pub fn column(
+        self,
+        graph: &mut Graph,
+        rows: Vector,
+        bound: ScalarBound,
+        blinding: Vec<Fr>,
+    ) -> PendingColumn {
         let commitment = self.rows(graph, &rows, bound, &blinding);
         let coefficients = blinded_coefficients(graph, &rows, blinding);
         PendingColumn { rows, coefficients, commitment }
@@ -81,7 +88,7 @@ impl<'a> Committer<'a> {
         blinding: &[Fr],
     ) -> PendingCommitment {
         let point = if self.srs.k() == self.k {
-            graph.msm(self.srs.lagrange(), 0, rows, bound)
+            graph.msm(self.srs.lagrange_bases(), 0, rows, bound)
         } else {
             let plain = interpolate(graph, rows);
             self.coefficients(graph, &plain)
@@ -91,12 +98,12 @@ impl<'a> Committer<'a> {
 
     /// Commits to a polynomial by its coefficients.
     pub fn coefficients(self, graph: &mut Graph, coefficients: &Vector) -> PendingPoint {
-        graph.msm(self.srs.monomial(), 0, coefficients, ScalarBound::Full)
+        graph.msm(self.srs.monomial_bases(), 0, coefficients, ScalarBound::Full)
     }
 
     /// `[b(τ)·(τ^n − 1)]`
     fn blinding_point(self, blinding: &[Fr]) -> G1Projective {
-        let powers = self.srs.monomial().points();
+        let powers = self.srs.monomial();
         let n = self.row_count();
         let low = &powers[..blinding.len()];
         let high = &powers[n..n + blinding.len()];

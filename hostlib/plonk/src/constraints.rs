@@ -211,12 +211,18 @@ pub(crate) fn fraction<A: Algebra>(
         Fraction::CopyFrom(column) => {
             let position = algebra.query(Oracle::Identity, 0);
             let beta = algebra.constant(challenges.beta * coset_shift(column));
-            (algebra.constant(Fr::one()), copy_denominator(circuit, column, &position, &beta, challenges, algebra))
+            (
+                algebra.constant(Fr::one()),
+                copy_denominator(circuit, column, &position, &beta, challenges, algebra),
+            )
         }
         Fraction::CopyTo(column) => {
             let position = algebra.query(Oracle::Sigma(column), 0);
             let beta = algebra.constant(challenges.beta);
-            (algebra.constant(-Fr::one()), copy_denominator(circuit, column, &position, &beta, challenges, algebra))
+            (
+                algebra.constant(-Fr::one()),
+                copy_denominator(circuit, column, &position, &beta, challenges, algebra),
+            )
         }
     }
 }

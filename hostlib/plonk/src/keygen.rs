@@ -5,10 +5,11 @@ use kiln_kernels::Engine;
 use crate::circuit::Circuit;
 use crate::commit::commit_public;
 use crate::error::KeyError;
-use crate::keys::{ColumnValues, ProvingKey, VerifyingKey};
+use crate::keys::{ProvingKey, VerifyingKey};
 use crate::permutation::sigma_columns;
 use crate::plan::Plan;
 use crate::srs::Srs;
+use crate::witness::ColumnValues;
 
 /// Makes the keys of a circuit. `fixed` are the values of the fixed columns, `2^k` rows each. Deterministic: whoever
 /// has circuit, fixed columns and SRS can check a verifying key by making it again.

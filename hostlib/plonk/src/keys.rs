@@ -1,7 +1,6 @@
 //! The keys of a circuit, and the two halves of a committed group.
 
 use ark_bn254::{Fr, G1Affine, G2Affine};
-use kiln_kernels::HostData;
 use zeroize::Zeroize;
 
 use crate::circuit::Circuit;
@@ -9,9 +8,7 @@ use crate::encoding;
 use crate::error::KeyError;
 use crate::plan::Plan;
 use crate::transcript::keccak256;
-
-/// Values of one column, `2^k` of them.
-pub type ColumnValues = HostData;
+use crate::witness::ColumnValues;
 
 /// What a verifier needs of the structured reference string.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,9 +76,10 @@ impl VerifyingKey {
         srs: SrsVerifier,
     ) -> Result<Self, KeyError> {
         let plan = Plan::new(&circuit)?;
-        for (what, expected, got) in
-            [("fixed columns", circuit.fixed.len(), fixed.len()), ("σ columns", circuit.copy_columns.len(), sigma.len())]
-        {
+        for (what, expected, got) in [
+            ("fixed columns", circuit.fixed.len(), fixed.len()),
+            ("σ columns", circuit.copy_columns.len(), sigma.len()),
+        ] {
             if expected != got {
                 return Err(KeyError::Count { what, expected, got });
             }
@@ -139,7 +137,9 @@ impl ProvingKey {
             return Err(KeyError::Count { what: "fixed columns", expected: columns, got: fixed.len() });
         }
         match fixed.iter().find(|column| column.len() != rows) {
-            Some(other) => Err(KeyError::Count { what: "rows of a fixed column", expected: rows, got: other.len() }),
+            Some(other) => {
+                Err(KeyError::Count { what: "rows of a fixed column", expected: rows, got: other.len() })
+            }
             None => Ok(()),
         }
     }

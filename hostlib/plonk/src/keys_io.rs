@@ -7,14 +7,16 @@
 mod error;
 mod file;
 
+use std::io::{Read, Write};
+
 use ark_bn254::{Fr, G1Affine};
 use kiln_kernels::HostData;
-use std::io::{Read, Write};
 use zeroize::Zeroizing;
 
 use crate::circuit::Circuit;
 use crate::encoding::{Canonical, DecodeError, Reader, g2_from_bytes, g2_to_bytes};
-use crate::keys::{ColumnValues, CommittedPublic, CommittedSecret, ProvingKey, SrsVerifier, VerifyingKey};
+use crate::keys::{CommittedPublic, CommittedSecret, ProvingKey, SrsVerifier, VerifyingKey};
+use crate::witness::ColumnValues;
 
 pub use error::KeyFileError;
 use file::FileKind;

@@ -90,7 +90,8 @@ fn instance_evaluations(
         let mine: Vec<_> = cells.iter().filter(|cell| cell.0 == column).collect();
         let mut inverses: Vec<Fr> = mine.iter().map(|cell| point - cell.1).collect();
         batch_inversion(&mut inverses);
-        let sum: Fr = mine.iter().zip(&inverses).map(|((_, name, value), inverse)| *value * name * inverse).sum();
+        let sum: Fr =
+            mine.iter().zip(&inverses).map(|((_, name, value), inverse)| *value * name * inverse).sum();
         values.push(((Oracle::Instance(column), rotation), sum * scale));
     }
     Some(values)
@@ -105,7 +106,8 @@ impl Linearisation {
         alpha: Fr,
         evaluations: &Evaluations,
     ) -> Self {
-        let mut terms: BTreeMap<Oracle, Fr> = plan.linear.iter().map(|oracle| (*oracle, Fr::zero())).collect();
+        let mut terms: BTreeMap<Oracle, Fr> =
+            plan.linear.iter().map(|oracle| (*oracle, Fr::zero())).collect();
         let mut constant = Fr::zero();
         let mut power = Fr::one();
         let mut algebra = Affine { circuit, evaluations };

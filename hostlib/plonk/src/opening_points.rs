@@ -17,11 +17,16 @@ pub(crate) struct OpeningPoints {
 impl OpeningPoints {
     /// Works the points out. Rotations of one plan name distinct rows, so the points of a set are distinct.
     pub fn new(plan: &Plan, zeta: Fr) -> Self {
-        let mut rotations: Vec<i32> = plan.point_sets.iter().flat_map(|set| set.rotations.iter().copied()).collect();
+        let mut rotations: Vec<i32> =
+            plan.point_sets.iter().flat_map(|set| set.rotations.iter().copied()).collect();
         rotations.sort_unstable();
         rotations.dedup();
-        let points = |rotations: &[i32]| rotations.iter().map(|rotation| rotated(plan, zeta, *rotation)).collect();
-        Self { all: points(&rotations), sets: plan.point_sets.iter().map(|set| points(&set.rotations)).collect() }
+        let points =
+            |rotations: &[i32]| rotations.iter().map(|rotation| rotated(plan, zeta, *rotation)).collect();
+        Self {
+            all: points(&rotations),
+            sets: plan.point_sets.iter().map(|set| points(&set.rotations)).collect(),
+        }
     }
 
     /// The points of a set.

@@ -9,7 +9,7 @@ use ark_ff::{FftField, One};
 use crate::circuit::{Cell, Circuit};
 use crate::constraints::coset_shift;
 use crate::expression::Column;
-use crate::keys::ColumnValues;
+use crate::witness::ColumnValues;
 
 /// The columns σ, one per copy column: the name κ_i·ω^j of the next cell in the cycle. A copy joins the cycles of its two
 /// cells by swapping their successors, if they are not in one cycle already.
@@ -28,7 +28,8 @@ pub(crate) fn sigma_columns(circuit: &Circuit) -> Vec<ColumnValues> {
         }
     }
     let powers = row_names(circuit.k);
-    let shifts: Vec<Fr> = (0..circuit.copy_columns.len()).map(|i| coset_shift(crate::plan::index(i))).collect();
+    let shifts: Vec<Fr> =
+        (0..circuit.copy_columns.len()).map(|i| coset_shift(crate::plan::index(i))).collect();
     successor
         .chunks(rows)
         .map(|column| {

@@ -124,7 +124,12 @@ impl Plan {
     /// Points in a proof.
     pub fn proof_points(&self) -> usize {
         let advice: usize = self.phases.iter().map(Vec::len).sum();
-        advice + self.segments.len() + self.helpers.len() + usize::from(self.has_running_sum()) + self.pieces + 2
+        advice
+            + self.segments.len()
+            + self.helpers.len()
+            + usize::from(self.has_running_sum())
+            + self.pieces
+            + 2
     }
 
     fn sort_queries(&mut self, circuit: &Circuit, queries: &BTreeSet<(Oracle, i32)>) {
@@ -155,7 +160,8 @@ impl Plan {
         let helpers = (0..index(self.helpers.len())).map(Oracle::Helper);
         let sum = self.has_running_sum().then_some(Oracle::RunningSum);
         let hidden: BTreeSet<Oracle> = advice.chain(multiplicities).chain(helpers).chain(sum).collect();
-        let mut points: BTreeMap<Oracle, BTreeSet<i32>> = hidden.into_iter().map(|o| (o, BTreeSet::new())).collect();
+        let mut points: BTreeMap<Oracle, BTreeSet<i32>> =
+            hidden.into_iter().map(|o| (o, BTreeSet::new())).collect();
         for (oracle, rotation) in self.queries.iter().copied().chain(self.linear.iter().map(|o| (*o, 0))) {
             if let Some(seen) = points.get_mut(&oracle) {
                 seen.insert(rotation);
@@ -272,7 +278,11 @@ fn check_cells(circuit: &Circuit) -> Result<(), KeyError> {
         range("row of an instance cell", 0..=last_row, cell.row as usize)?;
         check_column(circuit, "instance cell of", "column", Column::Instance(cell.column))?;
         if !cells.insert((cell.column, cell.row)) {
-            return Err(broken("instance cell", &format!("{}:{}", cell.column, cell.row), "is named twice".into()));
+            return Err(broken(
+                "instance cell",
+                &format!("{}:{}", cell.column, cell.row),
+                "is named twice".into(),
+            ));
         }
         cell.runs.iter().try_for_each(|run| check_run(circuit, run))?;
     }
@@ -290,7 +300,11 @@ fn check_run(circuit: &Circuit, run: &crate::formula::Run) -> Result<(), KeyErro
     if let (Some((start, stride)), 1..) = (run.public, run.len) {
         let last = u64::from(start) + u64::from(run.len - 1) * u64::from(stride);
         let last = usize::try_from(last).unwrap_or(usize::MAX);
-        range("last public input of a run, plus one", 1..=circuit.public_inputs as usize, last.saturating_add(1))?;
+        range(
+            "last public input of a run, plus one",
+            1..=circuit.public_inputs as usize,
+            last.saturating_add(1),
+        )?;
     }
     Ok(())
 }
@@ -345,7 +359,11 @@ fn check_constraints(circuit: &Circuit, plan: &Plan, shape: &mut Shape) -> Resul
             return Err(broken("gate", &name, problem));
         }
         if degree.linear > 1 {
-            return Err(broken("gate", &name, "multiplies linear or committed columns with each other".to_owned()));
+            return Err(broken(
+                "gate",
+                &name,
+                "multiplies linear or committed columns with each other".to_owned(),
+            ));
         }
     }
     Ok(())
@@ -389,7 +407,11 @@ fn check_expression(
             Expression::Constant(_) => {}
             Expression::Challenge(monomial) => {
                 if monomial.0.iter().any(|(challenge, _)| challenge.0 as usize >= challenges) {
-                    return Err(broken(what, name, format!("names a challenge beyond the circuit's {challenges}")));
+                    return Err(broken(
+                        what,
+                        name,
+                        format!("names a challenge beyond the circuit's {challenges}"),
+                    ));
                 }
             }
             Expression::Query(column, rotation) => {

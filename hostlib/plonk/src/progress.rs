@@ -30,7 +30,8 @@ impl ProofReport {
 }
 
 /// The prover's rounds, in order.
-const ROUNDS: [&str; 7] = ["statement", "phases", "lookup", "quotient", "evaluations", "opening", "self-check"];
+const ROUNDS: [&str; 7] =
+    ["statement", "phases", "lookup", "quotient", "evaluations", "opening", "self-check"];
 
 /// Times the rounds.
 pub(crate) struct Clock<'a> {

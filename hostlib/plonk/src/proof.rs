@@ -70,7 +70,8 @@ impl<'a> ProofReader<'a> {
     /// [`MalformedProof`] with what is wrong.
     pub fn new(bytes: &'a [u8], plan: &Plan) -> Result<Self, MalformedProof> {
         let header = MalformedProof::Header { expected: PROOF_VERSION };
-        let rest = bytes.strip_prefix(&MAGIC).and_then(|rest| rest.strip_prefix(&[PROOF_VERSION])).ok_or(header)?;
+        let rest =
+            bytes.strip_prefix(&MAGIC).and_then(|rest| rest.strip_prefix(&[PROOF_VERSION])).ok_or(header)?;
         let expected = proof_bytes(plan);
         if bytes.len() != expected {
             return Err(MalformedProof::Length { expected, got: bytes.len() });

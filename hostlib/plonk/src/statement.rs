@@ -57,5 +57,9 @@ fn check_count(what: &str, expected: usize, got: usize) -> Result<(), VerifyErro
     if expected == got {
         return Ok(());
     }
-    Err(VerifyError::Statement { what: what.to_owned(), expected: expected.to_string(), got: got.to_string() })
+    Err(VerifyError::Statement {
+        what: what.to_owned(),
+        expected: expected.to_string(),
+        got: got.to_string(),
+    })
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::expression::Column;
 
 /// Values of one column, as small as they come.
-pub use kiln_kernels::HostData as ColumnValues;
+pub type ColumnValues = kiln_kernels::HostData;
 
 /// Makes the advice columns. Phase 0 is asked first; a later phase may depend on the challenges drawn since.
 pub trait Witness {

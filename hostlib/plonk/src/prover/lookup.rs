@@ -106,5 +106,9 @@ pub(super) fn inputs<'v>(
         kernel: "pointwise",
         detail: format!("a program reads {oracle:?}, which is not there"),
     };
-    compiled.inputs.iter().map(|&(oracle, rotation)| find(oracle, rotation).ok_or_else(|| missing(oracle))).collect()
+    compiled
+        .inputs
+        .iter()
+        .map(|&(oracle, rotation)| find(oracle, rotation).ok_or_else(|| missing(oracle)))
+        .collect()
 }

@@ -12,7 +12,8 @@ use super::phases::Assignment;
 use crate::circuit::Lookup;
 use crate::error::ProveError;
 use crate::expression::{Column, Expression};
-use crate::keys::{ColumnValues, ProvingKey};
+use crate::keys::ProvingKey;
+use crate::witness::ColumnValues;
 
 /// Multiplicity columns of all table segments, in the plan's order. An entry that a table holds several times is counted
 /// at its first place.
@@ -29,11 +30,16 @@ pub(super) fn count(
     let mut counts = Vec::new();
     for (table, content) in circuit.tables.iter().enumerate() {
         let lookups = || circuit.lookups.iter().filter(|lookup| lookup.table as usize == table);
-        let inputs: Vec<Vec<Affine>> =
-            lookups().map(|lookup| lookup.inputs.iter().map(|i| Affine::new(i, challenges)).collect()).collect();
-        let small = |expressions: &[Affine]| expressions.iter().all(|expression| expression.is_small(&values));
-        let segments: Vec<Vec<Affine>> =
-            content.segments.iter().map(|columns| columns.iter().copied().map(Affine::column).collect()).collect();
+        let inputs: Vec<Vec<Affine>> = lookups()
+            .map(|lookup| lookup.inputs.iter().map(|i| Affine::new(i, challenges)).collect())
+            .collect();
+        let small =
+            |expressions: &[Affine]| expressions.iter().all(|expression| expression.is_small(&values));
+        let segments: Vec<Vec<Affine>> = content
+            .segments
+            .iter()
+            .map(|columns| columns.iter().copied().map(Affine::column).collect())
+            .collect();
         let rows = circuit.rows();
         counts.extend(if inputs.iter().chain(&segments).all(|tuple| small(tuple)) {
             count_table::<i64>(rows, &segments, lookups().zip(&inputs), &values)?
@@ -73,7 +79,9 @@ fn count_table<'a, E: Entry>(
     for (lookup, inputs) in lookups {
         for row in 0..rows {
             tuple(inputs, row, &mut entry);
-            let place = places.get(&entry).ok_or_else(|| ProveError::NotInTable { lookup: lookup.name.clone(), row })?;
+            let place = places
+                .get(&entry)
+                .ok_or_else(|| ProveError::NotInTable { lookup: lookup.name.clone(), row })?;
             counts[*place] += 1;
         }
     }
@@ -117,8 +125,10 @@ const SMALL_MAX: u64 = 1 << 20;
 impl Affine {
     fn new(expression: &Expression, challenges: &[Fr]) -> Self {
         let mut affine = Self::unsized_terms(expression, challenges);
-        let factors: Option<Vec<i64>> = affine.terms.iter().map(|(factor, ..)| small_integer(*factor)).collect();
-        affine.small = small_integer(affine.constant).zip(factors).filter(|(_, factors)| factors.len() <= 1024);
+        let factors: Option<Vec<i64>> =
+            affine.terms.iter().map(|(factor, ..)| small_integer(*factor)).collect();
+        affine.small =
+            small_integer(affine.constant).zip(factors).filter(|(_, factors)| factors.len() <= 1024);
         affine
     }
 
@@ -144,7 +154,11 @@ impl Affine {
             Expression::Product(parts) => parts.iter().fold(constant(Fr::from(1u64)), |product, part| {
                 let part = Self::unsized_terms(part, challenges);
                 // Plans allow at most one factor that is not a constant.
-                if part.terms.is_empty() { product.scaled(part.constant) } else { part.scaled(product.constant) }
+                if part.terms.is_empty() {
+                    product.scaled(part.constant)
+                } else {
+                    part.scaled(product.constant)
+                }
             }),
         }
     }

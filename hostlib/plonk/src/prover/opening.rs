@@ -28,7 +28,8 @@ pub(super) fn round(
     let combined = prover.combined_by_points(&mut graph, pieces, linearisation, v)?;
     let mut quotients = Vec::new();
     for (set, polynomial) in combined.iter().enumerate() {
-        let divided = points.set(set).iter().fold(polynomial.clone(), |p, point| graph.divide_linear(&p, *point));
+        let divided =
+            points.set(set).iter().fold(polynomial.clone(), |p, point| graph.divide_linear(&p, *point));
         quotients.push(divided);
     }
     let terms: Vec<_> = quotients.iter().map(|quotient| (quotient, Fr::one())).collect();

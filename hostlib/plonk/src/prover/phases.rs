@@ -11,8 +11,8 @@ use crate::commit::{blinded_coefficients, scalar_bound_vartime, wipe};
 use crate::constraints::Oracle;
 use crate::error::ProveError;
 use crate::expression::Column;
-use crate::keys::ColumnValues;
 use crate::plan::index;
+use crate::witness::ColumnValues;
 use crate::witness::{Witness, WitnessError};
 
 /// Values of the advice and instance columns on the host, wiped when dropped.
@@ -91,7 +91,11 @@ impl Prover<'_> {
     }
 
     /// Works out the instance columns. Nobody commits to them: the verifier evaluates them by itself.
-    fn bring_in_instance(&mut self, challenges: &[Fr], assignment: &mut Assignment) -> Result<(), ProveError> {
+    fn bring_in_instance(
+        &mut self,
+        challenges: &[Fr],
+        assignment: &mut Assignment,
+    ) -> Result<(), ProveError> {
         let columns = self.pk.vk.circuit.instance_columns(&self.statement.public_inputs, challenges);
         let mut graph = Graph::new();
         for (i, values) in columns.into_iter().enumerate() {

@@ -21,7 +21,10 @@ use crate::error::ProveError;
 use crate::permutation::root_of_unity;
 
 /// Draws α, computes the quotient, and commits to its pieces.
-pub(super) fn round(prover: &mut Prover<'_>, challenges: &Challenges) -> Result<(Fr, Vec<Vector>), ProveError> {
+pub(super) fn round(
+    prover: &mut Prover<'_>,
+    challenges: &Challenges,
+) -> Result<(Fr, Vec<Vector>), ProveError> {
     let alpha = prover.writer.transcript.challenge("alpha");
     let remainder = Cosets::new(prover).remainder(prover, challenges, alpha)?;
     let excess = SmallCoset::new(prover).excess(prover, challenges, alpha, &remainder)?;
@@ -85,8 +88,12 @@ impl Cosets {
         values.insert(Oracle::Identity, graph.powers(shift(coset), root_of_unity(self.k), self.n));
         let mut sums = Vec::new();
         for compiled in programs {
-            let new: Vec<Oracle> =
-                compiled.inputs.iter().map(|(oracle, _)| *oracle).filter(|o| !values.contains_key(o)).collect();
+            let new: Vec<Oracle> = compiled
+                .inputs
+                .iter()
+                .map(|(oracle, _)| *oracle)
+                .filter(|o| !values.contains_key(o))
+                .collect();
             let coefficients = new.iter().map(|o| prover.polynomial(*o)).collect::<Result<Vec<_>, _>>()?;
             let on_coset = graph.evaluate_on_coset(&coefficients, self.k, shift(coset));
             values.extend(new.into_iter().zip(on_coset));
@@ -113,8 +120,13 @@ impl Cosets {
 
     /// Coefficients of `1/(c_i − 1)·Π_{j≠i} (Y − c_j)/(c_i − c_j)`.
     fn lagrange(&self, i: usize) -> Vec<Fr> {
-        let others: Vec<Fr> =
-            self.constants.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, constant)| *constant).collect();
+        let others: Vec<Fr> = self
+            .constants
+            .iter()
+            .enumerate()
+            .filter(|(j, _)| *j != i)
+            .map(|(_, constant)| *constant)
+            .collect();
         let here = self.constants[i];
         let scale: Fr = others.iter().map(|other| here - other).product::<Fr>() * (here - Fr::one());
         let scale = scale.inverse().unwrap_or_default();
@@ -155,7 +167,8 @@ impl SmallCoset {
         let log_size = plan.excess.next_power_of_two().ilog2();
         let shift = shift(plan.pieces);
         let omega = root_of_unity(log_size);
-        let points = std::iter::successors(Some(shift), |point| Some(*point * omega)).take(1 << log_size).collect();
+        let points =
+            std::iter::successors(Some(shift), |point| Some(*point * omega)).take(1 << log_size).collect();
         let Cosets { n, constants, .. } = Cosets::new(prover);
         Self { log_size, shift, points, n: n as u64, excess: plan.excess, constants }
     }
@@ -195,7 +208,12 @@ impl SmallCoset {
         Ok(self.interpolate(&values))
     }
 
-    fn evaluate(&self, prover: &Prover<'_>, graph: &mut Graph, compiled: &Compiled) -> Result<Vector, ProveError> {
+    fn evaluate(
+        &self,
+        prover: &Prover<'_>,
+        graph: &mut Graph,
+        compiled: &Compiled,
+    ) -> Result<Vector, ProveError> {
         let omega = root_of_unity(prover.pk.vk.plan.k);
         let mut values: BTreeMap<Input, Vector> = BTreeMap::new();
         for &(oracle, rotation) in &compiled.inputs {
@@ -204,7 +222,9 @@ impl SmallCoset {
             let shift = self.shift * turn;
             let on_coset = match oracle {
                 Oracle::Identity => graph.powers(shift, root_of_unity(self.log_size), self.points.len()),
-                _ => graph.evaluate_on_coset(&[prover.polynomial(oracle)?], self.log_size, shift).swap_remove(0),
+                _ => graph
+                    .evaluate_on_coset(&[prover.polynomial(oracle)?], self.log_size, shift)
+                    .swap_remove(0),
             };
             values.insert((oracle, rotation), on_coset);
         }
@@ -218,7 +238,9 @@ impl SmallCoset {
         let scale = Fr::from(values.len() as u64).inverse().unwrap_or_default();
         let inverses: Vec<Fr> = self.points.iter().map(|point| point.inverse().unwrap_or_default()).collect();
         (0..self.excess as u64)
-            .map(|j| scale * values.iter().zip(&inverses).map(|(v, inverse)| *v * inverse.pow([j])).sum::<Fr>())
+            .map(|j| {
+                scale * values.iter().zip(&inverses).map(|(v, inverse)| *v * inverse.pow([j])).sum::<Fr>()
+            })
             .collect()
     }
 }
@@ -242,7 +264,8 @@ impl Prover<'_> {
             borrowed = high[0];
             pieces.push(extend(&mut graph, part, low, high, cosets.n));
         }
-        let pending: Vec<_> = pieces.iter().map(|piece| self.committer.coefficients(&mut graph, piece)).collect();
+        let pending: Vec<_> =
+            pieces.iter().map(|piece| self.committer.coefficients(&mut graph, piece)).collect();
         let outcome = self.engine.run(graph)?;
         for point in pending {
             let point: G1Affine = outcome.point(point);

@@ -18,7 +18,6 @@ use crate::constraints::Oracle;
 use crate::error::VerifyError;
 use crate::keys::VerifyingKey;
 use crate::linearisation::Linearisation;
-use crate::proof::ProofReader;
 use crate::statement::Statement;
 
 /// Commitments of all polynomials that have one.
