@@ -1,5 +1,8 @@
 //! Proofs of a small circuit that uses everything there is, from witness to verdict.
 
+mod keys;
+mod privacy;
+mod refusals;
 mod sample;
 
 use kiln_plonk::{mock, verify};
