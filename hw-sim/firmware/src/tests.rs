@@ -185,7 +185,7 @@ fn phase_flips_with_every_wrap_of_the_ring() {
     for id in 0..5 * ENTRIES {
         bench.submit(1, id, IoCommand::Fence);
         let completion = bench.take(1).expect("a fence completes at once");
-        assert_eq!((completion.command_id, completion.phase), (id, (id / ENTRIES) % 2 == 0));
+        assert_eq!((completion.command_id, completion.phase), (id, (id / ENTRIES).is_multiple_of(2)));
     }
 }
 
@@ -379,6 +379,20 @@ fn missing_engine_and_oversize_are_unsupported() {
         IoCommand::Ntt { source: 0, source_length: 1, destination: 32, log_n: 9, direction, shift },
     );
     assert_eq!(bench.status(1), Some(Status::Unsupported));
+}
+
+#[test]
+fn program_larger_than_the_engine_is_unsupported() {
+    let mut bench = Bench::ready(1);
+    bench.hardware.vector_registers = 0;
+    let (input, output) =
+        (VectorBinding { address: 0, length: 4 }, VectorBinding { address: 128, length: 4 });
+    let command = place_program(&mut bench, input, output);
+    bench.submit(1, 1, command);
+    assert_eq!(bench.status(1), Some(Status::Unsupported));
+    bench.hardware.vector_registers = 1;
+    bench.submit(1, 2, command);
+    assert_eq!(bench.hardware.started, [command]);
 }
 
 #[test]
