@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ark_bn254::Fr;
 use ark_ff::{FftField, One};
-use kiln_kernels::{Bases, Engine, Graph, HostData, ScalarBound, cpu};
+use kiln_kernels::{Bases, Engine, Graph, HostData, ProgramBuilder, ScalarBound, ScanKind, cpu};
 
 use crate::{card_device, card_engine, download, points, random_values, upload};
 
@@ -71,15 +71,23 @@ fn a_batch_with_more_commands_than_the_queue_holds_completes() {
 }
 
 #[test]
-fn what_does_not_fit_on_the_card_runs_elsewhere() {
-    let engine = Engine::with_standby(vec![card_device("card")], vec![cpu::device()]).unwrap();
-    // 2^28 elements of 32 bytes are half of the card's memory, so the third has no room.
-    let mut graph = Graph::new();
-    let v = graph.upload(HostData::small(vec![7; 3]));
-    let huge: Vec<_> = (0..3).map(|_| graph.place(&v, 0, 1 << 12)).collect();
-    let pending: Vec<_> = huge.iter().map(|v| graph.download(v, 1, 2)).collect();
-    let outcome = engine.run(graph).unwrap();
-    for pending in pending {
-        assert_eq!(outcome.scalars(pending), [Fr::from(7), Fr::from(0)]);
+fn a_program_too_long_for_the_card_runs_elsewhere() {
+    let mut builder = ProgramBuilder::new();
+    let a = builder.input(0, 0);
+    let mut sum = a;
+    for _ in 0..70_000 {
+        sum = builder.add(sum, a);
     }
+    builder.output(sum);
+    let program = Arc::new(builder.finish().unwrap());
+    let engine = Engine::with_standby(vec![card_device("card")], vec![cpu::device()]).unwrap();
+    let mut graph = Graph::new();
+    let v = graph.upload(HostData::small(vec![1, 2]));
+    let doubled = graph.scan(&v, ScanKind::Sum);
+    let out = graph.pointwise(program, &[&doubled], 2).remove(0);
+    let out = download(&mut graph, &out);
+    let outcome = engine.run(graph).unwrap();
+    assert_eq!(outcome.scalars(out), [0, 70_001].map(Fr::from));
+    assert!(engine.report().devices[0].kernels.contains_key("scan"));
+    assert!(engine.report().devices[1].kernels.contains_key("pointwise"));
 }
