@@ -1,5 +1,5 @@
 //! Proofs of a small circuit that uses everything there is, from witness to verdict.
-#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up fails")]
 
 mod sample;
 
