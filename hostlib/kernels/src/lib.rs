@@ -3,6 +3,7 @@
 
 mod bases;
 mod builder;
+pub mod card;
 pub mod cpu;
 mod device;
 mod engine;
@@ -29,3 +30,7 @@ pub use kernel::{Kernel, LOG_DOMAIN_MAX, ScalarBound, ScanKind};
 pub use program::{Instruction, Program, REGISTERS_MAX, Register};
 pub use report::{DeviceReport, KernelReport, Report};
 pub use vector::Vector;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeCompiles;
