@@ -1,0 +1,57 @@
+//! Where the devices are made: the one place that knows every backend by name.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Which device does the heavy work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// This machine's processor.
+    Cpu,
+    /// A simulated card of this profile, behind the card's driver. Work that the card cannot do goes to the processor.
+    Card(String),
+}
+
+/// The flag that chooses a backend.
+#[derive(Clone, Debug, clap::Args)]
+pub struct BackendArgs {
+    /// Where the heavy work is done: `cpu`, or `card:PROFILE` (see `kiln card list`)
+    #[arg(long, value_name = "cpu|card:PROFILE", default_value = "cpu")]
+    pub backend: Backend,
+}
+
+impl FromStr for Backend {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "cpu" => Ok(Self::Cpu),
+            Some(("card", profile)) if !profile.is_empty() => Ok(Self::Card(profile.to_owned())),
+            _ => Err("expected `cpu` or `card:PROFILE`; `kiln card list` names the profiles".into()),
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Card(profile) => write!(f, "card:{profile}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for text in ["cpu", "card:u55c"] {
+            assert_eq!(text.parse::<Backend>().unwrap().to_string(), text);
+        }
+        for text in ["", "cpu:", "cpu:2", "card", "card:", "gpu", "CPU"] {
+            assert!(text.parse::<Backend>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! One proof, whatever made it; and what the circuit proves is what the interpreter computes.
