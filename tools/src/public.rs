@@ -169,7 +169,7 @@ impl PublicFile {
             return Err(mismatch("output's shape or scale"));
         }
         let mut committed = vec![self.model.group(MODEL_GROUP)?];
-        let mut public_inputs = field_elements(&self.output.values);
+        let mut public_inputs = Vec::new();
         match (&self.input, meaning.input_visibility) {
             (PublicInput::Private {}, InputVisibility::Private) => {}
             (PublicInput::Public(tensor), InputVisibility::Public) => {
@@ -183,6 +183,7 @@ impl PublicFile {
             }
             _ => return Err(mismatch("input's visibility")),
         }
+        public_inputs.extend(field_elements(&self.output.values));
         Ok(Statement { public_inputs, committed })
     }
 
@@ -204,8 +205,8 @@ fn mismatch(what: &str) -> Failure {
     Failure::Invalid(format!("the public values name another {what} than the verifying key has"))
 }
 
-fn field_elements(integers: &[i64]) -> Vec<Fr> {
-    integers.iter().map(|integer| Fr::from(*integer)).collect()
+fn field_elements(integers: &[i64]) -> impl Iterator<Item = Fr> {
+    integers.iter().map(|integer| Fr::from(*integer))
 }
 
 fn without_white_space(text: &str) -> impl Iterator<Item = char> {
