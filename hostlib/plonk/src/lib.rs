@@ -7,6 +7,7 @@ mod evaluate;
 pub mod expression;
 pub mod formula;
 mod mock;
+pub mod srs;
 mod witness;
 
 pub use mock::{MockFailure, Place, QueryValue, mock};

@@ -1,0 +1,145 @@
+//! The structured reference string of the KZG commitments: powers of a secret τ in the exponent.
+
+mod check;
+mod error;
+mod file;
+
+use std::sync::Arc;
+
+use ark_bn254::{Fr, G1Affine, G1Projective, G2Affine};
+use ark_ec::scalar_mul::ScalarMul;
+use ark_ec::{AffineRepr, CurveGroup};
+use ark_ff::{FftField, Field, One, UniformRand, Zero, batch_inversion};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use sha3::{Digest, Keccak256};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::encoding::{g1_to_bytes, g2_to_bytes};
+
+pub use error::SrsError;
+
+/// Monomial points beyond 2^k: blinded polynomials are a little longer than the circuit.
+pub const SRS_EXTRA: usize = 64;
+
+/// The largest supported log2 of the row count.
+pub const SRS_K_MAX: u32 = 24;
+
+/// `[τ^i]_1` for i < 2^k + [`SRS_EXTRA`], `[L_i(τ)]_1` for the 2^k Lagrange polynomials of the 2^k-th roots of unity,
+/// and `[1]_2`, `[τ]_2`.
+#[derive(Clone)]
+pub struct Srs {
+    k: u32,
+    insecure: bool,
+    monomial: Arc<Vec<G1Affine>>,
+    lagrange: Arc<Vec<G1Affine>>,
+    g2: G2Affine,
+    tau_g2: G2Affine,
+}
+
+impl Srs {
+    /// A locally generated SRS for circuits of 2^k rows: for tests and demonstrations only, because whoever knows the
+    /// seed can forge every proof. Its file header says INSECURE.
+    ///
+    /// # Errors
+    /// [`SrsError::SizeOutOfRange`] if k is above [`SRS_K_MAX`].
+    pub fn insecure_local(k: u32, seed: [u8; 32]) -> Result<Self, SrsError> {
+        if k > SRS_K_MAX {
+            return Err(SrsError::SizeOutOfRange { expected: SRS_K_MAX, got: k });
+        }
+        let rows = 1usize << k;
+        let mut tau = draw_tau(k, seed);
+        let powers = Zeroizing::new(powers(tau, rows + SRS_EXTRA));
+        let lagrange_values = Zeroizing::new(lagrange_values(k, tau));
+        let scalars = Zeroizing::new([powers.as_slice(), lagrange_values.as_slice()].concat());
+        // One fixed-base table for all points (windowed, in parallel, normalised in one batch).
+        let mut points = G1Projective::from(G1Affine::generator()).batch_mul(&scalars);
+        let lagrange = points.split_off(powers.len());
+        let g2 = G2Affine::generator();
+        let tau_g2 = (g2 * tau).into_affine();
+        tau.zeroize();
+        Ok(Self { k, insecure: true, monomial: Arc::new(points), lagrange: Arc::new(lagrange), g2, tau_g2 })
+    }
+
+    /// log2 of the row count that it serves.
+    pub fn k(&self) -> u32 {
+        self.k
+    }
+
+    /// True if whoever made it may know τ, so that proofs mean nothing: tests and demonstrations only.
+    pub fn is_insecure(&self) -> bool {
+        self.insecure
+    }
+
+    /// `[τ^i]_1`, 2^k + [`SRS_EXTRA`] points.
+    pub fn monomial(&self) -> &Arc<Vec<G1Affine>> {
+        &self.monomial
+    }
+
+    /// `[L_i(τ)]_1`, 2^k points.
+    pub fn lagrange(&self) -> &Arc<Vec<G1Affine>> {
+        &self.lagrange
+    }
+
+    /// `[1]_1`
+    pub fn g1(&self) -> G1Affine {
+        self.monomial.first().copied().unwrap_or_else(G1Affine::generator)
+    }
+
+    /// `[1]_2`
+    pub fn g2(&self) -> G2Affine {
+        self.g2
+    }
+
+    /// `[τ]_2`
+    pub fn tau_g2(&self) -> G2Affine {
+        self.tau_g2
+    }
+
+    /// Keccak-256 over size, origin and the first powers of τ in both groups, which determine everything else.
+    pub fn id(&self) -> [u8; 32] {
+        let mut hash = Keccak256::new_with_prefix(b"kiln srs v1");
+        hash.update(self.k.to_be_bytes());
+        hash.update([u8::from(self.insecure)]);
+        for point in self.monomial.iter().take(2) {
+            hash.update(g1_to_bytes(point));
+        }
+        hash.update(g2_to_bytes(&self.g2));
+        hash.update(g2_to_bytes(&self.tau_g2));
+        hash.finalize().into()
+    }
+}
+
+/// τ from the seed: anything but a root of unity, where the Lagrange polynomials would need a division by zero.
+fn draw_tau(k: u32, seed: [u8; 32]) -> Fr {
+    let mut rng = ChaCha20Rng::from_seed(seed);
+    loop {
+        let tau = Fr::rand(&mut rng);
+        if !tau.is_zero() && !tau.pow([1 << k]).is_one() {
+            return tau;
+        }
+    }
+}
+
+/// `base^i` for i < count.
+fn powers(base: Fr, count: usize) -> Vec<Fr> {
+    std::iter::successors(Some(Fr::one()), |power| Some(*power * base)).take(count).collect()
+}
+
+/// The generator of the 2^k-th roots of unity (the field has 2^28-th ones, and k is at most [`SRS_K_MAX`]).
+fn root_of_unity(k: u32) -> Fr {
+    Fr::get_root_of_unity(1 << k).unwrap_or_default()
+}
+
+/// `L_i(τ) = ω^i·(τ^n − 1) / (n·(τ − ω^i))` for all i < n = 2^k.
+fn lagrange_values(k: u32, tau: Fr) -> Vec<Fr> {
+    let rows = 1u64 << k;
+    let roots = powers(root_of_unity(k), 1 << k);
+    let mut denominators: Vec<Fr> = roots.iter().map(|root| (tau - root) * Fr::from(rows)).collect();
+    batch_inversion(&mut denominators);
+    let vanishing = tau.pow([rows]) - Fr::one();
+    roots.iter().zip(&denominators).map(|(root, inverse)| *root * vanishing * inverse).collect()
+}
+
+#[cfg(test)]
+mod tests;
