@@ -30,6 +30,7 @@ use crate::meaning::{InputVisibility, WeightVisibility};
 use crate::output::{self, Format, Report};
 use crate::progress::{Phase, Progress};
 use crate::resources::{Snapshot, Used};
+use crate::commands::verify;
 use crate::usage::{self, DeviceUsage};
 
 const MODEL: &[u8] = include_bytes!("../../../circuits/models/diagnostic.onnx");
@@ -71,4 +72,133 @@ pub struct Shown {
     phases: Vec<Phase>,
     devices: Vec<DeviceUsage>,
     used: Used,
+}
+
+/// How often the float and the integer model are right on records that neither has seen.
+#[derive(Debug, Serialize)]
+pub struct Accuracy {
+    records: usize,
+    float_correct: usize,
+    integer_correct: usize,
+}
+
+/// The held-out split.
+#[derive(Deserialize)]
+struct HeldOut {
+    records: Vec<Vec<f32>>,
+    labels: Vec<usize>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Shown, Failure> {
+    let start = Snapshot::now();
+    let engine = backend::engine(&args.backend)?;
+    let progress = Progress::new(args.format.json);
+    let calibration: Vec<Vec<f32>> = embedded(CALIBRATION)?;
+    let record: Vec<f32> = embedded(RECORD)?;
+    let options = Options {
+        name: "diagnostic".into(),
+        input: InputVisibility::Private,
+        weights: WeightVisibility::Hidden,
+    };
+    let compiled = Compiled::make(&engine, MODEL, &calibration, options, None, &progress)?;
+    let accuracy = progress.phase("measure accuracy", || accuracy(&compiled))?;
+    let randomness = Randomness::from_os().map_err(|e| Failure::device("draw randomness", e))?;
+    let proven = compiled.prove(&engine, &record, randomness, &progress)?;
+    // The verifier's side: bytes and text, as they would arrive from elsewhere.
+    let key = compiled.verifying_key_bytes()?;
+    let public = proven.public.to_text();
+    progress.phase("verify from bytes", || verify::check_bytes(&key, &public, &proven.proof))?;
+    let logits = compiled.meaning.output.values(&proven.public.output.values);
+    let class = largest(&logits);
+    Ok(Shown {
+        model: compiled.meaning.model.clone(),
+        accuracy,
+        shape: compiled.shape(),
+        model_commitment: hexadecimal::encode(&compiled.commitment.id()),
+        weights: compiled.meaning.weights,
+        input_visibility: compiled.meaning.input_visibility,
+        insecure: compiled.is_insecure(),
+        output: proven.public.output.values,
+        output_scale: proven.public.output.scale,
+        class,
+        class_name: CLASSES.get(class).copied().unwrap_or("unknown"),
+        logits,
+        backend: args.backend.to_string(),
+        proof_bytes: proven.proof.len(),
+        verified: true,
+        phases: progress.phases(),
+        devices: usage::usage(&engine.report()),
+        used: start.used(),
+    })
+}
+
+fn embedded<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(bytes).map_err(|e| Failure::refused("read the demonstration's data", e))
+}
+
+fn accuracy(compiled: &Compiled) -> Result<Accuracy, Failure> {
+    let held_out: HeldOut = embedded(HELD_OUT)?;
+    let float = kiln_circuits::import(MODEL).map_err(|e| Failure::refused("read the model", e))?;
+    let (mut float_correct, mut integer_correct) = (0, 0);
+    for (record, label) in held_out.records.iter().zip(&held_out.labels) {
+        let trace = float.run(record).map_err(|e| Failure::refused("run the model", e))?;
+        float_correct += usize::from(largest(&trace.output) == *label);
+        integer_correct += usize::from(largest(&compiled.infer(record)?) == *label);
+    }
+    Ok(Accuracy { records: held_out.records.len(), float_correct, integer_correct })
+}
+
+/// The position of the largest value; of the first of them if there are several.
+fn largest<T: PartialOrd>(values: &[T]) -> usize {
+    (1..values.len()).fold(0, |best, position| if values[position] > values[best] { position } else { best })
+}
+
+impl Report for Shown {
+    const SCHEMA: &'static str = "kiln.demo/1";
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Kiln: a diagnosis, proven without showing the model or the patient's record\n")?;
+        let Accuracy { records, float_correct, integer_correct } = self.accuracy;
+        let percent = |correct: usize| 100.0 * correct as f64 / records as f64;
+        writeln!(f, "Model             {:?}: Wisconsin breast-cancer records, 30 numbers in, 2 classes out", self.model)?;
+        writeln!(f, "  accuracy        float {:.2} % ({float_correct} of {records}), integer {:.2} % ({integer_correct} of {records}), held-out records",
+            percent(float_correct), percent(integer_correct))?;
+        writeln!(f, "  circuit         {}", self.shape)?;
+        writeln!(f, "  model commitment {}", self.model_commitment)?;
+        writeln!(f, "\nStatement         the committed model gives this output; weights {}, record {}", self.weights, self.input_visibility)?;
+        writeln!(f, "  class           {} ({})", self.class_name, self.class)?;
+        write!(f, "  logits         ")?;
+        for (logit, integer) in self.logits.iter().zip(&self.output) {
+            write!(f, " {logit:.4} ({integer})")?;
+        }
+        writeln!(f, ", integers × {:.6}", self.output_scale)?;
+        writeln!(f, "  proof           {} bytes, verified from its bytes alone", self.proof_bytes)?;
+        if self.insecure {
+            writeln!(f, "  WARNING         INSECURE test reference string, made here: its maker could forge proofs")?;
+        }
+        writeln!(f, "\nWall time of each phase, measured on this machine")?;
+        for phase in &self.phases {
+            writeln!(f, "  {:<26}{:>10}", phase.phase, output::seconds(phase.wall_s))?;
+        }
+        writeln!(f, "  {:<26}{}", "all of it", self.used)?;
+        for device in &self.devices {
+            write!(f, "\n{device}")?;
+        }
+        write!(f, "\nSimulated figures are predictions of a card that was not built; they are not validated yet.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_the_largest_wins() {
+        assert_eq!(largest(&[1, 3, 3, 2]), 1);
+        assert_eq!(largest(&[-1.0, -2.0]), 0);
+        assert_eq!(largest::<i64>(&[]), 0);
+    }
 }
