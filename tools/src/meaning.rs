@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Failure;
+use crate::error::Source;
 
 /// Version of this text.
 pub const SCHEMA: &str = "kiln.meaning/1";
@@ -70,16 +70,20 @@ impl Meaning {
     }
 
     /// From the text in a verifying key.
-    pub fn from_text(text: &str) -> Result<Self, Failure> {
-        const ACTION: &str = "read what the verifying key says of input and output";
-        let meaning: Self = serde_json::from_str(text).map_err(|e| Failure::refused(ACTION, e))?;
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn from_text(text: &str) -> Result<Self, Source> {
+        let meaning: Self = serde_json::from_str(text)
+            .map_err(|e| format!("what it says of input and output cannot be read: {e}"))?;
         if meaning.schema != SCHEMA {
-            let reason = format!("its version is {:?}, this program knows {SCHEMA:?}", meaning.schema);
-            return Err(Failure::refused(ACTION, reason));
+            return Err(
+                format!("it is of version {:?}, this program knows {SCHEMA:?}", meaning.schema).into()
+            );
         }
         for port in [&meaning.input, &meaning.output] {
             if port.elements().is_none() || !port.scale.is_finite() || port.scale <= 0.0 {
-                return Err(Failure::refused(ACTION, "a shape or scale makes no sense"));
+                return Err("a shape or scale in it makes no sense".into());
             }
         }
         Ok(meaning)
@@ -87,6 +91,12 @@ impl Meaning {
 }
 
 impl Port {
+    /// A tensor of that shape. The scale is stated to nine significant digits: these survive text to the last bit,
+    /// whichever parser reads it.
+    pub fn new(shape: Vec<usize>, scale: f64) -> Self {
+        Self { shape, scale: format!("{scale:.8e}").parse().unwrap_or(scale) }
+    }
+
     /// How many values the tensor has; none if that overflows.
     pub fn elements(&self) -> Option<usize> {
         self.shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size))
@@ -127,14 +137,26 @@ mod tests {
             model: "m".into(),
             weights: WeightVisibility::Hidden,
             input_visibility: InputVisibility::Private,
-            input: Port { shape: vec![1, 8, 8], scale: 0.1 },
-            output: Port { shape: vec![10], scale: 0.030_000_000_000_000_002 },
+            input: Port::new(vec![1, 8, 8], 0.1),
+            output: Port::new(vec![10], 1.0 / 3.0e5),
         }
     }
 
     #[test]
     fn the_text_says_it_all_and_scales_survive_to_the_last_bit() {
         assert_eq!(Meaning::from_text(&meaning().to_text()).unwrap(), meaning());
+    }
+
+    #[test]
+    fn stated_scales_survive_text_to_the_last_bit() {
+        let mut scale = 1e-12;
+        while scale < 1e12 {
+            let stated = Port::new(vec![1], scale).scale;
+            assert!((stated / scale - 1.0).abs() < 1e-8);
+            let text = serde_json::to_string(&stated).unwrap();
+            assert_eq!(serde_json::from_str::<f64>(&text).unwrap(), stated, "{text}");
+            scale *= 1.37;
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use kiln_plonk::{CommittedPublic, Statement, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 use crate::artefact::{self, SMALL_FILE_BYTES_MAX};
-use crate::error::Failure;
+use crate::error::{Failure, Source};
 use crate::hexadecimal;
 use crate::meaning::{InputVisibility, Meaning, Port};
 
@@ -102,7 +102,11 @@ impl Commitment {
     pub fn new(group: &CommittedPublic) -> Self {
         Self {
             id: hexadecimal::encode(&group.id()),
-            commitments: group.commitments.iter().map(|point| hexadecimal::encode(&g1_to_bytes(point))).collect(),
+            commitments: group
+                .commitments
+                .iter()
+                .map(|point| hexadecimal::encode(&g1_to_bytes(point)))
+                .collect(),
         }
     }
 
@@ -111,7 +115,9 @@ impl Commitment {
         let commitments = self.commitments.iter().map(|text| point(text)).collect::<Result<Vec<_>, _>>()?;
         let group = CommittedPublic { name: name.to_owned(), commitments };
         if hexadecimal::encode(&group.id()) != self.id {
-            return Err(Failure::Invalid(format!("the {name} id is not that of the {name} commitments beside it")));
+            return Err(Failure::Invalid(format!(
+                "the {name} id is not that of the {name} commitments beside it"
+            )));
         }
         Ok(group)
     }
@@ -126,7 +132,13 @@ fn point(text: &str) -> Result<G1Affine, Failure> {
 
 impl PublicFile {
     /// What is public of a proof with this key.
-    pub fn new(key: &VerifyingKey, meaning: &Meaning, model: Commitment, input: PublicInput, output: Vec<i64>) -> Self {
+    pub fn new(
+        key: &VerifyingKey,
+        meaning: &Meaning,
+        model: Commitment,
+        input: PublicInput,
+        output: Vec<i64>,
+    ) -> Self {
         Self {
             schema: SCHEMA.into(),
             verifying_key: hexadecimal::encode(&key.digest()),
@@ -151,7 +163,11 @@ impl PublicFile {
         Self::from_text(text).map_err(|source| Failure::file(ACTION, path, source))
     }
 
-    fn from_text(text: &str) -> Result<Self, crate::error::Source> {
+    /// Reads the text of a public file.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn from_text(text: &str) -> Result<Self, Source> {
         let file: Self = serde_json::from_str(text)?;
         if file.schema != SCHEMA {
             return Err(format!("its version is {:?}, this program knows {SCHEMA:?}", file.schema).into());
@@ -232,7 +248,9 @@ mod tests {
     fn every_kind_of_input_survives_the_round_trip() {
         let tensor = PublicTensor { shape: vec![1, 2], scale: 0.1, values: vec![0, -128] };
         let commitment = Commitment { id: "4e".repeat(32), commitments: vec![] };
-        for input in [PublicInput::Private {}, PublicInput::Public(tensor), PublicInput::Committed(commitment)] {
+        for input in
+            [PublicInput::Private {}, PublicInput::Public(tensor), PublicInput::Committed(commitment)]
+        {
             let file = PublicFile { input, ..file() };
             assert_eq!(PublicFile::from_text(&file.to_text()).unwrap(), file);
         }

@@ -45,7 +45,9 @@ mod tests {
     #[test]
     fn numbers_are_read_and_nothing_else() {
         assert_eq!(record("[1, -0.5, 2e3]").unwrap(), [1.0, -0.5, 2000.0]);
-        for text in ["", "[1, NaN]", "[1, 1e39]", "[-1e999]", "[null]", "[\"1\"]", "{}", "[1", "[1] 2", "[[1]]"] {
+        for text in
+            ["", "[1, NaN]", "[1, 1e39]", "[-1e999]", "[null]", "[\"1\"]", "{}", "[1", "[1] 2", "[[1]]"]
+        {
             let failure = record(text).unwrap_err();
             assert_eq!(failure.exit_code(), 2, "{text}");
             assert!(!failure.one_line().contains('\n'), "{text}");

@@ -133,7 +133,6 @@ impl DeviceUsage {
 
 fn row(f: &mut fmt::Formatter<'_>, cells: [&str; 7]) -> fmt::Result {
     let [kernel, calls, elements, cycles, time, down, up] = cells;
-    let line =
-        format!("  {kernel:<18}{calls:>7}{elements:>12}{cycles:>14}{time:>11}{down:>12}{up:>12}");
+    let line = format!("  {kernel:<18}{calls:>7}{elements:>12}{cycles:>14}{time:>11}{down:>12}{up:>12}");
     writeln!(f, "{}", line.trim_end())
 }

@@ -28,7 +28,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use kiln_plonk::srs::Srs;
+use kiln_plonk::Srs;
 use serde::Serialize;
 
 use crate::artefact::{self, LARGE_FILE_BYTES_MAX, StagedDirectory};

@@ -9,7 +9,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use kiln_plonk::srs::Srs;
+use kiln_plonk::Srs;
 use serde::Serialize;
 
 use crate::error::Failure;
@@ -47,10 +47,11 @@ pub struct Made {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Made, Failure> {
     let start = Snapshot::now();
-    output::warn("INSECURE: whoever makes a reference string could forge proofs with it; for tests and demonstrations only");
+    output::warn(
+        "INSECURE: whoever makes a reference string could forge proofs with it; for tests and demonstrations only",
+    );
     let progress = Progress::new(args.format.json);
-    progress.step(format!("reference string for 2^{} rows", args.rows_log2));
-    let srs = insecure_srs(args.rows_log2)?;
+    let srs = progress.phase("make the reference string", || insecure_srs(args.rows_log2))?;
     srs.write_to(&args.output).map_err(|e| Failure::refused("write the reference string", e))?;
     let bytes = std::fs::metadata(&args.output).map_err(|e| Failure::file("find", &args.output, e))?.len();
     Ok(Made {
@@ -78,6 +79,11 @@ impl fmt::Display for Made {
         writeln!(f, "INSECURE reference string {}", self.srs.display())?;
         writeln!(f, "  id      {}", self.id)?;
         writeln!(f, "  serves  circuits of up to 2^{} rows", self.rows_log2)?;
-        write!(f, "  size    {}, made in {}, measured", output::bytes(self.bytes), output::seconds(self.used.wall_s))
+        write!(
+            f,
+            "  size    {}, made in {}, measured",
+            output::bytes(self.bytes),
+            output::seconds(self.used.wall_s)
+        )
     }
 }

@@ -12,13 +12,13 @@
 //! INSECURE on standard error and in the result.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kiln_plonk::{VerifyError, VerifyingKey, verify};
 use serde::Serialize;
 
 use crate::artefact::{self, SMALL_FILE_BYTES_MAX};
-use crate::error::Failure;
+use crate::error::{Failure, Source};
 use crate::meaning::{InputVisibility, Meaning, WeightVisibility};
 use crate::output::{self, Format, Report};
 use crate::public::PublicFile;
@@ -90,12 +90,37 @@ pub fn run(args: &Args) -> Result<Verified, Failure> {
     })
 }
 
+/// Reads a verifying key.
+fn read_key(path: &Path) -> Result<(VerifyingKey, Meaning), Failure> {
+    const ACTION: &str = "read the verifying key";
+    let bytes = artefact::read(ACTION, path, SMALL_FILE_BYTES_MAX)?;
+    parse_key(&bytes).map_err(|source| Failure::file(ACTION, path, source))
+}
+
+fn parse_key(bytes: &[u8]) -> Result<(VerifyingKey, Meaning), Source> {
+    let key = VerifyingKey::read(bytes)?;
+    let meaning = Meaning::from_text(&key.circuit().meaning)?;
+    Ok((key, meaning))
+}
+
+/// Verifies from bytes alone, as they would arrive from elsewhere.
+pub fn check_bytes(key: &[u8], public: &str, proof: &[u8]) -> Result<(), Failure> {
+    let (key, meaning) = parse_key(key).map_err(|e| Failure::refused("read the verifying key", e))?;
+    let public = PublicFile::from_text(public).map_err(|e| Failure::refused("read the public values", e))?;
+    check(&key, &meaning, &public, proof)
+}
+
 /// What every user of an insecure reference string is told.
 pub const INSECURE: &str = "INSECURE: this rests on a locally generated reference string, whose maker could forge proofs; \
                             for tests and demonstrations only";
 
 /// Checks a proof against public values.
-pub fn check(key: &VerifyingKey, meaning: &Meaning, public: &PublicFile, proof: &[u8]) -> Result<(), Failure> {
+pub fn check(
+    key: &VerifyingKey,
+    meaning: &Meaning,
+    public: &PublicFile,
+    proof: &[u8],
+) -> Result<(), Failure> {
     let statement = public.statement(key, meaning)?;
     verify(key, &statement, proof).map_err(|error| match error {
         VerifyError::Rejected(_) => Failure::Invalid(error.to_string()),
@@ -106,7 +131,9 @@ pub fn check(key: &VerifyingKey, meaning: &Meaning, public: &PublicFile, proof: 
 
 fn check_model_id(expected: &str, got: &str) -> Result<(), Failure> {
     if crate::hexadecimal::decode::<32>(expected).is_none() {
-        return Err(Failure::Input(format!("the model id {expected:?} is not 64 lower-case hexadecimal digits")));
+        return Err(Failure::Input(format!(
+            "the model id {expected:?} is not 64 lower-case hexadecimal digits"
+        )));
     }
     if expected != got {
         return Err(Failure::Invalid(format!("the proof is about model {got}, not about {expected}")));
@@ -123,7 +150,8 @@ impl fmt::Display for Verified {
         let standing = if self.insecure { "VALID, on an INSECURE reference string" } else { "VALID" };
         writeln!(f, "{standing}")?;
         writeln!(f, "  model      {:?}, weights {}", self.model, self.weights)?;
-        let checked = if self.model_id_checked { "as expected" } else { "as claimed; compare it, or give --model-id" };
+        let checked =
+            if self.model_id_checked { "as expected" } else { "as claimed; compare it, or give --model-id" };
         writeln!(f, "  model id   {} ({checked})", self.model_id)?;
         writeln!(f, "  record     {}", self.input_visibility)?;
         writeln!(f, "  output     {:?} × {}", self.output, self.output_scale)?;

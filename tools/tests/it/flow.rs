@@ -97,7 +97,8 @@ fn prove_in(place: &Path) -> serde_json::Value {
     let record = model_file("diagnostic.record.json");
     let [compiled, record, proof, values_text] =
         [&compiled, &record, &proof, &values].map(|path| path.to_str().unwrap());
-    kiln(&["prove", "--compiled", compiled, "--record", record, "-o", proof, "--public", values_text]).succeeds();
+    kiln(&["prove", "--compiled", compiled, "--record", record, "-o", proof, "--public", values_text])
+        .succeeds();
     public(&values)
 }
 

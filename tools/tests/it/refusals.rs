@@ -79,7 +79,8 @@ fn the_answer_cannot_be_changed() {
 fn another_models_id_is_refused() {
     let proven = diagnostic();
     let run = |id: &str| {
-        let [proof, vk, public] = ["proof.bin", "compiled/model.vk", "public.json"].map(|name| proven.text(name));
+        let [proof, vk, public] =
+            ["proof.bin", "compiled/model.vk", "public.json"].map(|name| proven.text(name));
         kiln(&["verify", "--proof", &proof, "--vk", &vk, "--public", &public, "--model-id", id])
     };
     let public: serde_json::Value =
@@ -105,7 +106,9 @@ fn bad_models_and_calibrations_are_refused_and_nothing_is_left() {
         assert!(names(place.path()).is_empty());
     };
     let model = inputs.path().join("model.onnx");
-    for bytes in [&onnx[..0], &onnx[..1], &onnx[..onnx.len() / 2], &onnx[..onnx.len() - 1], b"not an onnx file"] {
+    for bytes in
+        [&onnx[..0], &onnx[..1], &onnx[..onnx.len() / 2], &onnx[..onnx.len() - 1], b"not an onnx file"]
+    {
         fs::write(&model, bytes).unwrap();
         attempt(&model, &calibration);
     }
@@ -131,7 +134,8 @@ fn refused_record(proven: &Proven, record: &str) {
     let (place, inputs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let path = inputs.path().join("record.json");
     fs::write(&path, record).unwrap();
-    let [proof, public] = ["proof", "public"].map(|name| place.path().join(name).to_str().unwrap().to_owned());
+    let [proof, public] =
+        ["proof", "public"].map(|name| place.path().join(name).to_str().unwrap().to_owned());
     let compiled = proven.text("compiled");
     let record = path.to_str().unwrap();
     kiln(&["prove", "--compiled", &compiled, "--record", record, "-o", &proof, "--public", &public]).fails(2);
@@ -160,10 +164,12 @@ fn a_corrupt_compiled_model_is_refused_and_nothing_is_left() {
         fs::copy(proven.path("compiled").join(name), compiled.join(name)).unwrap();
     }
     let record = model_file("diagnostic.record.json");
-    let [proof, public] = ["proof", "public"].map(|name| place.path().join(name).to_str().unwrap().to_owned());
+    let [proof, public] =
+        ["proof", "public"].map(|name| place.path().join(name).to_str().unwrap().to_owned());
     let attempt = || {
         let (compiled, record) = (compiled.to_str().unwrap(), record.to_str().unwrap());
-        kiln(&["prove", "--compiled", compiled, "--record", record, "-o", &proof, "--public", &public]).fails(2);
+        kiln(&["prove", "--compiled", compiled, "--record", record, "-o", &proof, "--public", &public])
+            .fails(2);
         assert_eq!(names(place.path()), ["compiled"]);
     };
     for name in &files {
