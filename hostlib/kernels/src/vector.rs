@@ -88,10 +88,6 @@ impl VectorState {
     pub(crate) fn recipe(&self) -> &Arc<Recipe> {
         &self.recipe
     }
-
-    pub(crate) fn output(&self) -> usize {
-        self.output
-    }
 }
 
 impl Drop for VectorState {

@@ -185,7 +185,7 @@ fn phase_flips_with_every_wrap_of_the_ring() {
     for id in 0..5 * ENTRIES {
         bench.submit(1, id, IoCommand::Fence);
         let completion = bench.take(1).expect("a fence completes at once");
-        assert_eq!((completion.command_id, completion.phase), (id, (id / ENTRIES) % 2 == 0));
+        assert_eq!((completion.command_id, completion.phase), (id, (id / ENTRIES).is_multiple_of(2)));
     }
 }
 

@@ -18,11 +18,12 @@ use crate::error::KernelFailure;
 use crate::host_data::HostData;
 use crate::kernel::{ScalarBound, bound_violated, small_magnitude_vartime};
 
-/// The widest window: digits of 16 bits fit `i16`.
+/// The widest window: 2^15 buckets of 128 bytes are 4 MiB.
 const WINDOW_BITS_MAX: u32 = 16;
 
-/// Bits of a scalar below r.
-const FULL_BITS: u32 = 254;
+/// For scalars 0 ≤ s < r. They need 254 bits, but no sign and r < 0.76·2^254, so that 255 bits in windows hold them:
+/// r + Σ_w 2^(cw + c − 1) ≤ (0.76 + 8/7)·2^254 < 2^255 for c ≥ 3.
+const FULL_BITS: u32 = 253;
 
 /// Σ v[i]·points[i]
 pub(super) fn msm_vartime(
@@ -114,11 +115,15 @@ struct Shape {
 }
 
 impl Shape {
-    /// The cheapest cut for n scalars |s| < 2^bits: one more bit holds the sign.
+    /// The cheapest cut for n scalars |s| < 2^bits.
+    ///
+    /// One window of bits + 1 bits holds every such s. Several hold up to 2^(cW) − 1 − Σ_w 2^(cw + c − 1), which is at
+    /// least 2^(cW − 2) for c ≥ 3, so they need bits + 2.
     fn best(n: usize, bits: u32) -> Shape {
-        let cost = |c: u32| u64::from((bits + 1).div_ceil(c)) * (n as u64 + (1 << c));
-        let window_bits = (2..=WINDOW_BITS_MAX.min(bits + 1).max(2)).min_by_key(|&c| cost(c)).unwrap_or(2);
-        Shape { window_bits, windows: (bits + 1).div_ceil(window_bits) }
+        let windows = |c: u32| if c > bits { 1 } else { (bits + 2).div_ceil(c) };
+        let cost = |c: &u32| u64::from(windows(*c)) * (n as u64 + (1 << c));
+        let window_bits = (3..=WINDOW_BITS_MAX).min_by_key(cost).unwrap_or(WINDOW_BITS_MAX);
+        Shape { window_bits, windows: windows(window_bits) }
     }
 
     fn mask(self) -> u32 {
