@@ -106,7 +106,6 @@ pub enum MalformedProof {
 
 /// Why a well-formed proof is false.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[expect(missing_docs, reason = "the fields say what their names say")]
 pub enum Rejection {
     /// The opening does not check: commitments, evaluations and constraints do not belong together.
     #[error("the pairing check of its opening fails")]

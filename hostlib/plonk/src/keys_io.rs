@@ -24,7 +24,8 @@ use file::FileKind;
 const VERIFYING_KEY: FileKind = FileKind { magic: *b"KILN-VK\n", name: "verifying key", version: 1 };
 const PROVING_KEY: FileKind = FileKind { magic: *b"KILN-PK\n", name: "proving key", version: 1 };
 const COMMITTED_PUBLIC: FileKind = FileKind { magic: *b"KILN-CP\n", name: "commitment", version: 1 };
-const COMMITTED_SECRET: FileKind = FileKind { magic: *b"KILN-CS\n", name: "secret half of a commitment", version: 1 };
+const COMMITTED_SECRET: FileKind =
+    FileKind { magic: *b"KILN-CS\n", name: "secret half of a commitment", version: 1 };
 
 impl VerifyingKey {
     /// Writes the key.
@@ -97,7 +98,8 @@ impl CommittedPublic {
     pub fn read(input: impl Read) -> Result<Self, KeyFileError> {
         let body = COMMITTED_PUBLIC.read(input)?;
         let mut reader = Reader::new(&body);
-        let group = Self { name: Canonical::decode(&mut reader)?, commitments: Canonical::decode(&mut reader)? };
+        let group =
+            Self { name: Canonical::decode(&mut reader)?, commitments: Canonical::decode(&mut reader)? };
         reader.finish()?;
         Ok(group)
     }

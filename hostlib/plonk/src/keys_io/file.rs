@@ -40,7 +40,11 @@ impl FileKind {
     /// the header announces, and is wiped when let go, because the body may be secret.
     pub fn read(&self, mut input: impl Read) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
         let mut header = Vec::with_capacity(HEADER_BYTES);
-        input.by_ref().take(HEADER_BYTES as u64).read_to_end(&mut header).map_err(|source| self.io(source))?;
+        input
+            .by_ref()
+            .take(HEADER_BYTES as u64)
+            .read_to_end(&mut header)
+            .map_err(|source| self.io(source))?;
         let length = self.parse_header(&header)?;
         let rest = length.saturating_add(CHECKSUM_BYTES as u64);
         // One byte more tells a file that is too long.
@@ -67,10 +71,16 @@ impl FileKind {
             return Err(KeyFileError::AnotherKind { expected: self.name });
         }
         let truncated = KeyFileError::Truncated { what: self.name, expected, got };
-        let Some((version, length)) = header[self.magic.len()..].split_first_chunk() else { return Err(truncated) };
+        let Some((version, length)) = header[self.magic.len()..].split_first_chunk() else {
+            return Err(truncated);
+        };
         let version = u32::from_be_bytes(*version);
         if version != self.version {
-            return Err(KeyFileError::UnknownVersion { what: self.name, expected: self.version, got: version });
+            return Err(KeyFileError::UnknownVersion {
+                what: self.name,
+                expected: self.version,
+                got: version,
+            });
         }
         length.try_into().map(u64::from_be_bytes).map_err(|_| truncated)
     }
@@ -115,7 +125,14 @@ mod tests {
 
     #[test]
     fn bodies_around_the_buffer_size_survive() {
-        for len in [0, 1, FIRST_BUFFER_BYTES - 33, FIRST_BUFFER_BYTES - 32, FIRST_BUFFER_BYTES, 3 * FIRST_BUFFER_BYTES + 7] {
+        for len in [
+            0,
+            1,
+            FIRST_BUFFER_BYTES - 33,
+            FIRST_BUFFER_BYTES - 32,
+            FIRST_BUFFER_BYTES,
+            3 * FIRST_BUFFER_BYTES + 7,
+        ] {
             let body = (0..len).map(|i| (i % 251) as u8).collect::<Vec<_>>();
             assert!(*KIND.read(framed(&body).as_slice()).unwrap() == body, "{len} bytes");
         }
@@ -133,7 +150,9 @@ mod tests {
             assert!(KIND.read(&file[..length]).is_err(), "{length} bytes");
         }
         let longer = [file.as_slice(), b"x"].concat();
-        assert!(matches!(KIND.read(longer.as_slice()), Err(KeyFileError::TooLong { expected, .. }) if expected == file.len() as u64));
+        assert!(
+            matches!(KIND.read(longer.as_slice()), Err(KeyFileError::TooLong { expected, .. }) if expected == file.len() as u64)
+        );
     }
 
     #[test]
@@ -142,9 +161,15 @@ mod tests {
         let other = FileKind { magic: *b"KILN-U\0\n", name: "other", version: 3 };
         assert!(matches!(other.read(file.as_slice()), Err(KeyFileError::AnotherKind { expected: "other" })));
         file[11] = 4;
-        assert!(matches!(KIND.read(file.as_slice()), Err(KeyFileError::UnknownVersion { expected: 3, got: 4, .. })));
+        assert!(matches!(
+            KIND.read(file.as_slice()),
+            Err(KeyFileError::UnknownVersion { expected: 3, got: 4, .. })
+        ));
         file[11] = 3;
         file[12..20].fill(0xff);
-        assert!(matches!(KIND.read(file.as_slice()), Err(KeyFileError::Truncated { expected: u64::MAX, .. })));
+        assert!(matches!(
+            KIND.read(file.as_slice()),
+            Err(KeyFileError::Truncated { expected: u64::MAX, .. })
+        ));
     }
 }
