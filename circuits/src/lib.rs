@@ -2,6 +2,7 @@
 
 pub mod graph;
 pub mod interpret;
+pub mod lower;
 #[doc(hidden)]
 pub mod samples;
 pub mod validate;
