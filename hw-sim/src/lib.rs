@@ -1,1 +1,13 @@
 //! Cycle-level simulator of the Kiln accelerator card.
+#![forbid(unsafe_code)]
+
+pub mod hbm;
+pub mod memory;
+pub mod msm;
+pub mod ntt;
+pub mod pcie;
+pub mod profile;
+pub mod stats;
+pub mod tiles;
+pub mod time;
+pub mod vector;

@@ -94,11 +94,12 @@ codes! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // The text of a variant explains its fields.
 pub enum AdminCommand {
-    /// Deletes an I/O submission queue; its commands that have not started end with status Aborted.
+    /// Deletes an I/O submission queue. The command that it has fetched ends with status Aborted; entries that were not
+    /// fetched get no completion.
     DeleteSubmissionQueue { id: u16 },
     /// Creates I/O submission queue `id` of `entries` entries at `address` (multiple of 4096).
     CreateSubmissionQueue { id: u16, entries: u16, address: u64, completion_queue: u16 },
-    /// Writes `bytes` bytes of a log page to host memory; the rest of a shorter page is zero.
+    /// Writes the first `bytes` bytes of a log page to host memory, 1 to 1024; beyond the page's end they are zero.
     GetLog { page: LogPage, address: u64, bytes: u32 },
     /// Deletes an I/O completion queue to which no submission queue belongs any more.
     DeleteCompletionQueue { id: u16 },
@@ -106,7 +107,8 @@ pub enum AdminCommand {
     CreateCompletionQueue { id: u16, entries: u16, address: u64, vector: Option<u16> },
     /// Writes the identify page ([`crate::page::Identify`]) to host memory.
     Identify { address: u64 },
-    /// Aborts a command that has not started. Result: 1 if it was aborted, 0 if it was too late.
+    /// Aborts a command that was fetched and has not ended; if it runs, its engine is reset. Of the admin queue, only
+    /// asynchronous event requests can be aborted. Result: 1 if it was aborted, 0 if there was no such command.
     Abort { queue: u16, command_id: u16 },
     /// Changes a feature.
     SetFeature { feature: Feature, value: u64 },

@@ -20,7 +20,8 @@ pub const MAGIC: u32 = u32::from_le_bytes(*b"KILN");
 /// What a read of a card that is gone returns.
 pub const ALL_ONES: u32 = u32::MAX;
 
-/// Write to [`Register::Reset`]: reset the engines and drop their work; queues and card memory stay.
+/// Write to [`Register::Reset`]: reset the engines; commands that were fetched end with
+/// status Aborted; queues and card memory stay.
 pub const RESET_KEY_ENGINES: u32 = u32::from_le_bytes(*b"KRSE");
 /// Write to [`Register::Reset`]: reset the controller, as clearing [`CC_ENABLE`] does, even when it does not answer.
 pub const RESET_KEY_CONTROLLER: u32 = u32::from_le_bytes(*b"KRSC");

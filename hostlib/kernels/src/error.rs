@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 /// Why a kernel gave no result.
+#[allow(missing_docs, reason = "each message names its fields")]
 #[derive(Debug, Error)]
 pub enum KernelFailure {
     /// The device cannot run this kernel at this size or shape. Place it elsewhere; nothing is wrong.

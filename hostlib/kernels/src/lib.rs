@@ -1,1 +1,31 @@
 //! The proving kernels (MSM, NTT, vector), the work graph, and its backends.
+#![forbid(unsafe_code)]
+
+mod bases;
+mod builder;
+pub mod cpu;
+mod device;
+mod engine;
+mod error;
+mod graph;
+mod host;
+mod host_data;
+mod kernel;
+mod program;
+pub mod reference;
+mod report;
+mod vector;
+
+pub use bases::Bases;
+pub use builder::{ProgramBuilder, Value};
+pub use device::{
+    BasesId, BufferId, Completion, Device, DeviceInfo, LoadedBases, Submission, Task, TaskRecord, Ticket,
+};
+pub use engine::{Engine, Outcome};
+pub use error::KernelFailure;
+pub use graph::{Graph, PendingPoint, PendingScalars};
+pub use host_data::HostData;
+pub use kernel::{Kernel, LOG_DOMAIN_MAX, ScalarBound, ScanKind};
+pub use program::{Instruction, Program, REGISTERS_MAX, Register};
+pub use report::{DeviceReport, KernelReport, Report};
+pub use vector::Vector;

@@ -1,0 +1,68 @@
+//! The `cpu` backend: sound and parallel over the threads of the current `rayon` pool.
+
+mod invert;
+mod msm;
+mod ntt;
+mod pointwise;
+mod polynomial;
+mod scan;
+
+use ark_bn254::{Fr, G1Affine};
+use rayon::prelude::*;
+
+use crate::device::{Device, DeviceInfo};
+use crate::error::KernelFailure;
+use crate::host::{Arithmetic, HostDevice};
+use crate::host_data::HostData;
+use crate::kernel::{ScalarBound, ScanKind};
+use crate::program::Program;
+
+/// A device made of this machine's processor cores.
+pub fn device() -> Box<dyn Device> {
+    let info = DeviceInfo { name: "cpu".into(), kind: "cpu", memory_bytes: u64::MAX, clock_hz: None };
+    Box::new(HostDevice::new(info, Cores { twiddles: ntt::Twiddles::new() }))
+}
+
+/// Elements that one task of a parallel loop handles: enough to pay for the task, few enough to share out.
+const GRAIN: usize = 4096;
+
+struct Cores {
+    twiddles: ntt::Twiddles,
+}
+
+impl Arithmetic for Cores {
+    fn powers(&self, first: Fr, ratio: Fr, len: usize) -> Vec<Fr> {
+        polynomial::powers(first, ratio, len)
+    }
+    fn evaluate_on_coset(&self, coefficients: &[&HostData], log_n: u32, shift: Fr) -> Vec<Vec<Fr>> {
+        let table = self.twiddles.up_to(log_n);
+        coefficients.par_iter().map(|c| ntt::evaluate_on_coset(c, log_n, shift, &table)).collect()
+    }
+    fn interpolate_coset(&self, evaluations: &[&HostData], log_n: u32, shift: Fr) -> Vec<Vec<Fr>> {
+        let table = self.twiddles.up_to(log_n);
+        evaluations.par_iter().map(|v| ntt::interpolate_coset(v, log_n, shift, &table)).collect()
+    }
+    fn pointwise(&self, program: &Program, inputs: &[&HostData], len: usize) -> Vec<Vec<Fr>> {
+        pointwise::run(program, inputs, len)
+    }
+    fn invert(&self, v: &HostData) -> Vec<Fr> {
+        invert::invert(v.to_full())
+    }
+    fn scan(&self, v: &HostData, kind: ScanKind) -> Vec<Fr> {
+        scan::scan(v.to_full(), kind)
+    }
+    fn divide_linear(&self, v: &HostData, root: Fr) -> Vec<Fr> {
+        polynomial::divide_linear(v.to_full(), root)
+    }
+    fn msm_vartime(
+        &self,
+        points: &[G1Affine],
+        v: &HostData,
+        bound: ScalarBound,
+    ) -> Result<G1Affine, KernelFailure> {
+        msm::msm_vartime(points, v, bound)
+    }
+    fn evaluate(&self, v: &HostData, points: &[Fr]) -> Vec<Fr> {
+        polynomial::evaluate(v, points)
+    }
+}

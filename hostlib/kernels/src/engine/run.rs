@@ -1,0 +1,398 @@
+//! One graph's way through the engine: placing nodes, moving vectors, replaying what a failed device held.
+//!
+//! The one rule is demand: a node can go to a device when each of its inputs is there, or will be once the device has
+//! done what it was sent before. An input that is on another device is fetched through the host; one that is nowhere is
+//! made again from its recipe, which is how work survives a failed device.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam::channel::{Receiver, Sender, unbounded};
+
+use super::worker::{Answer, Command, Job, JobFailure, Worker};
+use super::{NodeResult, Outcome};
+use crate::device::Completion;
+use crate::error::KernelFailure;
+use crate::graph::Graph;
+use crate::host_data::HostData;
+use crate::kernel::Kernel;
+use crate::vector::{Recipe, Vector, VectorId};
+
+/// What an answer belongs to.
+enum Errand {
+    /// A node of the graph, or a replayed one.
+    Node { node: usize, worker: usize },
+    /// A vector on its way to the host, to go on to `to`.
+    Fetch { vector: Vector, from: usize, to: usize },
+    /// A vector on its way from the host, or made by its source recipe.
+    Bring { vector: Vector, to: usize },
+}
+
+/// A node that has not run yet, or runs now.
+struct PlannedNode {
+    recipe: Arc<Recipe>,
+    inputs: Vec<Vector>,
+    /// Devices that said `Unsupported`.
+    unsupported: HashSet<usize>,
+    /// Where it goes, once that is decided.
+    target: Option<usize>,
+    done: bool,
+}
+
+pub(super) struct Run<'e> {
+    workers: &'e [Worker],
+    nodes: Vec<PlannedNode>,
+    /// How many of the nodes are the graph's own; replayed ones follow.
+    own: usize,
+    results: Vec<NodeResult>,
+    /// Nodes not yet sent to a device.
+    waiting: BTreeSet<usize>,
+    /// The node that will make a vector.
+    makers: HashMap<VectorId, usize>,
+    /// Vectors being moved, and where to.
+    moving: HashSet<(VectorId, usize)>,
+    errands: HashMap<usize, Errand>,
+    next_tag: usize,
+    /// Elements sent to each device and not yet answered.
+    load: Vec<u64>,
+    answers: Receiver<Answer>,
+    answer: Sender<Answer>,
+    cancelled: Arc<AtomicBool>,
+    last_failure: Option<KernelFailure>,
+}
+
+impl Drop for Run<'_> {
+    /// Workers skip what a run that ended early still has queued.
+    fn drop(&mut self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+}
+
+impl<'e> Run<'e> {
+    pub(super) fn new(workers: &'e [Worker], mut graph: Graph) -> Result<Run<'e>, KernelFailure> {
+        if let Some(fault) = graph.fault.take() {
+            return Err(fault);
+        }
+        let (answer, answers) = unbounded();
+        let mut run = Run {
+            workers,
+            own: graph.nodes.len(),
+            results: vec![NodeResult::default(); graph.nodes.len()],
+            nodes: Vec::with_capacity(graph.nodes.len()),
+            waiting: BTreeSet::new(),
+            makers: HashMap::new(),
+            moving: HashSet::new(),
+            errands: HashMap::new(),
+            next_tag: 0,
+            load: vec![0; workers.len()],
+            answers,
+            answer,
+            cancelled: Arc::default(),
+            last_failure: None,
+        };
+        for node in graph.nodes {
+            run.plan(node.recipe, node.inputs);
+        }
+        Ok(run)
+    }
+
+    fn plan(&mut self, recipe: Arc<Recipe>, inputs: Vec<Vector>) -> usize {
+        let index = self.nodes.len();
+        for vector in recipe.living().into_iter().flatten() {
+            self.makers.insert(vector.id(), index);
+        }
+        self.nodes.push(PlannedNode {
+            recipe,
+            inputs,
+            unsupported: HashSet::new(),
+            target: None,
+            done: false,
+        });
+        self.waiting.insert(index);
+        index
+    }
+
+    pub(super) fn finish(mut self) -> Result<Outcome, KernelFailure> {
+        loop {
+            self.send_ready()?;
+            if self.errands.is_empty() && self.waiting.is_empty() {
+                let results = std::mem::take(&mut self.results);
+                return Ok(Outcome { results });
+            }
+            if self.errands.is_empty() {
+                return Err(stuck("expected a task in flight or ready, got neither"));
+            }
+            // This run keeps a sender itself, so the channel cannot close; workers answer every job.
+            let answer = self.answers.recv().map_err(|_| stuck("the workers are gone"))?;
+            self.take(answer)?;
+        }
+    }
+
+    /// Sends every node whose inputs are in reach, in graph order, until nothing more can be sent.
+    fn send_ready(&mut self) -> Result<(), KernelFailure> {
+        // A pass may plan replays of nodes, which come later in order but must be sent first: pass again.
+        let mut again = true;
+        while again {
+            let planned = self.nodes.len();
+            let waiting: Vec<usize> = self.waiting.iter().copied().collect();
+            for node in waiting {
+                self.try_send(node)?;
+            }
+            again = self.nodes.len() > planned;
+        }
+        Ok(())
+    }
+
+    fn try_send(&mut self, node: usize) -> Result<(), KernelFailure> {
+        let wanted = self.nodes[node].recipe.living();
+        if self.nodes[node].recipe.output_count() > 0 && wanted.iter().all(Option::is_none) {
+            // Nobody has a handle on what it would make.
+            self.close(node);
+            return Ok(());
+        }
+        let inputs = self.nodes[node].inputs.clone();
+        if !self.all_exist(&inputs) {
+            return Ok(());
+        }
+        let to = self.target(node, &inputs)?;
+        if !self.all_near(&inputs, to) {
+            return Ok(());
+        }
+        self.waiting.remove(&node);
+        let recipe = self.nodes[node].recipe.clone();
+        let job_inputs = inputs.iter().map(Vector::id).collect();
+        let outputs = wanted.iter().map(|v| v.as_ref().map(Vector::id)).collect();
+        self.send(
+            Errand::Node { node, worker: to },
+            to,
+            &recipe.kernel,
+            job_inputs,
+            recipe.input_lens(),
+            outputs,
+        );
+        for vector in wanted.iter().flatten() {
+            vector.add_place(self.workers[to].key, &self.workers[to].commands);
+        }
+        Ok(())
+    }
+
+    /// Whether every vector is on some working device, or will be. Plans the replay of those that will not.
+    fn all_exist(&mut self, vectors: &[Vector]) -> bool {
+        let mut all = true;
+        for vector in vectors {
+            if self.holders(vector).next().is_some() || vector.0.recipe().kernel.is_source() {
+                continue;
+            }
+            all = false;
+            let made = self.makers.get(&vector.id()).is_some_and(|&maker| !self.nodes[maker].done);
+            if !made {
+                let recipe = vector.0.recipe().clone();
+                let inputs = recipe.inputs.iter().map(|operand| operand.revive()).collect();
+                self.plan(recipe, inputs);
+            }
+        }
+        all
+    }
+
+    /// Whether every vector is on `to`, or will be when `to` has done what it was sent before. Starts moving those
+    /// that will not.
+    fn all_near(&mut self, vectors: &[Vector], to: usize) -> bool {
+        let mut all = true;
+        for vector in vectors {
+            if self.holders(vector).any(|holder| holder == to) {
+                continue;
+            }
+            let recipe = vector.0.recipe();
+            if recipe.kernel.is_source() {
+                self.bring(vector.clone(), to, &recipe.kernel.clone());
+                continue;
+            }
+            all = false;
+            if self.moving.contains(&(vector.id(), to)) {
+                continue;
+            }
+            let from = self.holders(vector).next();
+            if let Some(from) = from {
+                self.moving.insert((vector.id(), to));
+                let kernel = Kernel::Download { start: 0, len: vector.len() };
+                let errand = Errand::Fetch { vector: vector.clone(), from, to };
+                self.send(errand, from, &kernel, vec![vector.id()], vec![vector.len()], vec![]);
+            }
+        }
+        all
+    }
+
+    /// Makes a vector on a device from host data or from its source recipe.
+    fn bring(&mut self, vector: Vector, to: usize, kernel: &Kernel) {
+        let id = vector.id();
+        vector.add_place(self.workers[to].key, &self.workers[to].commands);
+        self.send(Errand::Bring { vector, to }, to, kernel, vec![], vec![], vec![Some(id)]);
+    }
+
+    fn send(
+        &mut self,
+        errand: Errand,
+        to: usize,
+        kernel: &Kernel,
+        inputs: Vec<VectorId>,
+        input_lens: Vec<usize>,
+        outputs: Vec<Option<VectorId>>,
+    ) {
+        let tag = self.next_tag;
+        self.next_tag += 1;
+        self.load[to] += kernel.elements(&input_lens);
+        self.errands.insert(tag, errand);
+        let job = Job {
+            tag,
+            kernel: kernel.clone(),
+            inputs,
+            input_lens,
+            outputs,
+            answer: self.answer.clone(),
+            cancelled: self.cancelled.clone(),
+        };
+        // A worker lives as long as its engine, which this run borrows.
+        let _ = self.workers[to].commands.send(Command::Run(job));
+    }
+
+    /// The working devices that hold a vector, or will.
+    fn holders<'a>(&'a self, vector: &Vector) -> impl Iterator<Item = usize> + use<'a> {
+        let keys: Vec<_> = vector.places().iter().map(|place| place.device).collect();
+        let workers = self.workers;
+        (0..workers.len()).filter(move |&w| !workers[w].is_quarantined() && keys.contains(&workers[w].key))
+    }
+
+    /// Decides where a node runs: not a standby device if another can, then where the least must be moved, then where
+    /// the least is queued.
+    fn target(&mut self, node: usize, inputs: &[Vector]) -> Result<usize, KernelFailure> {
+        if let Some(target) = self.nodes[node].target
+            && !self.workers[target].is_quarantined()
+        {
+            return Ok(target);
+        }
+        let held: Vec<Vec<usize>> = inputs.iter().map(|vector| self.holders(vector).collect()).collect();
+        let unsupported = &self.nodes[node].unsupported;
+        let best = (0..self.workers.len())
+            .filter(|w| !self.workers[*w].is_quarantined() && !unsupported.contains(w))
+            .min_by_key(|w| {
+                let moved: usize =
+                    inputs.iter().zip(&held).filter(|(_, at)| !at.contains(w)).map(|(v, _)| v.len()).sum();
+                (self.workers[*w].standby, moved, self.load[*w])
+            });
+        match best {
+            Some(target) => {
+                self.nodes[node].target = Some(target);
+                Ok(target)
+            }
+            None => Err(self.last_failure.take().unwrap_or_else(|| stuck("every device is quarantined"))),
+        }
+    }
+
+    fn close(&mut self, node: usize) {
+        self.waiting.remove(&node);
+        self.nodes[node].done = true;
+        self.nodes[node].inputs.clear();
+    }
+
+    fn take(&mut self, answer: Answer) -> Result<(), KernelFailure> {
+        let Some(errand) = self.errands.remove(&answer.tag) else {
+            return Err(stuck("expected an answer to a task in flight, got another"));
+        };
+        match answer.result {
+            Ok(completion) => self.succeed(errand, completion),
+            Err(JobFailure::Missing(vectors)) => self.retry(errand, &vectors),
+            Err(JobFailure::Kernel(failure @ KernelFailure::InvariantViolation { .. })) => {
+                return Err(failure);
+            }
+            Err(JobFailure::Kernel(failure)) => {
+                let unsupported = matches!(failure, KernelFailure::Unsupported { .. });
+                self.last_failure = Some(failure);
+                self.reopen(errand, unsupported);
+            }
+        }
+        Ok(())
+    }
+
+    fn succeed(&mut self, errand: Errand, completion: Completion) {
+        match errand {
+            Errand::Node { node, worker } => {
+                self.unload(worker, node);
+                if node < self.own {
+                    self.results[node] = NodeResult { point: completion.point, scalars: completion.scalars };
+                }
+                self.close(node);
+            }
+            Errand::Fetch { vector, to, .. } => {
+                self.moving.remove(&(vector.id(), to));
+                if !self.workers[to].is_quarantined() {
+                    self.bring(vector, to, &Kernel::Upload(HostData::full(completion.scalars)));
+                }
+            }
+            Errand::Bring { .. } => {}
+        }
+    }
+
+    fn unload(&mut self, worker: usize, node: usize) {
+        let recipe = &self.nodes[node].recipe;
+        let elements = recipe.kernel.elements(&recipe.input_lens());
+        self.load[worker] = self.load[worker].saturating_sub(elements);
+    }
+
+    /// The device never had these inputs: forget that it should, and plan the task again.
+    fn retry(&mut self, errand: Errand, missing: &[VectorId]) {
+        let forget = |vector: &Vector, worker: usize| {
+            if missing.contains(&vector.id()) {
+                vector.remove_place(self.workers[worker].key);
+            }
+        };
+        match &errand {
+            Errand::Node { node, worker } => {
+                self.nodes[*node].inputs.iter().for_each(|vector| forget(vector, *worker));
+            }
+            Errand::Fetch { vector, from, .. } => forget(vector, *from),
+            Errand::Bring { .. } => {}
+        }
+        self.reopen(errand, false);
+    }
+
+    /// Takes back what was expected of a task that did not run.
+    fn reopen(&mut self, errand: Errand, unsupported: bool) {
+        match errand {
+            Errand::Node { node, worker } => {
+                self.unload(worker, node);
+                for vector in self.nodes[node].recipe.living().into_iter().flatten() {
+                    vector.remove_place(self.workers[worker].key);
+                }
+                if unsupported {
+                    self.nodes[node].unsupported.insert(worker);
+                }
+                self.nodes[node].target = None;
+                self.waiting.insert(node);
+            }
+            Errand::Fetch { vector, to, .. } => {
+                self.moving.remove(&(vector.id(), to));
+            }
+            Errand::Bring { vector, to } => {
+                vector.remove_place(self.workers[to].key);
+                if unsupported {
+                    self.avoid(&vector, to);
+                }
+            }
+        }
+    }
+
+    /// Keeps the readers of a vector away from a device that cannot hold it.
+    fn avoid(&mut self, vector: &Vector, worker: usize) {
+        for node in self.nodes.iter_mut().filter(|node| !node.done) {
+            if node.inputs.iter().any(|input| input.id() == vector.id()) {
+                node.unsupported.insert(worker);
+                node.target = None;
+            }
+        }
+    }
+}
+
+fn stuck(detail: &str) -> KernelFailure {
+    KernelFailure::InvariantViolation { kernel: "engine", detail: detail.into() }
+}
