@@ -6,6 +6,7 @@ pub mod float;
 pub mod graph;
 mod import;
 pub mod interpret;
+pub mod lower;
 pub mod onnx;
 pub mod quantise;
 #[doc(hidden)]
