@@ -15,7 +15,7 @@ type Block = [Fr; BLOCK];
 
 pub(super) fn run(program: &Program, inputs: &[&HostData], len: usize) -> Vec<Vec<Fr>> {
     let mut outputs = vec![vec![Fr::zero(); len]; program.outputs];
-    let registers = register_count(program);
+    let registers = program.register_count();
     // Each block's slices of all outputs.
     let mut blocks: Vec<Vec<&mut [Fr]>> = (0..len.div_ceil(BLOCK)).map(|_| Vec::new()).collect();
     for output in &mut outputs {
@@ -31,15 +31,6 @@ pub(super) fn run(program: &Program, inputs: &[&HostData], len: usize) -> Vec<Ve
         },
     );
     outputs
-}
-
-fn register_count(program: &Program) -> usize {
-    let highest = program.instructions.iter().map(|instruction| match *instruction {
-        Instruction::Load { dst, .. } | Instruction::Constant { dst, .. } => dst,
-        Instruction::Add { dst, .. } | Instruction::Sub { dst, .. } | Instruction::Mul { dst, .. } => dst,
-        Instruction::Store { .. } => 0,
-    });
-    highest.max().map_or(0, |register| register as usize + 1)
 }
 
 /// Runs rows `first..first + BLOCK`, cut at `len`.
