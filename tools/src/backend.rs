@@ -3,6 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use kiln_kernels::{Engine, cpu};
+
+use crate::error::Failure;
+
 /// Which device does the heavy work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Backend {
@@ -18,6 +22,17 @@ pub struct BackendArgs {
     /// Where the heavy work is done: `cpu`, or `card:PROFILE` (see `kiln card list`)
     #[arg(long, value_name = "cpu|card:PROFILE", default_value = "cpu")]
     pub backend: Backend,
+}
+
+/// An engine over the chosen device, which drives all of the heavy work.
+pub fn engine(backend: &Backend) -> Result<Engine, Failure> {
+    let engine = match backend {
+        Backend::Cpu => Engine::new(vec![cpu::device()]),
+        Backend::Card(profile) => {
+            return Err(Failure::Input(format!("no card is called {profile:?}")));
+        }
+    };
+    engine.map_err(|e| Failure::device("start the device", e))
 }
 
 impl FromStr for Backend {

@@ -8,7 +8,9 @@
 
 pub mod artefact;
 pub mod backend;
+pub mod cli;
 pub mod commands;
+pub mod compiled;
 pub mod container;
 pub mod error;
 pub mod hexadecimal;

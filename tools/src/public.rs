@@ -184,7 +184,9 @@ impl PublicFile {
         if !self.output.fits(&meaning.output) {
             return Err(mismatch("output's shape or scale"));
         }
-        let mut committed = vec![self.model.group(MODEL_GROUP)?];
+        let model = self.model.group(MODEL_GROUP)?;
+        // A model without weights has an empty commitment, and its circuit no such group.
+        let mut committed = if model.commitments.is_empty() { Vec::new() } else { vec![model] };
         let mut public_inputs = Vec::new();
         match (&self.input, meaning.input_visibility) {
             (PublicInput::Private {}, InputVisibility::Private) => {}

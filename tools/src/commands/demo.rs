@@ -19,8 +19,9 @@
 
 use std::fmt;
 
-use kiln_plonk::Randomness;
-use serde::{Deserialize, Serialize};
+use kiln_circuits::accuracy::argmax;
+use kiln_circuits::{data, import, measure};
+use serde::Serialize;
 
 use crate::backend::{self, Backend};
 use crate::compiled::{Compiled, Options, Shape};
@@ -30,6 +31,7 @@ use crate::meaning::{InputVisibility, WeightVisibility};
 use crate::output::{self, Format, Report};
 use crate::progress::{Phase, Progress};
 use crate::resources::{Snapshot, Used};
+use crate::secret;
 use crate::commands::verify;
 use crate::usage::{self, DeviceUsage};
 
@@ -82,35 +84,27 @@ pub struct Accuracy {
     integer_correct: usize,
 }
 
-/// The held-out split.
-#[derive(Deserialize)]
-struct HeldOut {
-    records: Vec<Vec<f32>>,
-    labels: Vec<usize>,
-}
-
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Shown, Failure> {
     let start = Snapshot::now();
     let engine = backend::engine(&args.backend)?;
     let progress = Progress::new(args.format.json);
-    let calibration: Vec<Vec<f32>> = embedded(CALIBRATION)?;
-    let record: Vec<f32> = embedded(RECORD)?;
+    let calibration = embedded(data::read_records(CALIBRATION))?;
+    let record = embedded(data::read_record(RECORD))?;
     let options = Options {
         name: "diagnostic".into(),
         input: InputVisibility::Private,
         weights: WeightVisibility::Hidden,
     };
-    let compiled = Compiled::make(&engine, MODEL, &calibration, options, None, &progress)?;
+    let compiled = Compiled::make(&engine, MODEL, &calibration, options, None, secret::randomness()?, &progress)?;
     let accuracy = progress.phase("measure accuracy", || accuracy(&compiled))?;
-    let randomness = Randomness::from_os().map_err(|e| Failure::device("draw randomness", e))?;
-    let proven = compiled.prove(&engine, &record, randomness, &progress)?;
+    let proven = compiled.prove(&engine, &record, secret::randomness()?, &progress)?;
     // The verifier's side: bytes and text, as they would arrive from elsewhere.
     let key = compiled.verifying_key_bytes()?;
     let public = proven.public.to_text();
     progress.phase("verify from bytes", || verify::check_bytes(&key, &public, &proven.proof))?;
     let logits = compiled.meaning.output.values(&proven.public.output.values);
-    let class = largest(&logits);
+    let class = argmax(&logits);
     Ok(Shown {
         model: compiled.meaning.model.clone(),
         accuracy,
@@ -133,25 +127,20 @@ pub fn run(args: &Args) -> Result<Shown, Failure> {
     })
 }
 
-fn embedded<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(bytes).map_err(|e| Failure::refused("read the demonstration's data", e))
+fn embedded<T>(data: Result<T, data::DataError>) -> Result<T, Failure> {
+    data.map_err(|e| Failure::refused("read the demonstration's data", e))
 }
 
 fn accuracy(compiled: &Compiled) -> Result<Accuracy, Failure> {
-    let held_out: HeldOut = embedded(HELD_OUT)?;
-    let float = kiln_circuits::import(MODEL).map_err(|e| Failure::refused("read the model", e))?;
-    let (mut float_correct, mut integer_correct) = (0, 0);
-    for (record, label) in held_out.records.iter().zip(&held_out.labels) {
-        let trace = float.run(record).map_err(|e| Failure::refused("run the model", e))?;
-        float_correct += usize::from(largest(&trace.output) == *label);
-        integer_correct += usize::from(largest(&compiled.infer(record)?) == *label);
-    }
-    Ok(Accuracy { records: held_out.records.len(), float_correct, integer_correct })
-}
-
-/// The position of the largest value; of the first of them if there are several.
-fn largest<T: PartialOrd>(values: &[T]) -> usize {
-    (1..values.len()).fold(0, |best, position| if values[position] > values[best] { position } else { best })
+    let held_out = embedded(data::read_test_set(HELD_OUT))?;
+    let float = import(MODEL).map_err(|e| Failure::refused("read the model", e))?;
+    let measured = measure(&float, compiled.graph(), compiled.weights(), &held_out.records, &held_out.labels)
+        .map_err(|e| Failure::refused("measure the accuracy", e))?;
+    Ok(Accuracy {
+        records: measured.comparison.records,
+        float_correct: measured.float_right,
+        integer_correct: measured.integer_right,
+    })
 }
 
 impl Report for Shown {
@@ -188,17 +177,5 @@ impl fmt::Display for Shown {
             write!(f, "\n{device}")?;
         }
         write!(f, "\nSimulated figures are predictions of a card that was not built; they are not validated yet.")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_of_the_largest_wins() {
-        assert_eq!(largest(&[1, 3, 3, 2]), 1);
-        assert_eq!(largest(&[-1.0, -2.0]), 0);
-        assert_eq!(largest::<i64>(&[]), 0);
     }
 }

@@ -12,7 +12,6 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use kiln_plonk::Randomness;
 use serde::Serialize;
 
 use crate::artefact::{Audience, Staged};
@@ -23,6 +22,7 @@ use crate::output::{self, Format, Report};
 use crate::progress::{Phase, Progress};
 use crate::record;
 use crate::resources::{Snapshot, Used};
+use crate::secret;
 use crate::usage::{self, DeviceUsage};
 
 /// Arguments of `kiln prove`.
@@ -74,8 +74,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     let record = record::read_record(&args.record)?;
     let compiled = progress.phase("read", || Compiled::read(&args.compiled))?;
     let engine = backend::engine(&args.backend.backend)?;
-    let randomness = Randomness::from_os().map_err(|e| Failure::device("draw randomness", e))?;
-    let proven = compiled.prove(&engine, &record, randomness, &progress)?;
+    let proven = compiled.prove(&engine, &record, secret::randomness()?, &progress)?;
     let mut staged = Staged::new();
     staged.add(&args.output, Audience::Anyone, &proven.proof)?;
     staged.add(&args.public, Audience::Anyone, proven.public.to_text().as_bytes())?;
