@@ -130,7 +130,7 @@ impl Sample {
         Self {
             circuit: circuit(k, degree),
             fixed: vec![
-                column(&|_| 1),
+                column(&|row| i32::from(row != 2)),
                 column(&|row| i32::from(row > 0)),
                 column(&|row| i32::from(row == rows - 1)),
                 column(&|row| row),
@@ -176,7 +176,8 @@ impl Witness for Sample {
         for row in 0..self.values.len() {
             c = c * beta + Fr::from(self.values[row]);
             let weights = self.weights[0].get(row) * gamma + self.weights[1].get(row) * gamma * gamma;
-            w = w * beta_inverse + weights + Fr::from(self.edges[row]);
+            let selected = self.fixed[0].get(row);
+            w = w * beta_inverse + selected * weights + Fr::from(self.edges[row]);
             chain.push(c);
             weighted.push(w);
         }
