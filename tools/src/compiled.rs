@@ -7,8 +7,8 @@ use kiln_circuits::lower::{Lowered, PlanOptions, Visibility, lower};
 use kiln_circuits::{IntGraph, QuantiseOptions, Trace, WeightValues, import, quantise, quantise_record, run};
 use kiln_kernels::{Engine, KernelFailure};
 use kiln_plonk::{
-    CommittedPublic, CommittedSecret, KeyError, ProveError, ProvingKey, Randomness, Srs, Statement, commit_group, keygen,
-    prove,
+    CommittedPublic, CommittedSecret, KeyError, ProveError, ProvingKey, Randomness, Srs, Statement,
+    commit_group, keygen, prove,
 };
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -115,7 +115,8 @@ impl Compiled {
     ) -> Result<Self, Failure> {
         let float = progress.phase("read the model", || import(onnx));
         let float = float.map_err(|e| Failure::refused("read the model", e))?;
-        let quantised = progress.phase("quantise", || quantise(&float, calibration, &QuantiseOptions::default()));
+        let quantised =
+            progress.phase("quantise", || quantise(&float, calibration, &QuantiseOptions::default()));
         let (graph, weights, _) = quantised.map_err(|e| Failure::refused("quantise the model", e))?;
         let meaning = meaning_of(&graph, &options)?;
         let lowered = progress.phase("lay out the circuit", || lower_with(&graph, &meaning))?;
@@ -126,7 +127,8 @@ impl Compiled {
         let (circuit, fixed) = (lowered.circuit.clone(), lowered.fixed.clone());
         let keys = progress.phase("make the keys", || keygen(engine, &srs, circuit, fixed));
         let (key, _) = keys.map_err(key_failure)?;
-        let columns = lowered.model_columns(&weights).map_err(|e| Failure::refused("lay out the weights", e))?;
+        let columns =
+            lowered.model_columns(&weights).map_err(|e| Failure::refused("lay out the weights", e))?;
         let hiding = options.weights == WeightVisibility::Hidden;
         let k = lowered.circuit.k;
         let committed = progress.phase("commit to the model", || {
@@ -154,12 +156,14 @@ impl Compiled {
 
     /// Reads what [`Compiled::write`] wrote, and checks that the parts belong together.
     pub fn read(directory: &Path) -> Result<Self, Failure> {
-        let key = read_part(directory, PROVING_KEY, "read the proving key", |bytes| Ok(ProvingKey::read(bytes)?))?;
+        let key =
+            read_part(directory, PROVING_KEY, "read the proving key", |bytes| Ok(ProvingKey::read(bytes)?))?;
         let meaning = Meaning::from_text(&key.verifying_key().circuit().meaning)
             .map_err(|e| Failure::file("read the proving key", &directory.join(PROVING_KEY), e))?;
         let commitment = read_part(directory, COMMITMENT, "read the model commitment", parse_commitment)?;
-        let secret =
-            read_part(directory, SECRET, "read the model's secret", |bytes| Ok(CommittedSecret::read(bytes)?))?;
+        let secret = read_part(directory, SECRET, "read the model's secret", |bytes| {
+            Ok(CommittedSecret::read(bytes)?)
+        })?;
         let GraphFile { graph, weights } = read_part(directory, GRAPH, "read the integer model", |bytes| {
             Ok(serde_json::from_slice(GRAPH_FILE.unwrap(bytes)?)?)
         })?;
@@ -180,9 +184,12 @@ impl Compiled {
         known.regions.clear();
         let refuse = |reason: &str| Err(Failure::file("use", directory, reason.to_owned()));
         if circuit != known {
-            return refuse("its key is not of its model, or another version of kiln made it; compile the model again");
+            return refuse(
+                "its key is not of its model, or another version of kiln made it; compile the model again",
+            );
         }
-        let vk = artefact::read("read the verifying key", &directory.join(VERIFYING_KEY), LARGE_FILE_BYTES_MAX)?;
+        let vk =
+            artefact::read("read the verifying key", &directory.join(VERIFYING_KEY), LARGE_FILE_BYTES_MAX)?;
         if vk != self.verifying_key_bytes()? {
             return refuse("its verifying key is not that of its proving key; compile the model again");
         }
@@ -250,7 +257,8 @@ impl Compiled {
         trace: &Trace,
         randomness: &mut Randomness,
     ) -> Result<(PublicFile, Vec<CommittedSecret>), Failure> {
-        let integers = quantise_record(&self.graph, record).map_err(|e| Failure::refused("use the record", e))?;
+        let integers =
+            quantise_record(&self.graph, record).map_err(|e| Failure::refused("use the record", e))?;
         let circuit = self.key.verifying_key().circuit();
         let has_weights = circuit.committed.iter().any(|group| group.name == MODEL_GROUP);
         let mut secrets = if has_weights { vec![self.secret.clone()] } else { Vec::new() };

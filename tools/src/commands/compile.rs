@@ -97,7 +97,8 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     let progress = Progress::new(args.format.json);
     let name = args.model.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let options = Options { name, input: args.input, weights: args.weights };
-    let compiled = Compiled::make(&engine, &onnx, &calibration, options, srs, secret::randomness()?, &progress)?;
+    let compiled =
+        Compiled::make(&engine, &onnx, &calibration, options, srs, secret::randomness()?, &progress)?;
     progress.phase("write", || compiled.write(&directory))?;
     directory.commit()?;
     if compiled.is_insecure() {

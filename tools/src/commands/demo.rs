@@ -24,6 +24,7 @@ use kiln_circuits::{data, import, measure};
 use serde::Serialize;
 
 use crate::backend::{self, Backend};
+use crate::commands::verify;
 use crate::compiled::{Compiled, Options, Shape};
 use crate::error::Failure;
 use crate::hexadecimal;
@@ -32,7 +33,6 @@ use crate::output::{self, Format, Report};
 use crate::progress::{Phase, Progress};
 use crate::resources::{Snapshot, Used};
 use crate::secret;
-use crate::commands::verify;
 use crate::usage::{self, DeviceUsage};
 
 const MODEL: &[u8] = include_bytes!("../../../circuits/models/diagnostic.onnx");
@@ -96,7 +96,8 @@ pub fn run(args: &Args) -> Result<Shown, Failure> {
         input: InputVisibility::Private,
         weights: WeightVisibility::Hidden,
     };
-    let compiled = Compiled::make(&engine, MODEL, &calibration, options, None, secret::randomness()?, &progress)?;
+    let compiled =
+        Compiled::make(&engine, MODEL, &calibration, options, None, secret::randomness()?, &progress)?;
     let accuracy = progress.phase("measure accuracy", || accuracy(&compiled))?;
     let proven = compiled.prove(&engine, &record, secret::randomness()?, &progress)?;
     // The verifier's side: bytes and text, as they would arrive from elsewhere.
@@ -152,12 +153,24 @@ impl fmt::Display for Shown {
         writeln!(f, "Kiln: a diagnosis, proven without showing the model or the patient's record\n")?;
         let Accuracy { records, float_correct, integer_correct } = self.accuracy;
         let percent = |correct: usize| 100.0 * correct as f64 / records as f64;
-        writeln!(f, "Model             {:?}: Wisconsin breast-cancer records, 30 numbers in, 2 classes out", self.model)?;
-        writeln!(f, "  accuracy        float {:.2} % ({float_correct} of {records}), integer {:.2} % ({integer_correct} of {records}), held-out records",
-            percent(float_correct), percent(integer_correct))?;
+        writeln!(
+            f,
+            "Model             {:?}: Wisconsin breast-cancer records, 30 numbers in, 2 classes out",
+            self.model
+        )?;
+        writeln!(
+            f,
+            "  accuracy        float {:.2} % ({float_correct} of {records}), integer {:.2} % ({integer_correct} of {records}), held-out records",
+            percent(float_correct),
+            percent(integer_correct)
+        )?;
         writeln!(f, "  circuit         {}", self.shape)?;
         writeln!(f, "  model commitment {}", self.model_commitment)?;
-        writeln!(f, "\nStatement         the committed model gives this output; weights {}, record {}", self.weights, self.input_visibility)?;
+        writeln!(
+            f,
+            "\nStatement         the committed model gives this output; weights {}, record {}",
+            self.weights, self.input_visibility
+        )?;
         writeln!(f, "  class           {} ({})", self.class_name, self.class)?;
         write!(f, "  logits         ")?;
         for (logit, integer) in self.logits.iter().zip(&self.output) {
@@ -166,7 +179,10 @@ impl fmt::Display for Shown {
         writeln!(f, ", integers × {:.6}", self.output_scale)?;
         writeln!(f, "  proof           {} bytes, verified from its bytes alone", self.proof_bytes)?;
         if self.insecure {
-            writeln!(f, "  WARNING         INSECURE test reference string, made here: its maker could forge proofs")?;
+            writeln!(
+                f,
+                "  WARNING         INSECURE test reference string, made here: its maker could forge proofs"
+            )?;
         }
         writeln!(f, "\nWall time of each phase, measured on this machine")?;
         for phase in &self.phases {
@@ -176,6 +192,9 @@ impl fmt::Display for Shown {
         for device in &self.devices {
             write!(f, "\n{device}")?;
         }
-        write!(f, "\nSimulated figures are predictions of a card that was not built; they are not validated yet.")
+        write!(
+            f,
+            "\nSimulated figures are predictions of a card that was not built; they are not validated yet."
+        )
     }
 }
