@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use kiln_driver::{Card, Ready};
-use kiln_kernels::{Engine, cpu};
+use kiln_driver::{Card, InProcess, Ready, Settings};
+use kiln_kernels::{Engine, card, cpu};
 use kiln_sim::profile::Profile;
 
 use crate::error::Failure;
@@ -26,22 +28,30 @@ pub struct BackendArgs {
     pub backend: Backend,
 }
 
-/// An engine over the chosen device, which drives all of the heavy work.
+/// How long one command of a card may take. A simulated card runs as fast as this machine simulates it.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// An engine over the chosen device. Behind a card stands the processor: it runs what the card cannot, and what is left
+/// when the card fails.
 pub fn engine(backend: &Backend) -> Result<Engine, Failure> {
-    let engine = match backend {
+    let failed = |e| Failure::device("start the device", e);
+    match backend {
         Backend::Cpu => Engine::new(vec![cpu::device()]),
         Backend::Card(profile) => {
-            return Err(Failure::Input(format!("no card is called {profile:?}")));
+            let device = card::device(simulated_card(profile)?, PATIENCE).map_err(failed)?;
+            Engine::with_standby(vec![device], vec![cpu::device()])
         }
-    };
-    engine.map_err(|e| Failure::device("start the device", e))
+    }
+    .map_err(failed)
 }
 
 /// A simulated card of a profile, brought up by the driver as any card is.
 pub fn simulated_card(profile: &str) -> Result<Card<Ready>, Failure> {
-    let profile = Profile::load(profile).map_err(|e| Failure::refused("simulate a card", e))?;
-    let _ = profile;
-    Err(Failure::Input("no card".into()))
+    let model = Profile::load(profile).map_err(|e| Failure::refused("simulate a card", e))?;
+    let failed = |e| Failure::device("bring up the card", e);
+    let transport =
+        InProcess::new(&format!("sim:{profile}"), Box::new(kiln_sim::Card::new(model))).map_err(failed)?;
+    Card::found(Arc::new(transport)).bring_up(&Settings::default()).map_err(failed)
 }
 
 impl FromStr for Backend {

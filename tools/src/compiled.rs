@@ -7,8 +7,8 @@ use kiln_circuits::lower::{Lowered, PlanOptions, Visibility, lower};
 use kiln_circuits::{IntGraph, QuantiseOptions, Trace, WeightValues, import, quantise, quantise_record, run};
 use kiln_kernels::{Engine, KernelFailure};
 use kiln_plonk::{
-    CommittedPublic, CommittedSecret, KeyError, ProveError, ProvingKey, Randomness, Srs, Statement,
-    commit_group, keygen, prove,
+    CommittedPublic, CommittedSecret, KeyError, ProveError, ProvingKey, Randomness, Srs, commit_group,
+    keygen, prove,
 };
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;

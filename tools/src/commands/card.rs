@@ -136,10 +136,10 @@ fn info(name: &str) -> Result<Info, Failure> {
     let identify = card.identify();
     Ok(Info {
         name: name.to_owned(),
-        model: identify.model.to_string(),
+        model: identify.model.as_str().to_owned(),
         simulated: true,
         serial: format!("{:016x}", identify.serial),
-        firmware: identify.firmware.to_string(),
+        firmware: identify.firmware.as_str().to_owned(),
         firmware_version: format!(
             "{}.{}",
             identify.firmware_version >> 16,

@@ -11,7 +11,8 @@ use crate::program::{Instruction, Program};
 /// Rows per block: 64 registers of 128 elements are 256 KiB.
 const BLOCK: usize = 128;
 
-type Block = [Fr; BLOCK];
+/// One register: an element per row.
+type Block = Vec<Fr>;
 
 pub(super) fn run(program: &Program, inputs: &[&HostData], len: usize) -> Vec<Vec<Fr>> {
     let mut outputs = vec![vec![Fr::zero(); len]; program.outputs];
@@ -24,7 +25,7 @@ pub(super) fn run(program: &Program, inputs: &[&HostData], len: usize) -> Vec<Ve
         }
     }
     blocks.into_par_iter().enumerate().for_each_init(
-        || vec![[Fr::zero(); BLOCK]; registers],
+        || vec![vec![Fr::zero(); BLOCK]; registers],
         |registers, (block, mut outputs)| {
             let first = block * BLOCK;
             run_block(program, inputs, first, len, registers, &mut outputs);
@@ -52,9 +53,9 @@ fn run_block(
             Instruction::Constant { dst, index } => {
                 registers[dst as usize][..rows].fill(program.constants[index as usize]);
             }
-            Instruction::Add { dst, a, b } => combine(registers, dst, a, b, rows, |a, b| *a += b),
-            Instruction::Sub { dst, a, b } => combine(registers, dst, a, b, rows, |a, b| *a -= b),
-            Instruction::Mul { dst, a, b } => combine(registers, dst, a, b, rows, |a, b| *a *= b),
+            Instruction::Add { dst, a, b } => combine(registers, dst, a, b, rows, |a, b| a + b),
+            Instruction::Sub { dst, a, b } => combine(registers, dst, a, b, rows, |a, b| a - b),
+            Instruction::Mul { dst, a, b } => combine(registers, dst, a, b, rows, |a, b| a * b),
             Instruction::Store { output, src } => {
                 outputs[output as usize].copy_from_slice(&registers[src as usize][..rows]);
             }
@@ -62,13 +63,20 @@ fn run_block(
     }
 }
 
-fn combine(registers: &mut [Block], dst: u8, a: u8, b: u8, rows: usize, operate: impl Fn(&mut Fr, &Fr)) {
+fn combine(registers: &mut [Block], dst: u8, a: u8, b: u8, rows: usize, operate: impl Fn(Fr, Fr) -> Fr) {
     let (dst, a, b) = (dst as usize, a as usize, b as usize);
-    for row in 0..rows {
-        let mut value = registers[a][row];
-        operate(&mut value, &registers[b][row]);
-        registers[dst][row] = value;
+    // Taken out, so that it can be written while others are read; what it held is read in place.
+    let mut block = std::mem::take(&mut registers[dst]);
+    let out = block[..rows].iter_mut();
+    match (a == dst, b == dst) {
+        (true, true) => out.for_each(|x| *x = operate(*x, *x)),
+        (true, false) => out.zip(&registers[b]).for_each(|(x, b)| *x = operate(*x, *b)),
+        (false, true) => out.zip(&registers[a]).for_each(|(x, a)| *x = operate(*a, *x)),
+        (false, false) => {
+            out.zip(&registers[a]).zip(&registers[b]).for_each(|((x, a), b)| *x = operate(*a, *b));
+        }
     }
+    registers[dst] = block;
 }
 
 /// `out[i] = input[(first + i + rotation) mod len]`

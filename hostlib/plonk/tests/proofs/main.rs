@@ -1,6 +1,9 @@
 //! Proofs of a small circuit that uses everything there is, from witness to verdict.
-#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod keys;
+mod privacy;
+mod refusals;
 mod sample;
 
 use ark_bn254::Fr;
