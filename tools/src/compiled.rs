@@ -110,7 +110,7 @@ impl Compiled {
         calibration: &[Vec<f32>],
         options: Options,
         srs: Option<Srs>,
-        mut randomness: Randomness,
+        randomness: Randomness,
         progress: &Progress,
     ) -> Result<Self, Failure> {
         let float = progress.phase("read the model", || import(onnx));
@@ -127,15 +127,24 @@ impl Compiled {
         let (circuit, fixed) = (lowered.circuit.clone(), lowered.fixed.clone());
         let keys = progress.phase("make the keys", || keygen(engine, &srs, circuit, fixed));
         let (key, _) = keys.map_err(key_failure)?;
-        let columns =
-            lowered.model_columns(&weights).map_err(|e| Failure::refused("lay out the weights", e))?;
-        let hiding = options.weights == WeightVisibility::Hidden;
-        let k = lowered.circuit.k;
-        let committed = progress.phase("commit to the model", || {
-            commit_group(engine, &srs, k, MODEL_GROUP, columns, hiding, &mut randomness)
-        });
-        let (secret, commitment) = committed.map_err(prove_failure)?;
+        let (secret, commitment) = progress.phase("commit to the model", || {
+            commit_to(engine, &srs, &lowered, &weights, options.weights, randomness)
+        })?;
         Ok(Self { meaning, commitment, secret, key, srs, graph, weights, lowered })
+    }
+
+    /// The same circuit and keys with other weights: another model, with another commitment.
+    pub fn with_weights(
+        &self,
+        engine: &Engine,
+        weights: WeightValues,
+        randomness: Randomness,
+    ) -> Result<Self, Failure> {
+        let lowered = lower_with(&self.graph, &self.meaning)?;
+        let (secret, commitment) =
+            commit_to(engine, &self.srs, &lowered, &weights, self.meaning.weights, randomness)?;
+        let (meaning, key, srs) = (self.meaning.clone(), self.key.clone(), self.srs.clone());
+        Ok(Self { meaning, commitment, secret, key, srs, graph: self.graph.clone(), weights, lowered })
     }
 
     /// Writes everything into a directory.
@@ -341,6 +350,21 @@ fn lower_with(graph: &IntGraph, meaning: &Meaning) -> Result<Lowered, Failure> {
         .map_err(|e| Failure::refused("lay out the model as a circuit", e))?;
     lowered.circuit.meaning = meaning.to_text();
     Ok(lowered)
+}
+
+/// Makes the model commitment.
+fn commit_to(
+    engine: &Engine,
+    srs: &Srs,
+    lowered: &Lowered,
+    weights: &WeightValues,
+    visibility: WeightVisibility,
+    mut randomness: Randomness,
+) -> Result<(CommittedSecret, CommittedPublic), Failure> {
+    let columns = lowered.model_columns(weights).map_err(|e| Failure::refused("lay out the weights", e))?;
+    let hiding = visibility == WeightVisibility::Hidden;
+    commit_group(engine, srs, lowered.circuit.k, MODEL_GROUP, columns, hiding, &mut randomness)
+        .map_err(prove_failure)
 }
 
 fn commitment_text(group: &CommittedPublic) -> String {
