@@ -1,12 +1,27 @@
 //! ONNX in, quantised integer graph, Plonk circuit and witness out.
 
+pub mod accuracy;
+pub mod data;
+pub mod float;
 pub mod graph;
+mod import;
 pub mod interpret;
 pub mod lower;
+pub mod onnx;
+pub mod quantise;
 #[doc(hidden)]
 pub mod samples;
 pub mod validate;
 
+pub use accuracy::{Accuracy, AccuracyError, measure};
+pub use float::{FloatError, FloatModel};
 pub use graph::{IntGraph, WeightValues};
 pub use interpret::{Interpreter, NodeTrace, RunError, Trace, run};
+pub use lower::{
+    InputVisibility, LowerError, Lowered, PlanOptions, PlanReport, Visibility, WeightVisibility, lower,
+};
+pub use onnx::{ImportError, UnsupportedOperator, import};
+pub use quantise::{
+    QuantiseError, QuantiseOptions, QuantiseReport, dequantise_output, quantise, quantise_record,
+};
 pub use validate::GraphError;

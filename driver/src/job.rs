@@ -10,6 +10,8 @@ use kiln_abi::program::{BINDINGS_BYTES_MAX, IMAGE_BYTES_MAX, VectorBinding, powe
 use kiln_abi::record::RECORD_BYTES;
 use kiln_abi::{ELEMENT_BYTES, Element, POINT_BYTES, element_to_bytes};
 
+use zeroize::Zeroize;
+
 use crate::dma::DmaBuffer;
 use crate::error::CardError;
 use crate::transport::Transport;
@@ -133,6 +135,8 @@ impl Job<'_> {
                         chunk.copy_from_slice(&value.to_le_bytes());
                     }
                     buffer.write(at + 4096 * index, &bytes[..4 * piece.len()])?;
+                    // A column may be part of a witness.
+                    bytes.zeroize();
                 }
                 Ok(())
             }
@@ -171,6 +175,7 @@ impl Job<'_> {
                 IoCommand::ExpandSmall { destination, length: count("values", values.len())?, source: host }
             }
             Job::LoadBases { destination, points } => {
+                limited("bytes after the last whole point", points.len() % POINT_BYTES as usize, 0)?;
                 let length = count("points", points.len() / POINT_BYTES as usize)?;
                 IoCommand::LoadBases { destination, length, source: host }
             }

@@ -313,6 +313,8 @@ fn jobs_that_do_not_fit_a_command_are_refused_here() {
     let refused = bench.run(&Job::Evaluate { source: 0, length: 1, points: &points });
     assert!(matches!(refused, Err(CardError::JobSize { allowed: 64, got: 65, .. })));
     assert!(bench.run(&Job::Evaluate { source: 0, length: 1, points: &points[..64] }).is_ok());
+    let refused = bench.run(&Job::LoadBases { destination: 0, points: &[0; 100] });
+    assert!(matches!(refused, Err(CardError::JobSize { allowed: 0, got: 36, .. })));
 }
 
 #[test]

@@ -54,6 +54,11 @@ impl Hbm {
         clock.cycles_to_cover(self.profile.write_latency_ns * 1_000)
     }
 
+    /// Bandwidth of all channels before bursts and refresh take their share. \[MB/s\]
+    pub fn peak_mb_per_s(&self) -> u64 {
+        self.profile.channels * (self.profile.channel_bits / 8) * self.profile.mhz
+    }
+
     /// The memory's size. \[bytes\]
     pub fn size_bytes(&self) -> u64 {
         self.profile.gib << 30

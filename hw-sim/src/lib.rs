@@ -1,6 +1,7 @@
 //! Cycle-level simulator of the Kiln accelerator card.
 #![forbid(unsafe_code)]
 
+pub mod card;
 pub mod hbm;
 pub mod memory;
 pub mod msm;
@@ -11,3 +12,6 @@ pub mod stats;
 pub mod tiles;
 pub mod time;
 pub mod vector;
+
+pub use card::Card;
+pub use profile::{DEFAULT_PROFILE, Profile, ProfileError};

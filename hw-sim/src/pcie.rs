@@ -57,6 +57,16 @@ impl Link {
         self.wire_time(bytes + packets * WRITE_OVERHEAD_BYTES) + self.profile.write_latency_ns * 1_000
     }
 
+    /// How long a write of `bytes` bytes keeps the writer, who does not wait for its arrival.
+    pub fn post_duration(&self, bytes: u64) -> Picoseconds {
+        self.wire_time(bytes + bytes.div_ceil(self.profile.payload_bytes) * WRITE_OVERHEAD_BYTES)
+    }
+
+    /// Time that scattered pieces add to a transfer of the same length in one piece: an unfilled packet each, at most.
+    pub fn scatter_duration(&self, pieces: u64) -> Picoseconds {
+        self.wire_time(pieces.saturating_sub(1) * WRITE_OVERHEAD_BYTES)
+    }
+
     /// The same in cycles of `clock`.
     pub fn read_cycles(&self, bytes: u64, clock: Clock) -> u64 {
         clock.cycles_to_cover(self.read_duration(bytes))

@@ -11,6 +11,8 @@
 #![forbid(unsafe_code)]
 
 mod codes;
+#[cfg(test)]
+mod document;
 
 pub mod admin;
 pub mod completion;

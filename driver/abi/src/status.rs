@@ -39,16 +39,14 @@ codes! {
         EngineFault = 0x0f,
         /// Card memory had an error that could not be corrected. Result: the card address.
         MemoryError = 0x10,
-        /// No such log page or feature. Result: its number.
-        UnknownPage = 0x11,
         /// The firmware that is running does not have this command.
-        NotSupportedByFirmware = 0x12,
+        NotSupportedByFirmware = 0x11,
         /// More asynchronous event requests than the card holds.
-        TooManyEventRequests = 0x13,
+        TooManyEventRequests = 0x12,
         /// A scalar of a multi-scalar multiplication exceeds the promised bound. Result: its index.
-        ScalarBound = 0x14,
+        ScalarBound = 0x13,
         /// The self-test failed. Result: the number of the first test that did.
-        SelfTestFailed = 0x15,
+        SelfTestFailed = 0x14,
     }
 }
 
@@ -68,7 +66,6 @@ impl Status {
             | Status::Overlap
             | Status::ScatterList
             | Status::InvalidProgram
-            | Status::UnknownPage
             | Status::TooManyEventRequests => "the command is malformed: report this as a bug of the driver",
             Status::HostMemoryFault => {
                 "the card touched host memory that is not mapped for it: reset the card"

@@ -3,6 +3,7 @@
 
 mod bases;
 mod builder;
+pub mod card;
 pub mod cpu;
 mod device;
 mod engine;

@@ -45,6 +45,18 @@ pub struct Program {
 }
 
 impl Program {
+    /// How many registers the program needs: one more than the highest that it writes.
+    pub fn register_count(&self) -> usize {
+        let highest = self.instructions.iter().map(|instruction| match *instruction {
+            Instruction::Load { dst, .. } | Instruction::Constant { dst, .. } => usize::from(dst) + 1,
+            Instruction::Add { dst, .. } | Instruction::Sub { dst, .. } | Instruction::Mul { dst, .. } => {
+                usize::from(dst) + 1
+            }
+            Instruction::Store { .. } => 0,
+        });
+        highest.max().unwrap_or(0)
+    }
+
     /// Checks that the program is well formed and fits inputs of these lengths on a domain of `len` rows.
     ///
     /// # Errors

@@ -132,7 +132,7 @@ impl Operand {
 
 impl Recipe {
     pub(crate) fn new(kernel: Kernel, inputs: Vec<Operand>, lens: Vec<usize>) -> Arc<Recipe> {
-        let live = Mutex::new(vec![Weak::new(); lens.len()]);
+        let live = Mutex::new(lens.iter().map(|_| Weak::new()).collect());
         Arc::new(Recipe { kernel, inputs, lens, live })
     }
 

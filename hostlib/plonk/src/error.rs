@@ -7,9 +7,12 @@ use crate::witness::WitnessError;
 
 /// A circuit, or a key, that cannot be used.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the fields say what their names say")]
 pub enum KeyError {
     /// A count does not fit the circuit.
-    #[error("the key has {got} {what}, but its circuit needs {expected}; make the key again from this circuit")]
+    #[error(
+        "the key has {got} {what}, but its circuit needs {expected}; make the key again from this circuit"
+    )]
     Count { what: &'static str, expected: usize, got: usize },
     /// A number of the circuit is out of range.
     #[error("the circuit's {what} is {got}, which is not in {min}..={max}; choose another layout")]
@@ -33,13 +36,14 @@ pub enum KeyError {
 
 /// Why no proof came out. Names places, never values.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the fields say what their names say")]
 pub enum ProveError {
     /// A count does not fit the circuit.
     #[error("{what}: expected {expected}, got {got}; give what the circuit declares")]
     Count { what: String, expected: usize, got: usize },
-    /// The statement's committed groups are not those that the circuit declares.
-    #[error("committed group {got:?} where the circuit declares {expected:?}; give the groups in the circuit's order")]
-    Group { expected: String, got: String },
+    /// The statement does not fit the circuit.
+    #[error("{what}: expected {expected}, got {got}; give what the circuit declares")]
+    Statement { what: String, expected: String, got: String },
     /// The SRS is not the one of the key.
     #[error("the SRS is not the one that this proving key was made with; use the SRS with the key's id")]
     SrsMismatch,
@@ -47,7 +51,9 @@ pub enum ProveError {
     #[error("the SRS serves circuits of up to 2^{got} rows, this one has 2^{expected}; use a larger SRS")]
     SrsTooSmall { expected: u32, got: u32 },
     /// A looked-up tuple is not in its table.
-    #[error("lookup {lookup:?}: the tuple on row {row} is not in the table; check the witness with the mock checker")]
+    #[error(
+        "lookup {lookup:?}: the tuple on row {row} is not in the table; check the witness with the mock checker"
+    )]
     NotInTable { lookup: String, row: usize },
     /// The witness source failed.
     #[error(transparent)]
@@ -65,9 +71,12 @@ pub enum ProveError {
 
 /// Why a proof was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[expect(missing_docs, reason = "the fields say what their names say")]
 pub enum VerifyError {
     /// The statement does not fit the circuit.
-    #[error("malformed statement: {what}: expected {expected}, got {got}; give what the verifying key asks for")]
+    #[error(
+        "malformed statement: {what}: expected {expected}, got {got}; give what the verifying key asks for"
+    )]
     Statement { what: String, expected: String, got: String },
     /// The bytes are not a proof of this version for this circuit.
     #[error("malformed proof: {0}; ask for an intact copy")]
@@ -79,6 +88,7 @@ pub enum VerifyError {
 
 /// How bytes fail to be a proof.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[expect(missing_docs, reason = "the fields say what their names say")]
 pub enum MalformedProof {
     /// Wrong length.
     #[error("expected {expected} bytes, got {got}")]

@@ -1,7 +1,6 @@
 //! The keys of a circuit, and the two halves of a committed group.
 
 use ark_bn254::{Fr, G1Affine, G2Affine};
-use kiln_kernels::HostData;
 use zeroize::Zeroize;
 
 use crate::circuit::Circuit;
@@ -9,9 +8,7 @@ use crate::encoding;
 use crate::error::KeyError;
 use crate::plan::Plan;
 use crate::transcript::keccak256;
-
-/// Values of one column, `2^k` of them.
-pub type ColumnValues = HostData;
+use crate::witness::ColumnValues;
 
 /// What a verifier needs of the structured reference string.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,9 +76,10 @@ impl VerifyingKey {
         srs: SrsVerifier,
     ) -> Result<Self, KeyError> {
         let plan = Plan::new(&circuit)?;
-        for (what, expected, got) in
-            [("fixed columns", circuit.fixed.len(), fixed.len()), ("σ columns", circuit.copy_columns.len(), sigma.len())]
-        {
+        for (what, expected, got) in [
+            ("fixed columns", circuit.fixed.len(), fixed.len()),
+            ("σ columns", circuit.copy_columns.len(), sigma.len()),
+        ] {
             if expected != got {
                 return Err(KeyError::Count { what, expected, got });
             }
@@ -127,16 +125,23 @@ fn digest(circuit: &Circuit, fixed: &[G1Affine], sigma: &[G1Affine], srs: &SrsVe
 impl ProvingKey {
     /// Puts a key together from its parts, checking that they fit.
     pub(crate) fn new(vk: VerifyingKey, fixed: Vec<ColumnValues>) -> Result<Self, KeyError> {
-        let rows = vk.circuit.rows();
-        if fixed.len() != vk.circuit.fixed.len() {
-            let (expected, got) = (vk.circuit.fixed.len(), fixed.len());
-            return Err(KeyError::Count { what: "fixed columns", expected, got });
-        }
-        if let Some(short) = fixed.iter().find(|column| column.len() != rows) {
-            return Err(KeyError::Count { what: "rows of a fixed column", expected: rows, got: short.len() });
-        }
+        Self::check_fixed(&vk.circuit, &fixed)?;
         let sigma = crate::permutation::sigma_columns(&vk.circuit);
         Ok(Self { vk, fixed, sigma })
+    }
+
+    /// Checks that these can be the fixed columns of a circuit.
+    pub(crate) fn check_fixed(circuit: &Circuit, fixed: &[ColumnValues]) -> Result<(), KeyError> {
+        let (rows, columns) = (circuit.rows(), circuit.fixed.len());
+        if fixed.len() != columns {
+            return Err(KeyError::Count { what: "fixed columns", expected: columns, got: fixed.len() });
+        }
+        match fixed.iter().find(|column| column.len() != rows) {
+            Some(other) => {
+                Err(KeyError::Count { what: "rows of a fixed column", expected: rows, got: other.len() })
+            }
+            None => Ok(()),
+        }
     }
 
     /// The verifying half.

@@ -10,12 +10,14 @@ use ark_bn254::{Fr, G1Affine, G1Projective, G2Affine};
 use ark_ec::scalar_mul::ScalarMul;
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{FftField, Field, One, UniformRand, Zero, batch_inversion};
+use kiln_kernels::Bases;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sha3::{Digest, Keccak256};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::encoding::{g1_to_bytes, g2_to_bytes};
+use crate::keys::SrsVerifier;
 
 pub use error::SrsError;
 
@@ -33,6 +35,7 @@ pub struct Srs {
     insecure: bool,
     monomial: Arc<Vec<G1Affine>>,
     lagrange: Arc<Vec<G1Affine>>,
+    bases: (Bases, Bases),
     g2: G2Affine,
     tau_g2: G2Affine,
 }
@@ -58,7 +61,40 @@ impl Srs {
         let g2 = G2Affine::generator();
         let tau_g2 = (g2 * tau).into_affine();
         tau.zeroize();
-        Ok(Self { k, insecure: true, monomial: Arc::new(points), lagrange: Arc::new(lagrange), g2, tau_g2 })
+        Ok(Self::from_parts(k, true, points, lagrange, [g2, tau_g2]))
+    }
+
+    fn from_parts(
+        k: u32,
+        insecure: bool,
+        monomial: Vec<G1Affine>,
+        lagrange: Vec<G1Affine>,
+        [g2, tau_g2]: [G2Affine; 2],
+    ) -> Self {
+        let (monomial, lagrange) = (Arc::new(monomial), Arc::new(lagrange));
+        let bases = (Bases::new(monomial.clone()), Bases::new(lagrange.clone()));
+        Self { k, insecure, monomial, lagrange, bases, g2, tau_g2 }
+    }
+
+    /// The monomial points as they are known to devices.
+    pub(crate) fn monomial_bases(&self) -> &Bases {
+        &self.bases.0
+    }
+
+    /// The Lagrange points as they are known to devices.
+    pub(crate) fn lagrange_bases(&self) -> &Bases {
+        &self.bases.1
+    }
+
+    /// What verifiers need of it.
+    pub fn verifier(&self) -> SrsVerifier {
+        SrsVerifier {
+            g1: self.g1(),
+            g2: self.g2,
+            tau_g2: self.tau_g2,
+            id: self.id(),
+            insecure: self.insecure,
+        }
     }
 
     /// log2 of the row count that it serves.

@@ -1,55 +1,14 @@
 //! What a circuit's user brings to a proof: the values of the advice columns, phase by phase.
 
 use std::error::Error;
-use std::sync::Arc;
 
 use ark_bn254::Fr;
-use ark_ff::Zero;
 use thiserror::Error;
 
 use crate::expression::Column;
 
 /// Values of one column, as small as they come.
-#[derive(Clone)]
-pub enum ColumnValues {
-    /// Small signed integers.
-    Small(Arc<Vec<i32>>),
-    /// Field elements.
-    Full(Arc<Vec<Fr>>),
-}
-
-impl ColumnValues {
-    /// Takes ownership of small integers.
-    pub fn small(values: Vec<i32>) -> Self {
-        Self::Small(Arc::new(values))
-    }
-
-    /// Takes ownership of field elements.
-    pub fn full(values: Vec<Fr>) -> Self {
-        Self::Full(Arc::new(values))
-    }
-
-    /// Number of elements.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Small(values) => values.len(),
-            Self::Full(values) => values.len(),
-        }
-    }
-
-    /// Whether there is no element.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Element `index`, or zero past the end.
-    pub fn get(&self, index: usize) -> Fr {
-        match self {
-            Self::Small(values) => values.get(index).map_or_else(Fr::zero, |value| Fr::from(*value)),
-            Self::Full(values) => values.get(index).copied().unwrap_or_default(),
-        }
-    }
-}
+pub type ColumnValues = kiln_kernels::HostData;
 
 /// Makes the advice columns. Phase 0 is asked first; a later phase may depend on the challenges drawn since.
 pub trait Witness {

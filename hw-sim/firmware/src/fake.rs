@@ -37,6 +37,7 @@ pub(crate) struct FakeHardware {
     pub(crate) now: u64,
     pub(crate) readings: Readings,
     pub(crate) without: Option<FeatureKind>,
+    pub(crate) vector_registers: u32,
 }
 
 impl FakeHardware {
@@ -56,6 +57,7 @@ impl FakeHardware {
             now: 0,
             readings: Readings::default(),
             without: None,
+            vector_registers: 64,
         }
     }
 
@@ -97,7 +99,7 @@ impl Hardware for FakeHardware {
             FeatureKind::EngineVector => FeatureBlock::EngineVector {
                 lanes: 1,
                 multiplier_latency: 35,
-                registers: 64,
+                registers: self.vector_registers,
                 instructions_max: 65_536,
                 constants_max: 16_384,
                 inputs_max: 4096,

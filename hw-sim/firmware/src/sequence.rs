@@ -140,8 +140,7 @@ impl Firmware {
             }
             _ => {}
         }
-        let staged = (hardware.staged(Part::Program), hardware.staged(Part::Bindings));
-        check_ranges(command, staged, self.memory_bytes)
+        check_ranges(hardware, command, self.memory_bytes)
     }
 
     /// Aborts a command of an I/O queue that was fetched and has not ended; resets its engine if it runs.

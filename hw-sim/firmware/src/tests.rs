@@ -382,6 +382,20 @@ fn missing_engine_and_oversize_are_unsupported() {
 }
 
 #[test]
+fn program_larger_than_the_engine_is_unsupported() {
+    let mut bench = Bench::ready(1);
+    bench.hardware.vector_registers = 0;
+    let (input, output) =
+        (VectorBinding { address: 0, length: 4 }, VectorBinding { address: 128, length: 4 });
+    let command = place_program(&mut bench, input, output);
+    bench.submit(1, 1, command);
+    assert_eq!(bench.status(1), Some(Status::Unsupported));
+    bench.hardware.vector_registers = 1;
+    bench.submit(1, 2, command);
+    assert_eq!(bench.hardware.started, [command]);
+}
+
+#[test]
 fn watchdog_ends_a_command_that_hangs() {
     let mut bench = Bench::ready(1);
     bench.admin(AdminCommand::SetFeature { feature: Feature::WatchdogLimit, value: 100 });

@@ -2,11 +2,11 @@
 
 use kiln_abi::feature::{FeatureBlock, FeatureKind};
 use kiln_abi::io::{IoCommand, Location};
-use kiln_abi::program::{Bindings, Program};
+use kiln_abi::program::{Bindings, Program, Shape};
 use kiln_abi::record::EngineKind;
-use kiln_abi::{CARD_ALIGNMENT, ELEMENT_BYTES, POINT_BYTES, Status};
+use kiln_abi::{CARD_ALIGNMENT, ELEMENT_BYTES, POINT_BYTES, ParseError, Status};
 
-use crate::hardware::Hardware;
+use crate::hardware::{Hardware, Part};
 
 /// Why a command is refused: status and result of its completion.
 pub(crate) type Refusal = (Status, u64);
@@ -68,10 +68,37 @@ pub(crate) fn program_source(program: Location, bytes: u32, memory_bytes: u64) -
     Ok(program)
 }
 
-/// Checks every card address of a command, and the program and bindings of a vector program.
+/// Refuses a well-formed program that is larger than what the vector engine says of itself.
+fn check_shape(shape: Shape, engine: Option<FeatureBlock>) -> Result<(), Refusal> {
+    let Some(FeatureBlock::EngineVector {
+        registers,
+        instructions_max,
+        constants_max,
+        inputs_max,
+        outputs_max,
+        ..
+    }) = engine
+    else {
+        return Err((Status::Unsupported, 0));
+    };
+    for (size, max) in [
+        (u32::from(shape.registers), registers),
+        (shape.instructions, instructions_max),
+        (shape.constants, constants_max),
+        (u32::from(shape.inputs), inputs_max),
+        (u32::from(shape.outputs), outputs_max),
+    ] {
+        if size > max {
+            return Err((Status::Unsupported, u64::from(size)));
+        }
+    }
+    Ok(())
+}
+
+/// Checks every card address of a command, and the staged program and bindings of a vector program.
 pub(crate) fn check_ranges(
+    hardware: &impl Hardware,
     command: &IoCommand,
-    (program, bindings): (&[u8], &[u8]),
     memory_bytes: u64,
 ) -> Result<(), Refusal> {
     let bytes = |start, bytes| Range::new(start, bytes, memory_bytes);
@@ -96,7 +123,7 @@ pub(crate) fn check_ranges(
         IoCommand::Ntt { source, source_length, destination, log_n, .. } => {
             disjoint(bytes(destination, ELEMENT_BYTES << log_n)?, elements(source, source_length)?)
         }
-        IoCommand::VectorProgram { rows, .. } => check_program(program, bindings, rows, memory_bytes),
+        IoCommand::VectorProgram { rows, .. } => check_program(hardware, rows, memory_bytes),
         IoCommand::Scan { source, destination, length, .. }
         | IoCommand::Invert { source, destination, length } => {
             disjoint(elements(destination, length)?, elements(source, length)?)
@@ -108,10 +135,11 @@ pub(crate) fn check_ranges(
     }
 }
 
-fn check_program(program: &[u8], bindings: &[u8], rows: u32, memory_bytes: u64) -> Result<(), Refusal> {
-    let program = Program::parse(program).map_err(|error| (Status::InvalidProgram, error.detail()))?;
-    let bindings = Bindings::parse(bindings, &program, rows)
-        .map_err(|error| (Status::InvalidProgram, error.detail()))?;
+fn check_program(hardware: &impl Hardware, rows: u32, memory_bytes: u64) -> Result<(), Refusal> {
+    let malformed = |error: ParseError| (Status::InvalidProgram, error.detail());
+    let program = Program::parse(hardware.staged(Part::Program)).map_err(malformed)?;
+    check_shape(program.shape(), hardware.feature(FeatureKind::EngineVector))?;
+    let bindings = Bindings::parse(hardware.staged(Part::Bindings), &program, rows).map_err(malformed)?;
     let range = |address: u64, length: u64| {
         let bytes = length.checked_mul(ELEMENT_BYTES).ok_or((Status::CardAddressRange, address))?;
         Range::new(address, bytes, memory_bytes)

@@ -82,6 +82,11 @@ impl MsmEngine {
         }
     }
 
+    /// Latencies of its adders.
+    pub fn adder(&self) -> &Adder {
+        &self.adder
+    }
+
     /// Σ scalars\[i\]·bases\[i\] over the shorter of the two, with magnitudes below 2^`bits`; `bits` of 253 promises
     /// nothing.
     pub fn run(

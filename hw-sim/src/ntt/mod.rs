@@ -71,6 +71,11 @@ impl NttEngine {
         }
     }
 
+    /// Latency of a butterfly. \[cycles\]
+    pub fn butterfly_latency(&self) -> u64 {
+        self.butterflies.latency()
+    }
+
     /// Transforms `source` on the coset shift·H, |H| = 2^log_n. A forward transform extends a shorter source by zeros
     /// and folds a longer one; an inverse one takes exactly 2^log_n values. All orders are natural.
     pub fn run(

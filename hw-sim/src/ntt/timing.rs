@@ -51,6 +51,11 @@ impl Butterflies {
         }
     }
 
+    /// From operands to results. \[cycles\]
+    pub fn latency(&self) -> u64 {
+        self.latency
+    }
+
     /// What a transform costs.
     pub fn cost(&self, shape: &Shape) -> Cost {
         let n = 1u64 << shape.log_n;

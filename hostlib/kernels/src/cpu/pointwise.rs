@@ -11,11 +11,12 @@ use crate::program::{Instruction, Program};
 /// Rows per block: 64 registers of 128 elements are 256 KiB.
 const BLOCK: usize = 128;
 
-type Block = [Fr; BLOCK];
+/// One register: an element per row.
+type Block = Vec<Fr>;
 
 pub(super) fn run(program: &Program, inputs: &[&HostData], len: usize) -> Vec<Vec<Fr>> {
     let mut outputs = vec![vec![Fr::zero(); len]; program.outputs];
-    let registers = register_count(program);
+    let registers = program.register_count();
     // Each block's slices of all outputs.
     let mut blocks: Vec<Vec<&mut [Fr]>> = (0..len.div_ceil(BLOCK)).map(|_| Vec::new()).collect();
     for output in &mut outputs {
@@ -24,22 +25,13 @@ pub(super) fn run(program: &Program, inputs: &[&HostData], len: usize) -> Vec<Ve
         }
     }
     blocks.into_par_iter().enumerate().for_each_init(
-        || vec![[Fr::zero(); BLOCK]; registers],
+        || vec![vec![Fr::zero(); BLOCK]; registers],
         |registers, (block, mut outputs)| {
             let first = block * BLOCK;
             run_block(program, inputs, first, len, registers, &mut outputs);
         },
     );
     outputs
-}
-
-fn register_count(program: &Program) -> usize {
-    let highest = program.instructions.iter().map(|instruction| match *instruction {
-        Instruction::Load { dst, .. } | Instruction::Constant { dst, .. } => dst,
-        Instruction::Add { dst, .. } | Instruction::Sub { dst, .. } | Instruction::Mul { dst, .. } => dst,
-        Instruction::Store { .. } => 0,
-    });
-    highest.max().map_or(0, |register| register as usize + 1)
 }
 
 /// Runs rows `first..first + BLOCK`, cut at `len`.
@@ -61,9 +53,9 @@ fn run_block(
             Instruction::Constant { dst, index } => {
                 registers[dst as usize][..rows].fill(program.constants[index as usize]);
             }
-            Instruction::Add { dst, a, b } => combine(registers, dst, a, b, rows, |a, b| *a += b),
-            Instruction::Sub { dst, a, b } => combine(registers, dst, a, b, rows, |a, b| *a -= b),
-            Instruction::Mul { dst, a, b } => combine(registers, dst, a, b, rows, |a, b| *a *= b),
+            Instruction::Add { dst, a, b } => combine(registers, dst, a, b, rows, |a, b| a + b),
+            Instruction::Sub { dst, a, b } => combine(registers, dst, a, b, rows, |a, b| a - b),
+            Instruction::Mul { dst, a, b } => combine(registers, dst, a, b, rows, |a, b| a * b),
             Instruction::Store { output, src } => {
                 outputs[output as usize].copy_from_slice(&registers[src as usize][..rows]);
             }
@@ -71,13 +63,20 @@ fn run_block(
     }
 }
 
-fn combine(registers: &mut [Block], dst: u8, a: u8, b: u8, rows: usize, operate: impl Fn(&mut Fr, &Fr)) {
+fn combine(registers: &mut [Block], dst: u8, a: u8, b: u8, rows: usize, operate: impl Fn(Fr, Fr) -> Fr) {
     let (dst, a, b) = (dst as usize, a as usize, b as usize);
-    for row in 0..rows {
-        let mut value = registers[a][row];
-        operate(&mut value, &registers[b][row]);
-        registers[dst][row] = value;
+    // Taken out, so that it can be written while others are read; what it held is read in place.
+    let mut block = std::mem::take(&mut registers[dst]);
+    let out = block[..rows].iter_mut();
+    match (a == dst, b == dst) {
+        (true, true) => out.for_each(|x| *x = operate(*x, *x)),
+        (true, false) => out.zip(&registers[b]).for_each(|(x, b)| *x = operate(*x, *b)),
+        (false, true) => out.zip(&registers[a]).for_each(|(x, a)| *x = operate(*a, *x)),
+        (false, false) => {
+            out.zip(&registers[a]).zip(&registers[b]).for_each(|((x, a), b)| *x = operate(*a, *b));
+        }
     }
+    registers[dst] = block;
 }
 
 /// `out[i] = input[(first + i + rotation) mod len]`

@@ -8,7 +8,6 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use ark_bn254::{Fr, G1Affine};
 use ark_ec::AffineRepr;
@@ -129,8 +128,7 @@ fn parse_file(k: u32, bytes: &[u8]) -> Result<Srs, SrsError> {
     let monomial_bytes = ((1 << k) + SRS_EXTRA) * G1_BYTES;
     let monomial = parse_points(reader.take(monomial_bytes))?;
     let lagrange = parse_points(reader.take(reader.remaining()))?;
-    let srs =
-        Srs { k, insecure: true, monomial: Arc::new(monomial), lagrange: Arc::new(lagrange), g2, tau_g2 };
+    let srs = Srs::from_parts(k, true, monomial, lagrange, [g2, tau_g2]);
     srs.check_consistency(challenge(checksum))?;
     Ok(srs)
 }

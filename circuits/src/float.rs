@@ -1,0 +1,215 @@
+//! The float graph: what an ONNX file says, in the few shapes of node that the integer graph has.
+//!
+//! It carries no values of its own while running: [`FloatModel`] runs the ONNX file itself with tract, with every tensor
+//! of this graph as an output, and that is the reference for calibration and for accuracy.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tract_onnx::prelude::{Datum, InferenceModelExt, IntoRunnable, Tensor, TypedRunnableModel, tvec};
+use tract_onnx::tract_hir::infer::InferenceFact;
+
+use crate::graph::{ConvGeometry, TensorId, View};
+
+/// An activation.
+#[derive(Clone, Debug)]
+pub struct FloatTensor {
+    /// The ONNX value that holds its elements, in the same number though perhaps in another order.
+    pub name: String,
+    /// Dimensions without the batch.
+    pub shape: Vec<usize>,
+}
+
+/// A weight or bias.
+#[derive(Clone, Debug)]
+pub struct FloatWeight {
+    /// Its name in the ONNX file, or derived from it.
+    pub name: String,
+    /// Dimensions.
+    pub shape: Vec<usize>,
+    /// Row-major, finite.
+    pub values: Vec<f32>,
+}
+
+/// One part of a [`FloatOp::Sum`]; as [`crate::graph::Term`], with a real factor.
+#[derive(Clone, Debug)]
+pub struct FloatTerm {
+    /// What is read.
+    pub input: View,
+    /// Its factor.
+    pub factor: f32,
+    /// For each element of the view, the element of the output that it adds to (`None`: element i to i).
+    pub target: Option<Vec<Option<u32>>>,
+}
+
+/// What a node computes, before the optional Relu.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // the fields are those of `crate::graph::Linear`
+pub enum FloatOp {
+    /// The record.
+    Input,
+    /// Convolution of a (C,H,W) view.
+    Conv { input: View, weight: FloatWeight, bias: Option<FloatWeight>, geometry: ConvGeometry },
+    /// (M,K) view times (K,N) weight.
+    MatMul { input: View, weight: FloatWeight, bias: Option<FloatWeight> },
+    /// Sum of terms and a constant.
+    Sum { terms: Vec<FloatTerm>, constant: f32 },
+    /// Maximum over windows: for each output element, the elements of the view in its window (at least one).
+    Max { input: View, windows: Vec<Vec<u32>> },
+}
+
+/// A node.
+#[derive(Clone, Debug)]
+pub struct FloatNode {
+    /// Name of the ONNX node.
+    pub name: String,
+    /// ONNX operator type.
+    pub operator: String,
+    /// What it computes.
+    pub op: FloatOp,
+    /// Whether negative results become 0.
+    pub relu: bool,
+    /// Where the result goes.
+    pub output: TensorId,
+}
+
+/// Nodes in order; node i makes tensor i.
+#[derive(Clone, Debug)]
+pub struct FloatGraph {
+    /// Activations.
+    pub tensors: Vec<FloatTensor>,
+    /// Nodes; the first is the input.
+    pub nodes: Vec<FloatNode>,
+    /// The output, as a view.
+    pub output: View,
+}
+
+/// Why the float model could not be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // each message names its fields
+pub enum FloatError {
+    /// Wrong number of values.
+    #[error("the record has {got} values, the model takes {expected}")]
+    RecordLength { expected: usize, got: usize },
+    /// A value is NaN or infinite.
+    #[error("value {position} of the record is {got}; every value must be a finite number")]
+    RecordNotFinite { position: usize, got: String },
+    /// A tensor of the float model became NaN or infinite.
+    #[error("tensor `{tensor}` of the float model is {got} at position {position} for this record")]
+    NotFinite { tensor: String, position: usize, got: String },
+    /// tract failed.
+    #[error("the float reference failed: {reason}")]
+    Reference { reason: String },
+}
+
+/// One record's float values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FloatTrace {
+    /// For each tensor of the graph, its elements (in the order of the ONNX value of that name).
+    pub tensors: Vec<Vec<f32>>,
+    /// The output in the order of the graph's output view.
+    pub output: Vec<f32>,
+}
+
+/// An imported model: the float graph, and the ONNX file ready to run.
+pub struct FloatModel {
+    /// The graph.
+    pub graph: FloatGraph,
+    /// What the importer did that a user should know, one sentence each.
+    pub notes: Vec<String>,
+    reference: Arc<TypedRunnableModel>,
+    /// The input's dimensions as ONNX has them, with the batch.
+    input_shape: Vec<usize>,
+}
+
+impl std::fmt::Debug for FloatModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FloatModel")
+            .field("graph", &self.graph)
+            .field("notes", &self.notes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl FloatModel {
+    /// Loads the ONNX model into tract with all of the graph's tensors, and `output_value`, as outputs.
+    pub(crate) fn new(
+        proto: &tract_onnx::pb::ModelProto,
+        graph: FloatGraph,
+        notes: Vec<String>,
+        input_shape: Vec<usize>,
+        output_value: &str,
+    ) -> Result<Self, FloatError> {
+        let names = graph.tensors.iter().map(|t| t.name.as_str()).chain([output_value]);
+        let reference = guarded(|| load(proto, &input_shape, names))?;
+        Ok(Self { graph, notes, reference, input_shape })
+    }
+
+    /// Number of values of a record.
+    pub fn record_len(&self) -> usize {
+        self.input_shape.iter().product()
+    }
+
+    /// Checks length and finiteness of a record.
+    pub fn check_record(&self, record: &[f32]) -> Result<(), FloatError> {
+        check_record(record, self.record_len())
+    }
+
+    /// Runs one record (row-major over the input's shape).
+    pub fn run(&self, record: &[f32]) -> Result<FloatTrace, FloatError> {
+        self.check_record(record)?;
+        let results = guarded(|| {
+            let input = Tensor::from_shape(&self.input_shape, record)?;
+            let outputs = self.reference.run(tvec!(input.into()))?;
+            let read = |t: &tract_onnx::prelude::TValue| {
+                Ok(t.to_plain_array_view::<f32>()?.iter().copied().collect())
+            };
+            outputs.iter().map(read).collect::<tract_onnx::prelude::TractResult<Vec<Vec<f32>>>>()
+        })?;
+        let mut tensors = results;
+        let output = tensors.pop().unwrap_or_default();
+        for (tensor, values) in self.graph.tensors.iter().zip(&tensors) {
+            if let Some(position) = values.iter().position(|v| !v.is_finite()) {
+                let got = values[position].to_string();
+                return Err(FloatError::NotFinite { tensor: tensor.name.clone(), position, got });
+            }
+        }
+        Ok(FloatTrace { tensors, output })
+    }
+}
+
+/// Checks length and finiteness of a record for a model that takes `expected` values.
+pub fn check_record(record: &[f32], expected: usize) -> Result<(), FloatError> {
+    if record.len() != expected {
+        return Err(FloatError::RecordLength { expected, got: record.len() });
+    }
+    match record.iter().position(|v| !v.is_finite()) {
+        Some(position) => Err(FloatError::RecordNotFinite { position, got: record[position].to_string() }),
+        None => Ok(()),
+    }
+}
+
+fn load<'a>(
+    proto: &tract_onnx::pb::ModelProto,
+    input_shape: &[usize],
+    names: impl Iterator<Item = &'a str>,
+) -> tract_onnx::prelude::TractResult<Arc<TypedRunnableModel>> {
+    let onnx = tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_types(true);
+    let parsed = onnx.parse(proto, None)?;
+    let missing = |name: &str| tract_onnx::tract_core::internal::anyhow!("no value is called {name}");
+    let outlets = names.map(|name| parsed.outlets_by_name.get(name).copied().ok_or_else(|| missing(name)));
+    let outlets = outlets.collect::<tract_onnx::prelude::TractResult<Vec<_>>>()?;
+    let mut model = parsed.model;
+    model.select_output_outlets(&outlets)?;
+    model.set_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), input_shape))?;
+    model.into_optimized()?.into_runnable()
+}
+
+/// Runs tract so that neither an error nor a panic inside it leaves this crate as anything but a typed error.
+fn guarded<T>(work: impl FnOnce() -> tract_onnx::prelude::TractResult<T>) -> Result<T, FloatError> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(FloatError::Reference { reason: format!("{error:#}") }),
+        Err(_) => Err(FloatError::Reference { reason: "tract could not handle this model".into() }),
+    }
+}

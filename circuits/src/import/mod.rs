@@ -1,0 +1,390 @@
+//! From ONNX nodes to the float graph: one file per operator, one line per operator in [`importer_for`].
+//!
+//! An importer reads its node's operands from the [`Importer`], says what it computes, and binds the result to the
+//! node's output. Reshaping operators bind another view of the same tensor and cost nothing. What an importer cannot do
+//! is a [`Problem`]; all unsupported operators of a file are collected and reported together.
+
+mod add;
+mod affine;
+mod attributes;
+mod average_pool;
+mod batch_normalization;
+mod constant;
+mod conv;
+mod div;
+mod flatten;
+mod gemm;
+mod global_average_pool;
+mod identity;
+mod matmul;
+mod max_pool;
+mod mul;
+mod relu;
+mod reshape;
+mod softmax;
+mod squeeze;
+mod sub;
+mod tensor;
+mod transpose;
+mod unsqueeze;
+mod window;
+
+use std::collections::HashMap;
+
+use tract_onnx::pb::GraphProto;
+
+pub(crate) use attributes::OnnxNode;
+pub(crate) use tensor::{Constant, Data};
+
+use crate::float::{FloatGraph, FloatNode, FloatOp, FloatTensor};
+use crate::graph::{TensorId, View};
+use crate::onnx::{ImportError, UnsupportedOperator, elements};
+
+/// Imports one node.
+type OperatorImporter = fn(&mut Importer<'_>, &OnnxNode<'_>) -> Result<(), Problem>;
+
+/// The registry: an operator is a file and a line.
+fn importer_for(operator: &str) -> Option<OperatorImporter> {
+    Some(match operator {
+        "Add" => add::import,
+        "AveragePool" => average_pool::import,
+        "BatchNormalization" => batch_normalization::import,
+        "Constant" => constant::import,
+        "Conv" => conv::import,
+        "Div" => div::import,
+        "Dropout" | "Identity" => identity::import,
+        "Flatten" => flatten::import,
+        "Gemm" => gemm::import,
+        "GlobalAveragePool" => global_average_pool::import,
+        "LogSoftmax" | "Softmax" => softmax::import,
+        "MatMul" => matmul::import,
+        "MaxPool" => max_pool::import,
+        "Mul" => mul::import,
+        "Relu" => relu::import,
+        "Reshape" => reshape::import,
+        "Squeeze" => squeeze::import,
+        "Sub" => sub::import,
+        "Transpose" => transpose::import,
+        "Unsqueeze" => unsqueeze::import,
+        _ => return None,
+    })
+}
+
+/// Why a node could not be imported.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    /// Valid ONNX that is not supported; the text says what.
+    Unsupported(String),
+    /// Breaks the ONNX rules; the text says how.
+    Malformed(String),
+    /// An operand comes from an unsupported node, so nothing can be said about this one.
+    Unknown,
+    /// A constant is unusable.
+    Constant(ImportError),
+}
+
+impl Problem {
+    pub(crate) fn unsupported(reason: impl Into<String>) -> Self {
+        Self::Unsupported(reason.into())
+    }
+
+    pub(crate) fn malformed(reason: impl Into<String>) -> Self {
+        Self::Malformed(reason.into())
+    }
+}
+
+impl From<ImportError> for Problem {
+    fn from(error: ImportError) -> Self {
+        Self::Constant(error)
+    }
+}
+
+/// A computed value: a view of a tensor, with all of ONNX's dimensions (the batch too).
+#[derive(Clone, Debug)]
+pub(crate) struct Activation {
+    /// The tensor as ONNX sees it here.
+    pub view: View,
+    /// The ONNX value of these elements in this order.
+    pub name: String,
+    /// Whether this is the only reader's only way to the tensor, so that its producer may absorb the reader.
+    pub exclusive: bool,
+}
+
+impl Activation {
+    /// Dimensions with the batch.
+    pub fn shape(&self) -> &[usize] {
+        &self.view.shape
+    }
+
+    /// The view under another shape of as many elements.
+    pub fn reshaped(&self, shape: Vec<usize>) -> View {
+        View { shape, ..self.view.clone() }
+    }
+
+    /// The view with its axes permuted: axis `i` of the result is axis `axes[i]` of this.
+    pub fn permuted(&self, axes: &[usize]) -> View {
+        let old = self.shape();
+        let shape: Vec<usize> = axes.iter().map(|a| old[*a]).collect();
+        let moves = |axes: &[usize]| axes.iter().copied().filter(|a| old[*a] != 1).collect::<Vec<_>>();
+        if moves(axes).is_sorted() {
+            return self.reshaped(shape);
+        }
+        let mut strides = vec![1; old.len()];
+        for axis in (1..old.len()).rev() {
+            strides[axis - 1] = strides[axis] * old[axis];
+        }
+        let order = (0..self.view.len()).map(|mut e| {
+            let mut from = 0;
+            for (axis, size) in axes.iter().zip(&shape).rev() {
+                from += e % size * strides[*axis];
+                e /= size;
+            }
+            self.view.element(from) as u32
+        });
+        let order = Some(order.collect());
+        View { tensor: self.view.tensor, shape, order }
+    }
+}
+
+/// What an ONNX name stands for.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    Constant(Constant),
+    Activation(Activation),
+    /// The result of an unsupported node.
+    Unknown,
+}
+
+/// The result of an import.
+pub(crate) struct Imported {
+    pub graph: FloatGraph,
+    pub notes: Vec<String>,
+    /// The ONNX value that holds the output's elements in the output view's order.
+    pub output_value: String,
+}
+
+/// Walks an ONNX graph.
+pub(crate) struct Importer<'a> {
+    onnx: &'a GraphProto,
+    output: &'a str,
+    values: HashMap<String, Value>,
+    /// How many nodes (and the graph's output) read each ONNX value.
+    readers: HashMap<&'a str, usize>,
+    tensors: Vec<FloatTensor>,
+    pub(crate) nodes: Vec<FloatNode>,
+    notes: Vec<String>,
+}
+
+impl<'a> Importer<'a> {
+    /// Reads the initialisers and starts with the input.
+    pub fn new(
+        onnx: &'a GraphProto,
+        input: &'a str,
+        input_shape: &[usize],
+        output: &'a str,
+    ) -> Result<Self, ImportError> {
+        let mut readers = HashMap::from([(output, 1)]);
+        for name in onnx.node.iter().flat_map(|n| &n.input) {
+            *readers.entry(name.as_str()).or_default() += 1;
+        }
+        let (values, tensors, nodes, notes) = (HashMap::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut importer = Self { onnx, output, values, readers, tensors, nodes, notes };
+        for tensor in &onnx.initializer {
+            importer.values.insert(tensor.name.clone(), Value::Constant(Constant::read(tensor)?));
+        }
+        let dropped = match input_shape {
+            [1, rest @ ..] if !rest.is_empty() => rest.to_vec(),
+            all => all.to_vec(),
+        };
+        let tensor = importer.push(input.into(), "Input".into(), FloatOp::Input, input, dropped);
+        importer.bind_view(input, View::plain(tensor, input_shape.into()), true);
+        Ok(importer)
+    }
+
+    /// Imports every node.
+    pub fn run(mut self) -> Result<Imported, ImportError> {
+        let mut unsupported = Vec::new();
+        for (position, proto) in self.onnx.node.iter().enumerate() {
+            let node = OnnxNode::new(proto, position);
+            let operator = match proto.domain.as_str() {
+                "" | "ai.onnx" => proto.op_type.clone(),
+                domain => format!("{domain}.{}", proto.op_type),
+            };
+            let result = match importer_for(&operator) {
+                Some(import) => import(&mut self, &node),
+                None => Err(Problem::unsupported("the operator is not supported")),
+            };
+            let Err(problem) = result else { continue };
+            match problem {
+                Problem::Unsupported(reason) => {
+                    unsupported.push(UnsupportedOperator { node: node.name, operator, reason });
+                }
+                Problem::Malformed(reason) => {
+                    return Err(ImportError::MalformedNode { node: node.name, operator, reason });
+                }
+                Problem::Constant(error) => return Err(error),
+                Problem::Unknown => {}
+            }
+            for output in &proto.output {
+                self.values.insert(output.clone(), Value::Unknown);
+            }
+        }
+        if !unsupported.is_empty() {
+            return Err(ImportError::Unsupported { operators: unsupported });
+        }
+        self.finish()
+    }
+
+    fn finish(self) -> Result<Imported, ImportError> {
+        let Some(Value::Activation(output)) = self.values.get(self.output) else {
+            let reason = "the model's output does not depend on its input".into();
+            return Err(ImportError::MalformedTensor { tensor: self.output.into(), reason });
+        };
+        let shape = match output.shape() {
+            [1, rest @ ..] if !rest.is_empty() => rest.to_vec(),
+            all => all.to_vec(),
+        };
+        let (output_value, view) = (output.name.clone(), output.reshaped(shape));
+        let graph = FloatGraph { tensors: self.tensors, nodes: self.nodes, output: view };
+        Ok(Imported { graph, notes: self.notes, output_value })
+    }
+
+    /// The value of input `index` of a node.
+    pub fn value(&self, node: &OnnxNode<'_>, index: usize) -> Result<&Value, Problem> {
+        let name =
+            node.input(index).ok_or_else(|| Problem::malformed(format!("input {index} is missing")))?;
+        match self.values.get(name) {
+            Some(Value::Unknown) => Err(Problem::Unknown),
+            Some(value) => Ok(value),
+            None => Err(Problem::malformed(format!("input `{name}` is made by no earlier node"))),
+        }
+    }
+
+    /// Input `index`, which must be computed from the record.
+    pub fn activation(&self, node: &OnnxNode<'_>, index: usize) -> Result<Activation, Problem> {
+        match self.value(node, index)? {
+            Value::Activation(activation) => Ok(activation.clone()),
+            _ => Err(Problem::unsupported(format!("input {index} is a constant"))),
+        }
+    }
+
+    /// Input `index`, which must be a real constant.
+    pub fn constant(&self, node: &OnnxNode<'_>, index: usize) -> Result<(Constant, Vec<f32>), Problem> {
+        match self.value(node, index)? {
+            Value::Constant(constant) => match &constant.data {
+                Data::Float(values) => Ok((constant.clone(), values.clone())),
+                Data::Int(_) => {
+                    Err(Problem::malformed(format!("input {index} should be real, got integers")))
+                }
+            },
+            _ => Err(Problem::unsupported(format!("input {index} is not a constant"))),
+        }
+    }
+
+    /// Input `index`, which must be a constant list of integers; `None` when it is absent.
+    pub fn integers(&self, node: &OnnxNode<'_>, index: usize) -> Result<Option<Vec<i64>>, Problem> {
+        if node.input(index).is_none() {
+            return Ok(None);
+        }
+        match self.value(node, index)? {
+            Value::Constant(Constant { data: Data::Int(values), .. }) => Ok(Some(values.clone())),
+            Value::Constant(_) => Err(Problem::malformed(format!("input {index} should be integers"))),
+            _ => Err(Problem::unsupported(format!("input {index} is not a constant"))),
+        }
+    }
+
+    /// Adds a node that makes a new tensor of `shape` (with the batch), and binds it to the ONNX node's output.
+    pub fn emit(&mut self, node: &OnnxNode<'_>, op: FloatOp, shape: Vec<usize>) -> Result<(), Problem> {
+        elements(&shape)
+            .ok_or_else(|| Problem::unsupported(format!("a result of shape {shape:?} is too large")))?;
+        let dropped = match shape.as_slice() {
+            [1, rest @ ..] if !rest.is_empty() => rest.to_vec(),
+            all => all.to_vec(),
+        };
+        let tensor = self.push(node.name.clone(), node.proto.op_type.clone(), op, node.output(), dropped);
+        self.bind_view(node.output(), View::plain(tensor, shape), true);
+        Ok(())
+    }
+
+    /// Binds another view of the operand's tensor to the node's output.
+    pub fn emit_view(&mut self, node: &OnnxNode<'_>, operand: &Activation, view: View) {
+        self.bind_view(node.output(), view, operand.exclusive);
+    }
+
+    /// The producer of an operand, if it may absorb the operand's one reader; `result` becomes the name of its tensor.
+    pub fn producer_of(&mut self, operand: &Activation) -> Option<&mut FloatNode> {
+        let producer = &mut self.nodes[operand.view.tensor.0];
+        let absorbs = operand.exclusive && !producer.relu && !matches!(producer.op, FloatOp::Input);
+        absorbs.then_some(producer)
+    }
+
+    /// After the producer of `operand` has absorbed `node`: its tensor now holds the node's result.
+    pub fn absorbed(&mut self, node: &OnnxNode<'_>, operand: &Activation) {
+        self.tensors[operand.view.tensor.0].name = node.output().into();
+        self.emit_view(node, operand, operand.view.clone());
+    }
+
+    /// Binds a value to a name.
+    pub fn bind(&mut self, name: &str, value: Value) {
+        self.values.insert(name.into(), value);
+    }
+
+    /// Whether the node's result is the model's output and read by nothing else.
+    pub fn is_last(&self, node: &OnnxNode<'_>) -> bool {
+        node.output() == self.output && self.readers.get(node.output()) == Some(&1)
+    }
+
+    /// Something that a user should know.
+    pub fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
+    fn bind_view(&mut self, name: &str, view: View, exclusive: bool) {
+        let exclusive = exclusive && self.readers.get(name).is_none_or(|readers| *readers <= 1);
+        self.bind(name, Value::Activation(Activation { view, name: name.into(), exclusive }));
+    }
+
+    fn push(
+        &mut self,
+        name: String,
+        operator: String,
+        op: FloatOp,
+        value: &str,
+        shape: Vec<usize>,
+    ) -> TensorId {
+        let output = TensorId(self.tensors.len());
+        self.tensors.push(FloatTensor { name: value.into(), shape });
+        self.nodes.push(FloatNode { name, operator, op, relu: false, output });
+        output
+    }
+}
+
+/// `values` of `shape` repeated over `target` by the ONNX broadcasting rule, row-major.
+pub(crate) fn broadcast(shape: &[usize], values: &[f32], target: &[usize]) -> Result<Vec<f32>, Problem> {
+    let misfit =
+        || Problem::unsupported(format!("a constant of shape {shape:?} does not spread over {target:?}"));
+    let lead = target.len().checked_sub(shape.len()).ok_or_else(misfit)?;
+    if shape.iter().zip(&target[lead..]).any(|(have, want)| have != want && *have != 1) {
+        return Err(misfit());
+    }
+    let element = |mut e: usize| {
+        let (mut from, mut stride) = (0, 1);
+        for (axis, size) in target.iter().enumerate().rev() {
+            let position = e % size;
+            e /= size;
+            let Some(have) = axis.checked_sub(lead).map(|a| shape[a]) else { continue };
+            from += if have == 1 { 0 } else { position * stride };
+            stride *= have;
+        }
+        values[from]
+    };
+    Ok((0..target.iter().product()).map(element).collect())
+}
+
+/// An axis counted from the front, from one that may be counted from the back.
+pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize, Problem> {
+    let signed = i64::try_from(rank).unwrap_or(i64::MAX);
+    let from_front = if axis < 0 { axis.saturating_add(signed) } else { axis };
+    let found = usize::try_from(from_front).ok().filter(|a| *a < rank);
+    found.ok_or_else(|| Problem::malformed(format!("axis {axis} of {rank} dimensions")))
+}

@@ -1,0 +1,20 @@
+//! `Sub`: of two computed tensors of one shape, of a constant, or from a constant.
+
+use super::affine::{self, Affine};
+use super::{Importer, OnnxNode, Problem, Value, add, broadcast};
+
+pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Problem> {
+    let (operand, constant, sign) = match (importer.value(node, 0)?, importer.value(node, 1)?) {
+        (Value::Activation(a), Value::Activation(b)) => {
+            let (a, b) = (a.clone(), b.clone());
+            return add::sum(importer, node, &a, &b, -1.0);
+        }
+        (Value::Activation(_), _) => (0, 1, 1.0),
+        _ => (1, 0, -1.0),
+    };
+    let operand = importer.activation(node, operand)?;
+    let (constant, values) = importer.constant(node, constant)?;
+    let mut offset = broadcast(&constant.shape, &values, operand.shape())?;
+    offset.iter_mut().for_each(|v| *v *= -sign);
+    affine::apply(importer, node, &operand, &Affine { factor: vec![sign; offset.len()], offset })
+}

@@ -1,0 +1,154 @@
+//! Reading an ONNX file: bytes to [`FloatModel`].
+//!
+//! The protobuf is read through tract's own types, checked here, walked node by node by the importers of
+//! [`crate::import`], and then handed to tract for the float reference.
+
+use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
+use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, tensor_proto, type_proto};
+use tract_onnx::prelude::Framework;
+
+use crate::float::{FloatError, FloatModel};
+use crate::import::Importer;
+
+/// Largest number of elements of one tensor that an ONNX file may ask for.
+pub const TENSOR_ELEMENTS_MAX: usize = 1 << 26;
+
+/// An operator that cannot be imported, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsupportedOperator {
+    /// Name of the node.
+    pub node: String,
+    /// ONNX operator type.
+    pub operator: String,
+    /// What about it is not supported.
+    pub reason: String,
+}
+
+impl std::fmt::Display for UnsupportedOperator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "node `{}` ({}): {}", self.node, self.operator, self.reason)
+    }
+}
+
+/// Why an ONNX file could not be imported.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // each message names its fields
+pub enum ImportError {
+    /// The bytes are not a protobuf message of the right kind.
+    #[error("not an ONNX file, or a damaged one: {reason}")]
+    Protobuf { reason: String },
+    /// A model without a graph.
+    #[error("the ONNX file holds no graph; it is empty or damaged")]
+    NoGraph,
+    /// Not one input and one output.
+    #[error("the model must have 1 {what}, got {}: {}", got.len(), got.join(", "))]
+    Arity { what: &'static str, got: Vec<String> },
+    /// A tensor of a type that is not supported where it stands.
+    #[error(
+        "`{tensor}` has element type {got}, expected {expected}; export the model in 32-bit floating point"
+    )]
+    ElementType { tensor: String, expected: &'static str, got: String },
+    /// A dimension other than the batch that the file leaves open.
+    #[error("input `{input}` has no fixed size along axis {axis}; export the model with fixed shapes")]
+    DynamicShape { input: String, axis: usize },
+    /// A tensor whose shape and data disagree, or that is absurdly large.
+    #[error("tensor `{tensor}`: {reason}")]
+    MalformedTensor { tensor: String, reason: String },
+    /// A weight that is not a number.
+    #[error("weight `{tensor}` is {got} at position {position}; the model is not usable")]
+    NotFinite { tensor: String, position: usize, got: String },
+    /// A node that breaks the ONNX rules.
+    #[error("node `{node}` ({operator}): {reason}")]
+    MalformedNode { node: String, operator: String, reason: String },
+    /// All operators that are not supported.
+    #[error("{} unsupported: {}", operators.len(), operators.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Unsupported { operators: Vec<UnsupportedOperator> },
+    /// tract refuses the model.
+    #[error(transparent)]
+    Float(#[from] FloatError),
+}
+
+/// Reads an ONNX file. The batch is 1: an open first dimension is taken as such.
+pub fn import(onnx_bytes: &[u8]) -> Result<FloatModel, ImportError> {
+    let mut reader = onnx_bytes;
+    let proto = tract_onnx::onnx().proto_model_for_read(&mut reader);
+    let proto = proto.map_err(|error| ImportError::Protobuf { reason: format!("{error:#}") })?;
+    import_proto(&proto)
+}
+
+/// As [`import`], from the decoded protobuf.
+pub(crate) fn import_proto(proto: &ModelProto) -> Result<FloatModel, ImportError> {
+    let graph = proto.graph.as_ref().ok_or(ImportError::NoGraph)?;
+    let input = the_input(graph)?;
+    let shape = input_shape(input)?;
+    let output = match graph.output.as_slice() {
+        [output] => output.name.as_str(),
+        other => return Err(ImportError::Arity { what: "output", got: names(other.iter()) }),
+    };
+    let imported = Importer::new(graph, &input.name, &shape, output)?.run()?;
+    Ok(FloatModel::new(proto, imported.graph, imported.notes, shape, &imported.output_value)?)
+}
+
+fn names<'a>(values: impl Iterator<Item = &'a ValueInfoProto>) -> Vec<String> {
+    values.map(|v| v.name.clone()).collect()
+}
+
+/// The one input that is not an initialiser.
+fn the_input(graph: &GraphProto) -> Result<&ValueInfoProto, ImportError> {
+    let initialised = |v: &ValueInfoProto| graph.initializer.iter().any(|t| t.name == v.name);
+    let inputs: Vec<_> = graph.input.iter().filter(|v| !initialised(v)).collect();
+    match inputs.as_slice() {
+        [input] => Ok(input),
+        other => Err(ImportError::Arity { what: "input", got: names(other.iter().copied()) }),
+    }
+}
+
+fn input_shape(input: &ValueInfoProto) -> Result<Vec<usize>, ImportError> {
+    let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref())
+    else {
+        return Err(ImportError::ElementType {
+            tensor: input.name.clone(),
+            expected: "a tensor of Float",
+            got: "no tensor".into(),
+        });
+    };
+    if tensor.elem_type != tensor_proto::DataType::Float as i32 {
+        let got = element_type(tensor.elem_type);
+        return Err(ImportError::ElementType { tensor: input.name.clone(), expected: "Float", got });
+    }
+    let dynamic = |axis| ImportError::DynamicShape { input: input.name.clone(), axis };
+    let dims = &tensor.shape.as_ref().ok_or_else(|| dynamic(0))?.dim;
+    let mut shape = Vec::with_capacity(dims.len());
+    for (axis, dim) in dims.iter().enumerate() {
+        let size = match dim.value {
+            Some(Dimension::DimValue(size)) if size > 0 => usize::try_from(size).ok(),
+            _ => None,
+        };
+        match size {
+            Some(size) => shape.push(size),
+            None if axis == 0 && dims.len() > 1 => shape.push(1),
+            None => return Err(dynamic(axis)),
+        }
+    }
+    match elements(&shape) {
+        Some(_) => Ok(shape),
+        None => {
+            let reason = format!("shape {shape:?} has more than {TENSOR_ELEMENTS_MAX} elements");
+            Err(ImportError::MalformedTensor { tensor: input.name.clone(), reason })
+        }
+    }
+}
+
+/// Number of elements of a shape, or `None` when there are more than [`TENSOR_ELEMENTS_MAX`].
+pub(crate) fn elements(shape: &[usize]) -> Option<usize> {
+    let product = shape.iter().try_fold(1usize, |product, dim| product.checked_mul(*dim))?;
+    (product <= TENSOR_ELEMENTS_MAX).then_some(product)
+}
+
+/// The name of an ONNX element type.
+pub(crate) fn element_type(code: i32) -> String {
+    match tensor_proto::DataType::try_from(code) {
+        Ok(known) => format!("{known:?}"),
+        Err(_) => format!("number {code}"),
+    }
+}

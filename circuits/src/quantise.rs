@@ -1,0 +1,403 @@
+//! From a float model to an integer graph: scales by calibration, weights scaled so that requantisation is a pure shift,
+//! worst-case bounds on everything.
+//!
+//! A tensor's float value is its integer times its scale. For a linear node reading scale `s_x` and writing `s_y`, the
+//! weights get the scale `s_y / (s_x · 2^shift)`; then `z / 2^shift` is already in units of `s_y`. Scales come from the
+//! largest magnitude seen in calibration; a tensor whose worst case over *all* inputs would leave the table gets a
+//! coarser scale. The output keeps its resolution: its table is the identity and its scale fills the table.
+
+mod linear;
+mod max_pool;
+mod search;
+mod sum;
+
+use std::collections::HashMap;
+
+use crate::accuracy::AccuracyError;
+use crate::float::{FloatError, FloatModel, FloatOp, FloatTrace, check_record};
+use crate::graph::{
+    IntGraph, Linear, Node, TableKind, Tensor, TensorId, Term, View, Weight, WeightId, WeightValues,
+    requantise,
+};
+use crate::interpret::RunError;
+use crate::validate::{GraphError, Q_BITS_MAX, SHIFT_MAX, validate_graph, validate_weights};
+
+/// How the range of a tensor follows from calibration.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Calibration {
+    /// The largest magnitude.
+    MinMax,
+    /// The magnitude that this percentage of values does not exceed, for example 99.9; larger values are clamped.
+    Percentile(f64),
+}
+
+/// Choices for [`quantise`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct QuantiseOptions {
+    /// Bits of an activation, signed: 8 gives −128..=127.
+    pub activation_bits: u32,
+    /// How ranges are found.
+    pub calibration: Calibration,
+    /// Requantisation shift in bits; `None`: searched.
+    pub shift: Option<u32>,
+    /// Table range in bits; `None`: searched up to `q_bits_max`.
+    pub q_bits: Option<u32>,
+    /// Largest table range in bits.
+    pub q_bits_max: u32,
+    /// Largest number of bits of a weight, with its sign.
+    pub weight_bits_max: u32,
+}
+
+impl Default for QuantiseOptions {
+    fn default() -> Self {
+        Self {
+            activation_bits: 8,
+            calibration: Calibration::MinMax,
+            shift: None,
+            q_bits: None,
+            q_bits_max: 16,
+            weight_bits_max: 24,
+        }
+    }
+}
+
+/// What became of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeReport {
+    /// Its name.
+    pub name: String,
+    /// Its ONNX operator.
+    pub operator: String,
+    /// Scale of its output.
+    pub scale: f64,
+    /// Bits of its largest weight, with the sign (0: no weights).
+    pub weight_bits: u32,
+    /// Smallest table range in bits that would hold it.
+    pub q_bits: u32,
+    /// Bits of its largest sum, worst case, with the sign.
+    pub accumulator_bits: u32,
+    /// How much coarser its scale is than calibration alone would make it, so that its worst case fits the table.
+    pub widened: f64,
+}
+
+/// What [`quantise`] chose and how well it does on the calibration records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantiseReport {
+    /// The shift.
+    pub shift: u32,
+    /// The table range in bits.
+    pub q_bits: u32,
+    /// Rows of all tables: the range table and one table per activation kind in use.
+    pub table_entries: usize,
+    /// Calibration records compared, and those whose largest output is the same in both models.
+    pub agreement: (usize, usize),
+    /// Root mean square error of the outputs over the root mean square of the outputs.
+    pub relative_error: f64,
+    /// Node by node.
+    pub nodes: Vec<NodeReport>,
+}
+
+/// Why a model could not be quantised.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs)] // each message names its fields
+pub enum QuantiseError {
+    /// No calibration records.
+    #[error("quantisation needs at least 1 calibration record, got 0")]
+    NoCalibration,
+    /// A calibration record is unusable.
+    #[error("calibration record {record} is not usable")]
+    Calibration {
+        record: usize,
+        #[source]
+        source: FloatError,
+    },
+    /// An option is out of range.
+    #[error("option {option} is {got}, outside {lo}..={hi}")]
+    Option { option: &'static str, lo: u32, hi: u32, got: u32 },
+    /// A node cannot be held within the table range.
+    #[error(
+        "node `{node}` ({operator}) needs values of {got} bits in its worst case, more than the {expected} that tables have; allow larger tables"
+    )]
+    TableRange { node: String, operator: String, expected: u32, got: u32 },
+    /// A weight needs too many bits.
+    #[error(
+        "node `{node}` ({operator}) needs weights of {got} bits, more than {expected}; its weights differ too much in size"
+    )]
+    WeightRange { node: String, operator: String, expected: u32, got: u32 },
+    /// A sum over so many elements that one of them counts for nothing.
+    #[error(
+        "node `{node}` ({operator}) sums so much that each element counts {got:.3} in units of 2^−{shift}; use a larger shift"
+    )]
+    Factor { node: String, operator: String, shift: u32, got: f64 },
+    /// The graph that came out is refused.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// Running the integer graph on calibration records failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+impl From<AccuracyError> for QuantiseError {
+    fn from(error: AccuracyError) -> Self {
+        match error {
+            AccuracyError::Record { record, source } => Self::Calibration { record, source },
+            AccuracyError::Run { source, .. } => Self::Run(source),
+            AccuracyError::Labels { .. } => Self::NoCalibration,
+        }
+    }
+}
+
+/// Turns a float model into an integer graph with the help of calibration records. Where `shift` or `q_bits` are left
+/// open, the smallest tables are chosen that keep the outputs (see [`search`](self)).
+pub fn quantise(
+    model: &FloatModel,
+    calibration: &[Vec<f32>],
+    options: &QuantiseOptions,
+) -> Result<(IntGraph, WeightValues, QuantiseReport), QuantiseError> {
+    check_options(options)?;
+    if calibration.is_empty() {
+        return Err(QuantiseError::NoCalibration);
+    }
+    let trace = |(record, values): (usize, &Vec<f32>)| {
+        model.run(values).map_err(|source| QuantiseError::Calibration { record, source })
+    };
+    let traces = calibration.iter().enumerate().map(trace).collect::<Result<Vec<_>, _>>()?;
+    let ranges = ranges(model, &traces, options.calibration);
+    search::choose(model, calibration, &traces, &ranges, options)
+}
+
+/// The integers of a record: values over the input's scale, rounded and clamped to the activation range.
+pub fn quantise_record(graph: &IntGraph, record: &[f32]) -> Result<Vec<i32>, FloatError> {
+    let Some(input) = graph.tensors.get(graph.input.0) else {
+        return Err(FloatError::RecordLength { expected: 0, got: record.len() });
+    };
+    check_record(record, input.shape.iter().product())?;
+    let (lo, hi) = graph.activation;
+    let integer = |v: &f32| (f64::from(*v) / input.scale).round().clamp(lo as f64, hi as f64) as i32;
+    Ok(record.iter().map(integer).collect())
+}
+
+/// The real numbers that output integers stand for.
+pub fn dequantise_output(graph: &IntGraph, output: &[i32]) -> Vec<f64> {
+    let scale = graph.tensors.get(graph.output.tensor.0).map_or(1.0, |t| t.scale);
+    output.iter().map(|y| f64::from(*y) * scale).collect()
+}
+
+fn check_options(options: &QuantiseOptions) -> Result<(), QuantiseError> {
+    let check = |option, got: u32, lo, hi| {
+        if (lo..=hi).contains(&got) { Ok(()) } else { Err(QuantiseError::Option { option, lo, hi, got }) }
+    };
+    check("activation_bits", options.activation_bits, 2, 16)?;
+    check("q_bits_max", options.q_bits_max, options.activation_bits, Q_BITS_MAX)?;
+    check("weight_bits_max", options.weight_bits_max, 2, 31)?;
+    check("shift", options.shift.unwrap_or(1), 1, SHIFT_MAX)?;
+    let q_bits = options.q_bits.unwrap_or(options.q_bits_max);
+    check("q_bits", q_bits, options.activation_bits, options.q_bits_max)
+}
+
+/// The magnitude of every tensor.
+fn ranges(model: &FloatModel, traces: &[FloatTrace], calibration: Calibration) -> Vec<f64> {
+    let magnitudes =
+        |tensor: usize| traces.iter().flat_map(move |t| t.tensors[tensor].iter().map(|v| v.abs()));
+    let range = |tensor: usize| match calibration {
+        Calibration::MinMax => magnitudes(tensor).fold(0.0, f32::max).into(),
+        Calibration::Percentile(percent) => {
+            let mut sorted: Vec<f32> = magnitudes(tensor).collect();
+            sorted.sort_unstable_by(f32::total_cmp);
+            let position = (percent / 100.0).clamp(0.0, 1.0) * sorted.len().saturating_sub(1) as f64;
+            sorted.get(position.ceil() as usize).copied().unwrap_or(0.0).into()
+        }
+    };
+    (0..model.graph.tensors.len()).map(range).collect()
+}
+
+/// Smallest b with −2^b ≤ lo and hi < 2^b.
+fn bits((lo, hi): (i64, i64)) -> u32 {
+    let magnitude = hi.max(-(lo + 1)).max(0);
+    i64::BITS - magnitude.leading_zeros()
+}
+
+/// An integer graph in the making, for one choice of shift and table range.
+struct Builder<'a> {
+    model: &'a FloatModel,
+    ranges: &'a [f64],
+    options: &'a QuantiseOptions,
+    graph: IntGraph,
+    values: WeightValues,
+    reports: Vec<NodeReport>,
+    /// For each float tensor, its integer tensor.
+    tensors: Vec<TensorId>,
+}
+
+/// What a linear step came out as, for one scale.
+struct Scaled<T> {
+    step: T,
+    scale: f64,
+    /// Worst-case range of z.
+    z: (i64, i64),
+}
+
+impl<'a> Builder<'a> {
+    /// Quantises every node.
+    fn build(
+        model: &'a FloatModel,
+        ranges: &'a [f64],
+        options: &'a QuantiseOptions,
+        shift: u32,
+        q_bits: u32,
+    ) -> Result<(IntGraph, WeightValues, Vec<NodeReport>), QuantiseError> {
+        let half = 1i64 << (options.activation_bits - 1);
+        let (tensors, weights, nodes) = (Vec::new(), Vec::new(), Vec::new());
+        let output = View::plain(TensorId(0), Vec::new());
+        let activation = (-half, half - 1);
+        let graph =
+            IntGraph { tensors, weights, nodes, input: TensorId(0), output, shift, q_bits, activation };
+        let (values, reports, tensors) = (WeightValues(Vec::new()), Vec::new(), Vec::new());
+        let mut builder = Self { model, ranges, options, graph, values, reports, tensors };
+        for index in 0..model.graph.nodes.len() {
+            builder.node(index)?;
+        }
+        builder.graph.output = builder.view(&model.graph.output);
+        validate_graph(&builder.graph)?;
+        validate_weights(&builder.graph, &builder.values)?;
+        Ok((builder.graph, builder.values, builder.reports))
+    }
+
+    fn node(&mut self, index: usize) -> Result<(), QuantiseError> {
+        let node = &self.model.graph.nodes[index];
+        match &node.op {
+            FloatOp::Input => {
+                let scale = self.calibrated_scale(index);
+                self.push(index, Linear::Input, 0, TableKind::Clamp, (scale, 1.0), self.graph.activation, 0)
+            }
+            FloatOp::Conv { .. } | FloatOp::MatMul { .. } => self.weighted(index),
+            FloatOp::Sum { terms, constant } => self.sum(index, terms, *constant),
+            FloatOp::Max { input, windows } => self.max_pool(index, input, windows),
+        }
+    }
+
+    /// The scale at which the calibrated range fills the activation range.
+    fn calibrated_scale(&self, index: usize) -> f64 {
+        let range = self.ranges[index];
+        let top = self.graph.activation.1 as f64;
+        // A tensor that is 0 on every calibration record has no scale of its own.
+        if range > 0.0 { range / top } else { 1.0 / top }
+    }
+
+    /// Whether a node makes the output and nothing else reads it: then it is not clamped.
+    fn is_output(&self, index: usize) -> bool {
+        let tensor = self.model.graph.nodes[index].output;
+        let reads = |op: &FloatOp| match op {
+            FloatOp::Input => false,
+            FloatOp::Conv { input, .. } | FloatOp::MatMul { input, .. } | FloatOp::Max { input, .. } => {
+                input.tensor == tensor
+            }
+            FloatOp::Sum { terms, .. } => terms.iter().any(|t| t.input.tensor == tensor),
+        };
+        self.model.graph.output.tensor == tensor && !self.model.graph.nodes.iter().any(|n| reads(&n.op))
+    }
+
+    fn table(&self, index: usize) -> TableKind {
+        match (self.is_output(index), self.model.graph.nodes[index].relu) {
+            (true, true) => TableKind::Relu,
+            (true, false) => TableKind::Identity,
+            (false, true) => TableKind::ReluClamp,
+            (false, false) => TableKind::Clamp,
+        }
+    }
+
+    /// Finds a scale at which a node's worst case fits the table, starting from `scale`.
+    fn fit<T>(
+        &self,
+        index: usize,
+        scale: f64,
+        quantise: impl Fn(f64) -> Scaled<T>,
+    ) -> Result<Scaled<T>, QuantiseError> {
+        let top = ((1i64 << self.graph.q_bits) - 1) as f64;
+        let mut scale = scale;
+        let mut need = 0;
+        for _ in 0..16 {
+            let scaled = quantise(scale);
+            let q = (requantise(scaled.z.0, self.graph.shift), requantise(scaled.z.1, self.graph.shift));
+            need = bits(q);
+            if need <= self.graph.q_bits {
+                return Ok(scaled);
+            }
+            scale *= (q.0.abs().max(q.1.abs()) as f64 / top).max(1.0) * 1.001;
+        }
+        let node = &self.model.graph.nodes[index];
+        let (name, operator, expected) = (node.name.clone(), node.operator.clone(), self.graph.q_bits);
+        Err(QuantiseError::TableRange { node: name, operator, expected, got: need })
+    }
+
+    /// A float graph's view on the integer graph's tensors.
+    fn view(&self, view: &View) -> View {
+        View { tensor: self.tensors[view.tensor.0], ..view.clone() }
+    }
+
+    fn scale_of(&self, view: &View) -> f64 {
+        self.graph.tensors[self.tensors[view.tensor.0].0].scale
+    }
+
+    fn bound_of(&self, view: &View) -> (i64, i64) {
+        self.graph.tensors[self.tensors[view.tensor.0].0].bound
+    }
+
+    fn add_weight(&mut self, name: &str, shape: Vec<usize>, values: Vec<i32>) -> WeightId {
+        let bound = values.iter().map(|v| i64::from(*v).abs()).max().unwrap_or(0);
+        self.graph.weights.push(Weight { name: name.into(), shape, bound });
+        self.values.0.push(values);
+        WeightId(self.graph.weights.len() - 1)
+    }
+
+    /// Adds the integer node that makes float tensor `index`; `scale` is with its widening, `z` its worst-case range.
+    #[allow(clippy::too_many_arguments)]
+    fn push(
+        &mut self,
+        index: usize,
+        linear: Linear,
+        shift: u32,
+        table: TableKind,
+        (scale, widened): (f64, f64),
+        z: (i64, i64),
+        weight_bits: u32,
+    ) -> Result<(), QuantiseError> {
+        let node = &self.model.graph.nodes[index];
+        let (name, operator) = (node.name.clone(), node.operator.clone());
+        let tensor = &self.model.graph.tensors[index];
+        let q = (requantise(z.0, shift), requantise(z.1, shift));
+        let q_bits = bits(q);
+        if q_bits > self.graph.q_bits {
+            return Err(QuantiseError::TableRange {
+                node: name,
+                operator,
+                expected: self.graph.q_bits,
+                got: q_bits,
+            });
+        }
+        let accumulator_bits = bits(z) + 1;
+        let bound = (table.apply(q.0, self.graph.activation), table.apply(q.1, self.graph.activation));
+        let output = TensorId(self.graph.tensors.len());
+        self.graph.tensors.push(Tensor {
+            name: tensor.name.clone(),
+            shape: tensor.shape.clone(),
+            bound,
+            scale,
+        });
+        self.tensors.push(output);
+        let report = (name.clone(), operator.clone());
+        let accumulator_bound = z.1.max(-z.0).max(0);
+        self.graph.nodes.push(Node { name, operator, linear, shift, table, output, accumulator_bound });
+        let (name, operator) = report;
+        self.reports.push(NodeReport {
+            name,
+            operator,
+            scale,
+            weight_bits,
+            q_bits,
+            accumulator_bits,
+            widened,
+        });
+        Ok(())
+    }
+}

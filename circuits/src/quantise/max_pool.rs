@@ -1,0 +1,103 @@
+//! Maxima in steps: `m ← m + max(x − m, 0)` for one more element of each window at a time.
+//!
+//! The running maximum is never a tensor of its own: it is the sum of the windows' first elements and the steps so far,
+//! and only the end is written down. All of it is exact.
+
+use super::{Builder, QuantiseError};
+use crate::graph::{Linear, Node, TableKind, Tensor, TensorId, Term, View};
+
+impl Builder<'_> {
+    /// A maximum over windows: float node `index`.
+    pub(super) fn max_pool(
+        &mut self,
+        index: usize,
+        input: &View,
+        windows: &[Vec<u32>],
+    ) -> Result<(), QuantiseError> {
+        let (bound, scale) = (self.bound_of(input), self.scale_of(input));
+        let shape = self.model.graph.tensors[index].shape.clone();
+        let input = self.view(input);
+        let deepest = windows.iter().map(Vec::len).max().unwrap_or(0);
+        let mut steps: Vec<TensorId> = Vec::new();
+        for depth in 1..deepest {
+            let mut terms = maximum(&input, windows, &steps, &shape, depth, -1);
+            terms.extend(element_terms(&input, windows, depth, depth, 1));
+            steps.push(self.push_step(index, depth, terms, scale, bound.1 - bound.0)?);
+        }
+        let terms = maximum(&input, windows, &steps, &shape, 0, 1);
+        let linear = Linear::Combine { terms, constant: 0 };
+        let z = (bound.0.min(0), bound.1.max(0));
+        self.push(index, linear, 0, self.table(index), (scale, 1.0), z, 0)
+    }
+
+    /// One step: a tensor of values in 0..=`span`.
+    fn push_step(
+        &mut self,
+        index: usize,
+        depth: usize,
+        terms: Vec<Term>,
+        scale: f64,
+        span: i64,
+    ) -> Result<TensorId, QuantiseError> {
+        let node = &self.model.graph.nodes[index];
+        let (name, operator) = (format!("{}.step{depth}", node.name), node.operator.clone());
+        let got = super::bits((-span, span));
+        if got > self.graph.q_bits {
+            return Err(QuantiseError::TableRange { node: name, operator, expected: self.graph.q_bits, got });
+        }
+        let output = TensorId(self.graph.tensors.len());
+        let shape = self.model.graph.tensors[index].shape.clone();
+        self.graph.tensors.push(Tensor { name: name.clone(), shape, bound: (0, span), scale });
+        let linear = Linear::Combine { terms, constant: 0 };
+        let (shift, table) = (0, TableKind::Relu);
+        self.graph.nodes.push(Node { name, operator, linear, shift, table, output, accumulator_bound: span });
+        Ok(output)
+    }
+}
+
+/// `coefficient` times the maximum so far, for the outputs whose window has more than `depth` elements.
+fn maximum(
+    input: &View,
+    windows: &[Vec<u32>],
+    steps: &[TensorId],
+    shape: &[usize],
+    depth: usize,
+    coefficient: i64,
+) -> Vec<Term> {
+    let mut terms = element_terms(input, windows, 0, depth, coefficient);
+    let all = windows.iter().all(|w| w.len() > depth);
+    let target = || {
+        let output = |(o, w): (usize, &Vec<u32>)| (w.len() > depth).then_some(o as u32);
+        windows.iter().enumerate().map(output).collect::<Vec<_>>()
+    };
+    terms.extend(steps.iter().map(|step| {
+        let target = if all { None } else { Some(target()) };
+        Term { input: View::plain(*step, shape.to_vec()), coefficient, target }
+    }));
+    terms
+}
+
+/// Element `which` of every window that has more than `depth` elements. An input element that is wanted by several windows
+/// (they overlap) goes to one of them per term.
+fn element_terms(
+    input: &View,
+    windows: &[Vec<u32>],
+    which: usize,
+    depth: usize,
+    coefficient: i64,
+) -> Vec<Term> {
+    let mut targets: Vec<Vec<Option<u32>>> = Vec::new();
+    for (output, window) in windows.iter().enumerate().filter(|(_, w)| w.len() > depth) {
+        let element = window[which] as usize;
+        match targets.iter_mut().find(|target| target[element].is_none()) {
+            Some(target) => target[element] = Some(output as u32),
+            None => {
+                let mut target = vec![None; input.len()];
+                target[element] = Some(output as u32);
+                targets.push(target);
+            }
+        }
+    }
+    let term = |target| Term { input: input.clone(), coefficient, target: Some(target) };
+    targets.into_iter().map(term).collect()
+}

@@ -1,0 +1,103 @@
+//! The choice of shift and table range: the smallest tables at which the integer model still does what the float model
+//! does on the calibration records.
+//!
+//! Candidates are tried in the order of their table rows. One is good enough when at least 99.5 % of the records keep
+//! their largest output and the outputs' relative error is at most 5 %. When none is, the one with the least error
+//! is taken; its figures are in the report.
+
+use super::{Builder, FloatModel, FloatTrace, HashMap, QuantiseError, QuantiseOptions, QuantiseReport};
+use crate::accuracy::Comparison;
+use crate::float::FloatOp;
+use crate::graph::{IntGraph, TableKind, WeightValues};
+use crate::interpret::Interpreter;
+use crate::quantise::quantise_record;
+
+const AGREEMENT_MIN: f64 = 0.995;
+const RELATIVE_ERROR_MAX: f64 = 0.05;
+/// Multiply–accumulates that one candidate may cost.
+const WORK_MAX: usize = 1 << 31;
+
+type Quantised = (IntGraph, WeightValues, QuantiseReport);
+
+/// Tries the candidates.
+pub(super) fn choose(
+    model: &FloatModel,
+    calibration: &[Vec<f32>],
+    traces: &[FloatTrace],
+    ranges: &[f64],
+    options: &QuantiseOptions,
+) -> Result<Quantised, QuantiseError> {
+    let records = calibration.len().min((WORK_MAX / work(model).max(1)).max(1));
+    let (mut best, mut refusal): (Option<Quantised>, Option<QuantiseError>) = (None, None);
+    for (shift, q_bits) in candidates(options) {
+        let built = Builder::build(model, ranges, options, shift, q_bits);
+        let (graph, values, nodes) = match built {
+            Ok(built) => built,
+            Err(error) => {
+                refusal = Some(error);
+                continue;
+            }
+        };
+        let comparison = compare(&graph, &values, &calibration[..records], traces)?;
+        let report = QuantiseReport {
+            shift,
+            q_bits,
+            table_entries: table_entries(&graph),
+            agreement: (comparison.records, comparison.agreeing),
+            relative_error: comparison.relative_error(),
+            nodes,
+        };
+        if comparison.agreement() >= AGREEMENT_MIN && report.relative_error <= RELATIVE_ERROR_MAX {
+            return Ok((graph, values, report));
+        }
+        let better = |(_, _, old): &Quantised| report.relative_error < old.relative_error;
+        if best.as_ref().is_none_or(better) {
+            best = Some((graph, values, report));
+        }
+    }
+    best.ok_or(refusal.unwrap_or(QuantiseError::NoCalibration))
+}
+
+/// (shift, q_bits) in the order of table rows, for three activation tables.
+fn candidates(options: &QuantiseOptions) -> Vec<(u32, u32)> {
+    let shifts = options.shift.map_or(6..=12, |s| s..=s);
+    let q_bits = options.q_bits.map_or(options.activation_bits..=options.q_bits_max, |q| q..=q);
+    let mut all: Vec<_> = shifts.flat_map(|s| q_bits.clone().map(move |q| (s, q))).collect();
+    all.sort_by_key(|(s, q)| (1u64 << s) + 3 * (2u64 << q));
+    all
+}
+
+fn compare(
+    graph: &IntGraph,
+    values: &WeightValues,
+    records: &[Vec<f32>],
+    traces: &[FloatTrace],
+) -> Result<Comparison, QuantiseError> {
+    let interpreter = Interpreter::new(graph, values)?;
+    let mut comparison = Comparison::default();
+    for (index, (record, trace)) in records.iter().zip(traces).enumerate() {
+        let record = quantise_record(graph, record);
+        let record = record.map_err(|source| QuantiseError::Calibration { record: index, source })?;
+        comparison.add(graph, &interpreter.run(&record)?.output, &trace.output);
+    }
+    Ok(comparison)
+}
+
+/// Rows of the range table and of the activation tables in use.
+fn table_entries(graph: &IntGraph) -> usize {
+    let kinds: HashMap<TableKind, ()> = graph.nodes.iter().map(|n| (n.table, ())).collect();
+    (1 << graph.shift) + kinds.len() * (2 << graph.q_bits)
+}
+
+/// Multiply–accumulates of one record, about.
+fn work(model: &FloatModel) -> usize {
+    let elements = |index: usize| model.graph.tensors[index].shape.iter().product::<usize>();
+    let node = |(index, node): (usize, &crate::float::FloatNode)| match &node.op {
+        FloatOp::Conv { weight, .. } => elements(index) * weight.values.len() / weight.shape[0].max(1),
+        FloatOp::MatMul { weight, .. } => elements(index) * weight.shape[0],
+        FloatOp::Sum { terms, .. } => elements(index) * terms.len(),
+        FloatOp::Max { windows, .. } => windows.iter().map(Vec::len).sum(),
+        FloatOp::Input => elements(index),
+    };
+    model.graph.nodes.iter().enumerate().map(node).sum()
+}

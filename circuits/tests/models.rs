@@ -1,0 +1,60 @@
+//! The two models of this repository, from their ONNX bytes to integer accuracy.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use kiln_circuits::data::{read_record, read_records, read_test_set};
+use kiln_circuits::{QuantiseOptions, import, measure, quantise, quantise_record, run};
+
+struct Files {
+    onnx: &'static [u8],
+    calibration: &'static [u8],
+    test: &'static [u8],
+    record: &'static [u8],
+}
+
+macro_rules! files {
+    ($name:literal) => {
+        Files {
+            onnx: include_bytes!(concat!("../models/", $name, ".onnx")),
+            calibration: include_bytes!(concat!("../models/", $name, ".calibration.json")),
+            test: include_bytes!(concat!("../models/", $name, ".test.json")),
+            record: include_bytes!(concat!("../models/", $name, ".record.json")),
+        }
+    };
+}
+
+/// Imports, quantises and measures; tables may have `entries` rows.
+fn check(files: &Files, float_accuracy_min: f64, entries: usize) {
+    let model = import(files.onnx).unwrap();
+    let calibration = read_records(files.calibration).unwrap();
+    let (graph, weights, report) = quantise(&model, &calibration, &QuantiseOptions::default()).unwrap();
+    let test = read_test_set(files.test).unwrap();
+    let accuracy = measure(&model, &graph, &weights, &test.records, &test.labels).unwrap();
+    println!("{accuracy:?} relative error {}", accuracy.comparison.relative_error());
+    assert!(accuracy.float() >= float_accuracy_min, "{accuracy:?}");
+    assert!(accuracy.integer() >= accuracy.float() - 0.005, "{accuracy:?}");
+    assert!(report.table_entries <= entries, "{report:?}");
+
+    let record = read_record(files.record).unwrap();
+    let trace = run(&graph, &weights, &quantise_record(&graph, &record).unwrap()).unwrap();
+    assert_eq!(trace.output.len(), model.run(&record).unwrap().output.len());
+}
+
+#[test]
+fn diagnostic_model_keeps_its_accuracy_in_integers() {
+    check(&files!("diagnostic"), 0.97, 4096);
+}
+
+#[test]
+fn digits_model_keeps_its_accuracy_in_integers() {
+    check(&files!("digits"), 0.96, 8192);
+}
+
+#[test]
+fn truncated_onnx_is_refused_without_a_panic() {
+    for files in [files!("diagnostic"), files!("digits")] {
+        for len in (0..files.onnx.len()).step_by(100) {
+            assert!(import(&files.onnx[..len]).is_err(), "{len} bytes");
+        }
+    }
+}

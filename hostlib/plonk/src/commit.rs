@@ -1,0 +1,245 @@
+//! Commitments to columns, and the blinding that hides them.
+//!
+//! A column f over the rows becomes the polynomial f + b·(X^n − 1) with random b: the same values on the rows, and as
+//! many random values elsewhere as b has coefficients. The values are committed as they are with the Lagrange basis, so
+//! that small values stay small; b adds a few points of the monomial basis.
+
+use std::sync::{Arc, OnceLock};
+
+use ark_bn254::{Fr, G1Affine, G1Projective};
+use ark_ec::{CurveGroup, VariableBaseMSM};
+use ark_ff::One;
+use kiln_kernels::{
+    Engine, Graph, HostData, Instruction, Outcome, PendingPoint, Program, ScalarBound, Vector,
+};
+use zeroize::Zeroize;
+
+use crate::error::{KeyError, ProveError};
+use crate::keys::{CommittedPublic, CommittedSecret};
+use crate::plan::COMMITTED_BLINDING;
+use crate::randomness::Randomness;
+use crate::srs::Srs;
+use crate::witness::ColumnValues;
+
+/// Commits to columns of one height.
+#[derive(Clone, Copy)]
+pub(crate) struct Committer<'a> {
+    srs: &'a Srs,
+    k: u32,
+}
+
+/// A column whose commitment is on its way.
+pub(crate) struct PendingColumn {
+    /// Values on the rows.
+    pub rows: Vector,
+    /// Coefficients of the blinded polynomial.
+    pub coefficients: Vector,
+    /// Its commitment.
+    pub commitment: PendingCommitment,
+}
+
+/// A commitment on its way.
+pub(crate) struct PendingCommitment {
+    point: PendingPoint,
+    blinding: G1Projective,
+}
+
+impl PendingCommitment {
+    /// The commitment, once the graph has run.
+    pub fn get(&self, outcome: &Outcome) -> G1Affine {
+        (self.blinding + outcome.point(self.point)).into_affine()
+    }
+}
+
+impl<'a> Committer<'a> {
+    /// # Errors
+    /// [`ProveError::SrsTooSmall`]
+    pub fn new(srs: &'a Srs, k: u32) -> Result<Self, ProveError> {
+        if k > srs.k() {
+            return Err(ProveError::SrsTooSmall { expected: k, got: srs.k() });
+        }
+        Ok(Self { srs, k })
+    }
+
+    fn row_count(self) -> usize {
+        1 << self.k
+    }
+
+    /// The column with these values, blinded with these coefficients of b (wiped after use), and its commitment.
+    pub fn column(
+        self,
+        graph: &mut Graph,
+        rows: Vector,
+        bound: ScalarBound,
+        blinding: Vec<Fr>,
+    ) -> PendingColumn {
+        let commitment = self.rows(graph, &rows, bound, &blinding);
+        let coefficients = blinded_coefficients(graph, &rows, blinding);
+        PendingColumn { rows, coefficients, commitment }
+    }
+
+    /// Commits to blinded values: in the Lagrange basis where the SRS has one for this height, and otherwise to the
+    /// coefficients.
+    pub fn rows(
+        self,
+        graph: &mut Graph,
+        rows: &Vector,
+        bound: ScalarBound,
+        blinding: &[Fr],
+    ) -> PendingCommitment {
+        let point = if self.srs.k() == self.k {
+            graph.msm(self.srs.lagrange_bases(), 0, rows, bound)
+        } else {
+            let plain = interpolate(graph, rows);
+            self.coefficients(graph, &plain)
+        };
+        PendingCommitment { point, blinding: self.blinding_point(blinding) }
+    }
+
+    /// Commits to a polynomial by its coefficients.
+    pub fn coefficients(self, graph: &mut Graph, coefficients: &Vector) -> PendingPoint {
+        graph.msm(self.srs.monomial_bases(), 0, coefficients, ScalarBound::Full)
+    }
+
+    /// `[b(τ)·(τ^n − 1)]`
+    fn blinding_point(self, blinding: &[Fr]) -> G1Projective {
+        let powers = self.srs.monomial();
+        let n = self.row_count();
+        let low = &powers[..blinding.len()];
+        let high = &powers[n..n + blinding.len()];
+        G1Projective::msm_unchecked(high, blinding) - G1Projective::msm_unchecked(low, blinding)
+    }
+}
+
+/// Coefficients of the polynomial with these values on the rows.
+pub(crate) fn interpolate(graph: &mut Graph, rows: &Vector) -> Vector {
+    let mut made = graph.interpolate_coset(&[rows], Fr::one());
+    made.swap_remove(0)
+}
+
+/// Coefficients of `f + b·(X^n − 1)`, with the values of f on the rows given.
+pub(crate) fn blinded_coefficients(graph: &mut Graph, rows: &Vector, blinding: Vec<Fr>) -> Vector {
+    let plain = interpolate(graph, rows);
+    if blinding.is_empty() {
+        return plain;
+    }
+    let low = blinding.iter().map(|b| -*b).collect();
+    extend(graph, &plain, low, blinding, rows.len())
+}
+
+/// `f + low + X^n·high`, for a long f and a few coefficients low and high.
+pub(crate) fn extend(graph: &mut Graph, f: &Vector, low: Vec<Fr>, high: Vec<Fr>, n: usize) -> Vector {
+    let len = f.len().max(low.len()).max(n + high.len());
+    let low = graph.upload(HostData::full(low));
+    let high = graph.upload(HostData::full(high));
+    let high = graph.place(&high, n, len);
+    let mut sums = graph.pointwise(sum_of_three(), &[f, &low, &high], len);
+    sums.swap_remove(0)
+}
+
+fn sum_of_three() -> Arc<Program> {
+    static PROGRAM: OnceLock<Arc<Program>> = OnceLock::new();
+    let program = || {
+        Arc::new(Program {
+            inputs: 3,
+            outputs: 1,
+            constants: Vec::new(),
+            instructions: vec![
+                Instruction::Load { dst: 0, input: 0, rotation: 0 },
+                Instruction::Load { dst: 1, input: 1, rotation: 0 },
+                Instruction::Add { dst: 0, a: 0, b: 1 },
+                Instruction::Load { dst: 1, input: 2, rotation: 0 },
+                Instruction::Add { dst: 0, a: 0, b: 1 },
+                Instruction::Store { output: 0, src: 0 },
+            ],
+        })
+    };
+    PROGRAM.get_or_init(program).clone()
+}
+
+/// The tightest promise that can be made of a column's values.
+pub(crate) fn scalar_bound_vartime(values: &ColumnValues) -> ScalarBound {
+    match values {
+        HostData::Full(_) => ScalarBound::Full,
+        HostData::Small(values) => {
+            let magnitude = values.iter().map(|value| value.unsigned_abs()).max().unwrap_or(0);
+            ScalarBound::Signed { bits: (u32::BITS - magnitude.leading_zeros()).max(1) }
+        }
+    }
+}
+
+/// Commits to public columns, unblinded.
+///
+/// # Errors
+/// [`KeyError::SrsTooSmall`], [`KeyError::Kernel`]
+pub(crate) fn commit_public(
+    engine: &Engine,
+    srs: &Srs,
+    k: u32,
+    columns: &[ColumnValues],
+) -> Result<Vec<G1Affine>, KeyError> {
+    let committer =
+        Committer::new(srs, k).map_err(|_| KeyError::SrsTooSmall { expected: k, got: srs.k() })?;
+    let mut graph = Graph::new();
+    let pending: Vec<_> = columns
+        .iter()
+        .map(|values| {
+            let rows = graph.upload(values.clone());
+            committer.rows(&mut graph, &rows, scalar_bound_vartime(values), &[])
+        })
+        .collect();
+    let outcome = engine.run(graph)?;
+    Ok(pending.iter().map(|commitment| commitment.get(&outcome)).collect())
+}
+
+/// Commits to a group of columns of `2^k` rows ahead of any proof. With `hiding`, each column is blinded once and for
+/// all: proofs never reveal an evaluation of it, so the same commitments may serve any number of proofs. Without, anyone
+/// who has the values can recompute the commitments.
+///
+/// # Errors
+/// [`ProveError::Count`] for columns of another length, [`ProveError::SrsTooSmall`], [`ProveError::Kernel`].
+pub fn commit_group(
+    engine: &Engine,
+    srs: &Srs,
+    k: u32,
+    name: &str,
+    values: Vec<ColumnValues>,
+    hiding: bool,
+    rng: &mut Randomness,
+) -> Result<(CommittedSecret, CommittedPublic), ProveError> {
+    let committer = Committer::new(srs, k)?;
+    if let Some(column) = values.iter().find(|column| column.len() != committer.row_count()) {
+        let what = format!("rows of a column of committed group {name:?}");
+        return Err(ProveError::Count { what, expected: committer.row_count(), got: column.len() });
+    }
+    let count = if hiding { COMMITTED_BLINDING } else { 0 };
+    let blinding: Vec<Vec<Fr>> = values.iter().map(|_| rng.scalars(count)).collect();
+    let mut graph = Graph::new();
+    let pending: Vec<_> = values
+        .iter()
+        .zip(&blinding)
+        .map(|(values, blinding)| {
+            let rows = graph.upload(values.clone());
+            committer.rows(&mut graph, &rows, scalar_bound_vartime(values), blinding)
+        })
+        .collect();
+    let outcome = engine.run(graph)?;
+    let commitments = pending.iter().map(|commitment| commitment.get(&outcome)).collect();
+    Ok((CommittedSecret { values, blinding }, CommittedPublic { name: name.to_owned(), commitments }))
+}
+
+/// Wipes values that nobody else shares.
+pub(crate) fn wipe(values: &mut ColumnValues) {
+    match values {
+        HostData::Small(values) => {
+            if let Some(values) = Arc::get_mut(values) {
+                values.zeroize();
+            }
+        }
+        HostData::Full(values) => {
+            if let Some(values) = Arc::get_mut(values) {
+                values.zeroize();
+            }
+        }
+    }
+}

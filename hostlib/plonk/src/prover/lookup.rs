@@ -1,0 +1,114 @@
+//! Round 3: helpers and running sum of the lookup and copy arguments.
+//!
+//! Lookups by logarithmic derivatives (Haböck, ePrint 2022/1530); copies likewise, as an equality of two multisets of
+//! (value, position). All fractions go into one sum.
+
+use std::collections::BTreeMap;
+
+use ark_bn254::Fr;
+use ark_ff::One;
+use kiln_kernels::{Graph, KernelFailure, ScalarBound, ScanKind, Vector};
+
+use super::Prover;
+use crate::compile::{Compiled, Compiler, Rotations};
+use crate::constraints::{Algebra, Challenges, Oracle, joined_fractions};
+use crate::error::ProveError;
+use crate::permutation::root_of_unity;
+use crate::plan::index;
+
+/// Draws the arguments' challenges and commits to helpers and running sum. The values on the rows are let go after it.
+pub(super) fn round(prover: &mut Prover<'_>, circuit: Vec<Fr>) -> Result<Challenges, ProveError> {
+    let challenges = Challenges::draw(circuit, &mut prover.writer.transcript);
+    let mut rows = std::mem::take(&mut prover.rows);
+    if !prover.pk.vk.plan.has_running_sum() {
+        return Ok(challenges);
+    }
+    let mut graph = Graph::new();
+    let (k, n) = (prover.pk.vk.circuit.k, prover.pk.vk.circuit.rows());
+    rows.insert(Oracle::Identity, graph.powers(Fr::one(), root_of_unity(k), n));
+    let mut pending = Vec::new();
+    let mut helpers = Vec::new();
+    for helper in 0..prover.pk.vk.plan.helpers.len() {
+        let values = helper_rows(prover, &challenges, helper, &rows, &mut graph)?;
+        helpers.push(values.clone());
+        let oracle = Oracle::Helper(index(helper));
+        let blinding = prover.blinding(oracle);
+        pending.push((oracle, prover.committer.column(&mut graph, values, ScalarBound::Full, blinding)));
+    }
+    let sum = running_sum(&mut graph, &helpers, n)?;
+    let blinding = prover.blinding(Oracle::RunningSum);
+    let column = prover.committer.column(&mut graph, sum, ScalarBound::Full, blinding);
+    pending.push((Oracle::RunningSum, column));
+    let outcome = prover.engine.run(graph)?;
+    for (oracle, column) in pending {
+        prover.writer.point(&column.commitment.get(&outcome));
+        prover.coefficients.insert(oracle, column.coefficients);
+    }
+    Ok(challenges)
+}
+
+/// The helper's value on each row: numerator times inverse of the common denominator.
+fn helper_rows(
+    prover: &Prover<'_>,
+    challenges: &Challenges,
+    helper: usize,
+    rows: &BTreeMap<Oracle, Vector>,
+    graph: &mut Graph,
+) -> Result<Vector, ProveError> {
+    let vk = &prover.pk.vk;
+    let mut compiler = Compiler::new(Rotations::Loaded);
+    let (top, bottom) = joined_fractions(&vk.circuit, &vk.plan.helpers[helper], challenges, &mut compiler);
+    compiler.output(top);
+    compiler.output(bottom);
+    let compiled = compiler.finish()?;
+    let inputs = inputs(&compiled, |oracle, _| rows.get(&oracle))?;
+    let parts = graph.pointwise(compiled.program, &inputs, vk.circuit.rows());
+    let inverse = graph.invert(&parts[1]);
+    Ok(pointwise(graph, &[&parts[0], &inverse], |builder, values| builder.mul(&values[0], &values[1]))?)
+}
+
+/// `Z[i] = Σ_{j ≤ i} Σ h[j]`
+fn running_sum(graph: &mut Graph, helpers: &[Vector], n: usize) -> Result<Vector, KernelFailure> {
+    let mut total: Option<Vector> = None;
+    for part in helpers.chunks(64) {
+        let terms: Vec<&Vector> = part.iter().chain(&total).collect();
+        total = Some(pointwise(graph, &terms, |builder, values| {
+            let zero = builder.constant(Fr::from(0u64));
+            values.iter().fold(zero, |sum, value| builder.add(&sum, value))
+        })?);
+    }
+    let total = total.unwrap_or_else(|| graph.powers(Fr::from(0u64), Fr::one(), n));
+    let before = graph.scan(&total, ScanKind::Sum);
+    pointwise(graph, &[&before, &total], |builder, values| builder.add(&values[0], &values[1]))
+}
+
+/// One vector computed row by row from a few others of the same length.
+fn pointwise(
+    graph: &mut Graph,
+    vectors: &[&Vector],
+    write: impl FnOnce(&mut Compiler, &[kiln_kernels::Value]) -> kiln_kernels::Value,
+) -> Result<Vector, KernelFailure> {
+    let mut compiler = Compiler::new(Rotations::Loaded);
+    let values: Vec<_> = (0..index(vectors.len())).map(|i| compiler.query(Oracle::Helper(i), 0)).collect();
+    let result = write(&mut compiler, &values);
+    compiler.output(result);
+    let compiled = compiler.finish()?;
+    let len = vectors.iter().map(|vector| vector.len()).max().unwrap_or(0);
+    Ok(graph.pointwise(compiled.program, vectors, len).swap_remove(0))
+}
+
+/// The vectors that a program reads.
+pub(super) fn inputs<'v>(
+    compiled: &Compiled,
+    find: impl Fn(Oracle, i32) -> Option<&'v Vector>,
+) -> Result<Vec<&'v Vector>, KernelFailure> {
+    let missing = |oracle: Oracle| KernelFailure::InvariantViolation {
+        kernel: "pointwise",
+        detail: format!("a program reads {oracle:?}, which is not there"),
+    };
+    compiled
+        .inputs
+        .iter()
+        .map(|&(oracle, rotation)| find(oracle, rotation).ok_or_else(|| missing(oracle)))
+        .collect()
+}

@@ -1,0 +1,86 @@
+//! Round 1: binds the transcript to the verifying key and the statement, and brings in what is known ahead of it.
+
+use std::collections::BTreeMap;
+
+use kiln_kernels::{Engine, Graph};
+
+use super::Prover;
+use crate::commit::{Committer, blinded_coefficients};
+use crate::constraints::Oracle;
+use crate::error::{ProveError, VerifyError};
+use crate::keys::{CommittedSecret, ProvingKey};
+use crate::plan::index;
+use crate::proof::ProofWriter;
+use crate::randomness::Randomness;
+use crate::srs::Srs;
+use crate::statement::Statement;
+
+/// Checks the statement, starts the proof, and makes the fixed and committed polynomials.
+pub(super) fn round<'a>(
+    engine: &'a Engine,
+    pk: &'a ProvingKey,
+    srs: &'a Srs,
+    statement: &'a Statement,
+    committed: &[CommittedSecret],
+    rng: Randomness,
+) -> Result<Prover<'a>, ProveError> {
+    let vk = &pk.vk;
+    if srs.verifier() != vk.srs {
+        return Err(ProveError::SrsMismatch);
+    }
+    check(pk, statement, committed)?;
+    let mut writer = ProofWriter::new();
+    statement.absorb(vk, &mut writer.transcript);
+    let committer = Committer::new(srs, vk.circuit.k)?;
+    let (rows, coefficients) = (BTreeMap::new(), BTreeMap::new());
+    let mut prover = Prover { engine, pk, statement, committer, rng, writer, rows, coefficients };
+    prover.bring_in(committed)?;
+    Ok(prover)
+}
+
+fn check(pk: &ProvingKey, statement: &Statement, committed: &[CommittedSecret]) -> Result<(), ProveError> {
+    statement.check(&pk.vk).map_err(|error| match error {
+        VerifyError::Statement { what, expected, got } => ProveError::Statement { what, expected, got },
+        other => ProveError::Unsatisfied(other),
+    })?;
+    let circuit = &pk.vk.circuit;
+    if committed.len() != circuit.committed.len() {
+        let (expected, got) = (circuit.committed.len(), committed.len());
+        return Err(ProveError::Count { what: "secret halves of committed groups".into(), expected, got });
+    }
+    for (declared, secret) in circuit.committed.iter().zip(committed) {
+        let (expected, got) = (declared.columns as usize, secret.values.len());
+        let what = || format!("columns of committed group {:?}", declared.name);
+        if expected != got || secret.blinding.len() != got {
+            return Err(ProveError::Count { what: what(), expected, got });
+        }
+        for (values, blinding) in secret.values.iter().zip(&secret.blinding) {
+            let (expected, got) = (circuit.rows(), values.len());
+            if expected != got || blinding.len() > crate::plan::COMMITTED_BLINDING {
+                return Err(ProveError::Count { what: format!("rows of the {}", what()), expected, got });
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Prover<'_> {
+    fn bring_in(&mut self, committed: &[CommittedSecret]) -> Result<(), ProveError> {
+        let mut graph = Graph::new();
+        let fixed = self.pk.fixed.iter().enumerate().map(|(i, values)| (Oracle::Fixed(index(i)), values));
+        let sigma = self.pk.sigma.iter().enumerate().map(|(i, values)| (Oracle::Sigma(index(i)), values));
+        for (oracle, values) in fixed.chain(sigma) {
+            let rows = graph.upload(values.clone());
+            self.coefficients.insert(oracle, blinded_coefficients(&mut graph, &rows, Vec::new()));
+            self.rows.insert(oracle, rows);
+        }
+        let columns = committed.iter().flat_map(|group| group.values.iter().zip(&group.blinding));
+        for (i, (values, blinding)) in columns.enumerate() {
+            let rows = graph.upload(values.clone());
+            let coefficients = blinded_coefficients(&mut graph, &rows, blinding.clone());
+            self.coefficients.insert(Oracle::Committed(index(i)), coefficients);
+        }
+        self.engine.run(graph)?;
+        Ok(())
+    }
+}

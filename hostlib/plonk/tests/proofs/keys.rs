@@ -1,0 +1,132 @@
+//! Keys and committed groups as files.
+
+use kiln_plonk::{
+    CommittedPublic, CommittedSecret, KeyFileError, ProvingKey, Randomness, Silent, VerifyingKey, prove,
+    verify,
+};
+use sha3::{Digest, Keccak256};
+
+use crate::sample::{Sample, Setting};
+
+const HEADER_BYTES: usize = 20;
+const CHECKSUM_BYTES: usize = 32;
+
+/// What `write` writes.
+fn written(write: impl FnOnce(&mut Vec<u8>) -> Result<(), KeyFileError>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write(&mut bytes).unwrap();
+    bytes
+}
+
+/// The file with another body, framed as it should be.
+fn resealed(file: &[u8], body: &[u8]) -> Vec<u8> {
+    let mut bytes = file[..HEADER_BYTES - 8].to_vec();
+    bytes.extend((body.len() as u64).to_be_bytes());
+    bytes.extend(body);
+    let checksum = Keccak256::digest(&bytes);
+    bytes.extend(checksum);
+    bytes
+}
+
+fn body(file: &[u8]) -> &[u8] {
+    &file[HEADER_BYTES..file.len() - CHECKSUM_BYTES]
+}
+
+#[test]
+fn keys_and_groups_from_files_prove_and_verify() {
+    let setting = Setting::new(Sample::new(3, 4));
+    let pk = ProvingKey::read(written(|out| setting.pk.write(out)).as_slice()).unwrap();
+    let vk = VerifyingKey::read(written(|out| setting.vk.write(out)).as_slice()).unwrap();
+    let public = &setting.statement.committed[0];
+    let public_again = CommittedPublic::read(written(|out| public.write(out)).as_slice()).unwrap();
+    let secret = CommittedSecret::read(written(|out| setting.secret[0].write(out)).as_slice()).unwrap();
+    assert_eq!(vk.digest(), setting.vk.digest());
+    assert_eq!(pk.verifying_key().digest(), setting.vk.digest());
+    assert_eq!((&public_again, public_again.id()), (public, public.id()));
+    let rng = Randomness::insecure_from_seed([4; 32]);
+    let (engine, srs, witness) = (&setting.engine, &setting.srs, &setting.sample);
+    let (proof, _) = prove(engine, &pk, srs, &setting.statement, &[secret], witness, rng, &Silent).unwrap();
+    assert_eq!(verify(&vk, &setting.statement, &proof), Ok(()));
+    assert_eq!(proof, setting.prove(4));
+}
+
+#[test]
+fn a_damaged_key_file_is_refused() {
+    let setting = Setting::new(Sample::new(2, 3));
+    let file = written(|out| setting.vk.write(out));
+    for index in 0..file.len() {
+        let mut flipped = file.clone();
+        flipped[index] ^= 1 << (index % 8);
+        assert!(VerifyingKey::read(flipped.as_slice()).is_err(), "byte {index}");
+    }
+    for length in (0..file.len()).step_by(7) {
+        assert!(VerifyingKey::read(&file[..length]).is_err(), "{length} bytes");
+    }
+    let pk = written(|out| setting.pk.write(out));
+    let result = VerifyingKey::read(pk.as_slice());
+    assert!(matches!(result, Err(KeyFileError::AnotherKind { expected: "verifying key" })));
+}
+
+#[test]
+fn a_forged_key_file_is_refused_or_is_another_key() {
+    let setting = Setting::new(Sample::new(2, 3));
+    let file = written(|out| setting.vk.write(out));
+    for index in 0..body(&file).len() {
+        for change in [1, 0x80, 0xff] {
+            let mut body = body(&file).to_vec();
+            body[index] ^= change;
+            // the file is sound, its content need not be: no panic, no second file of the same key
+            if let Ok(key) = VerifyingKey::read(resealed(&file, &body).as_slice()) {
+                assert_ne!(key.digest(), setting.vk.digest(), "byte {index}");
+            }
+        }
+    }
+    for length in 0..body(&file).len() {
+        let shorter = resealed(&file, &body(&file)[..length]);
+        assert!(VerifyingKey::read(shorter.as_slice()).is_err(), "{length} bytes");
+    }
+    let longer = resealed(&file, &[body(&file), &[0]].concat());
+    assert!(matches!(VerifyingKey::read(longer.as_slice()), Err(KeyFileError::Malformed(_))));
+}
+
+#[test]
+fn a_proving_key_whose_columns_do_not_fit_is_refused() {
+    let setting = Setting::new(Sample::new(2, 3));
+    let vk = written(|out| setting.vk.write(out));
+    let pk = written(|out| setting.pk.write(out));
+    // one column less, one row less: the count follows the verifying half
+    let columns_at = body(&vk).len();
+    let mut fewer = body(&pk)[..columns_at].to_vec();
+    fewer.extend(0u64.to_be_bytes());
+    let result = ProvingKey::read(resealed(&pk, &fewer).as_slice());
+    assert!(matches!(result, Err(KeyFileError::Unusable(_))));
+    let last_length = pk.len() - CHECKSUM_BYTES - 4 * 4 - 1;
+    let mut shorter = pk.clone();
+    shorter[last_length] -= 1;
+    let shorter = resealed(&pk, &body(&shorter)[..body(&pk).len() - 4]);
+    assert!(matches!(ProvingKey::read(shorter.as_slice()), Err(KeyFileError::Unusable(_))));
+}
+
+#[test]
+fn a_damaged_group_is_refused() {
+    let setting = Setting::new(Sample::new(2, 3));
+    let public = written(|out| setting.statement.committed[0].write(out));
+    let secret = written(|out| setting.secret[0].write(out));
+    for bit in 0..8 * public.len() {
+        let mut flipped = public.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        assert!(CommittedPublic::read(flipped.as_slice()).is_err(), "bit {bit}");
+    }
+    for bit in 0..8 * secret.len() {
+        let mut flipped = secret.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        assert!(CommittedSecret::read(flipped.as_slice()).is_err(), "bit {bit}");
+    }
+    let off_curve = body(&public).len() - 1;
+    let mut forged = body(&public).to_vec();
+    forged[off_curve - 31] |= 0x3f;
+    assert!(matches!(
+        CommittedPublic::read(resealed(&public, &forged).as_slice()),
+        Err(KeyFileError::Malformed(_))
+    ));
+}

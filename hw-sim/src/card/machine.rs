@@ -1,0 +1,285 @@
+//! The card as its control program sees it: registers, DMA, engines with jobs, and simulated time.
+//!
+//! A job is computed when it starts and ends when its cycles have passed. The control program's own DMA blocks it, so
+//! such calls move the time on.
+
+use super::datapath::Datapath;
+use super::job::{Done, Failure};
+use super::registers::{Registers, VECTORS};
+use super::self_test;
+use crate::profile::Profile;
+use crate::stats::Cost;
+use crate::time::Picoseconds;
+use kiln_abi::admin::SelfTestKind;
+use kiln_abi::feature::{FeatureBlock, FeatureKind};
+use kiln_abi::io::{IoCommand, Location};
+use kiln_abi::program::{CONSTANTS_MAX, INPUTS_MAX, INSTRUCTIONS_MAX, OUTPUTS_MAX, REGISTERS_MAX};
+use kiln_abi::record::EngineKind;
+use kiln_abi::register::{Capabilities, Doorbell};
+use kiln_abi::{DmaFault, Interrupts, Status};
+use kiln_firmware::{Hardware, Outcome, Part, Readings};
+use std::sync::Arc;
+
+/// Largest MSM that is offered, as a power of two.
+const MSM_LOG_LENGTH_MAX: u32 = 26;
+/// Most entries of a queue.
+const QUEUE_ENTRIES_MAX: u16 = 1024;
+/// I/O queue pairs.
+const QUEUE_PAIRS: u8 = 16;
+/// Engines with jobs, in the order of [`Machine`]'s slots.
+const ENGINES: [EngineKind; 4] = [EngineKind::Copy, EngineKind::Msm, EngineKind::Ntt, EngineKind::Vector];
+
+struct Running {
+    started: Picoseconds,
+    ends: Picoseconds,
+    outcome: Result<Done, Failure>,
+}
+
+/// What the engines and the control program have done since reset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Cost of the jobs that ended, by engine: copy, MSM, NTT, vector.
+    pub engines: [Cost; 4],
+    /// Read from host memory by the control program: entries and parameters. \[bytes\]
+    pub control_read_bytes: u64,
+    /// Written to host memory by the control program: records, completions, pages. \[bytes\]
+    pub control_write_bytes: u64,
+}
+
+/// A card without its control program.
+pub struct Machine {
+    pub(super) data: Datapath,
+    pub(super) registers: Registers,
+    pub(super) interrupts: Option<Arc<dyn Interrupts>>,
+    pub(super) now: Picoseconds,
+    pub(super) totals: Totals,
+    profile: Profile,
+    model: String,
+    serial: u64,
+    jobs: [Option<Running>; 4],
+}
+
+impl Machine {
+    pub(super) fn new(profile: &Profile, serial: u64) -> Machine {
+        Machine {
+            data: Datapath::new(profile),
+            registers: Registers::new(),
+            interrupts: None,
+            now: 0,
+            totals: Totals::default(),
+            profile: profile.clone(),
+            model: format!("Kiln {} (simulated)", profile.name),
+            serial,
+            jobs: [const { None }; 4],
+        }
+    }
+
+    /// Function-level reset: everything but the connection to the host is lost.
+    pub(super) fn reset(&mut self) {
+        self.registers = Registers::new();
+        self.jobs = [const { None }; 4];
+        self.now = 0;
+        self.totals = Totals::default();
+        self.data.memory.clear();
+        self.data.staged = Default::default();
+    }
+
+    /// When the next job ends.
+    pub(super) fn next_end(&self) -> Option<Picoseconds> {
+        self.jobs.iter().flatten().map(|job| job.ends).min()
+    }
+
+    /// Moves the time on to `time`, if that is later.
+    pub(super) fn wait_until(&mut self, time: Picoseconds) {
+        self.now = self.now.max(time);
+    }
+
+    /// Moves the time on by `cycles`.
+    pub(super) fn spend(&mut self, cycles: u64) {
+        self.now += self.data.clock.duration_of(cycles);
+    }
+
+    fn outcome(&mut self, slot: usize, engine: EngineKind, job: Running) -> Outcome {
+        let start_cycle = self.data.clock.cycle_at(job.started);
+        let staged =
+            if engine == EngineKind::Vector { std::mem::take(&mut self.data.staged.host_bytes) } else { 0 };
+        let fail = |failure: Failure| Outcome {
+            host_bytes: staged,
+            ..Outcome::immediate(failure.status, failure.result, start_cycle)
+        };
+        let done = match job.outcome {
+            Ok(done) => done,
+            Err(failure) => return fail(failure),
+        };
+        let total = &mut self.totals.engines[slot];
+        *total = total.then(done.cost);
+        for (address, bytes) in &done.writes {
+            if let Err(fault) = self.data.host_write(*address, bytes) {
+                return fail(fault.into());
+            }
+        }
+        let cycles = done.cost.cycles;
+        Outcome {
+            status: Status::Success,
+            result: 0,
+            start_cycle,
+            cycles: cycles.total,
+            stall_memory: cycles.stall_memory,
+            stall_host: cycles.stall_host,
+            stall_hazard: cycles.stall_hazard,
+            host_bytes: done.cost.host_bytes + staged,
+            memory_bytes: done.cost.memory_bytes(),
+        }
+    }
+}
+
+fn slot_of(engine: EngineKind) -> Option<usize> {
+    ENGINES.iter().position(|known| *known == engine)
+}
+
+impl Hardware for Machine {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            queue_entries_max: QUEUE_ENTRIES_MAX,
+            ready_timeout_half_seconds: 2,
+            queue_pairs: QUEUE_PAIRS,
+            vectors: VECTORS,
+        }
+    }
+
+    fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    fn model(&self) -> &str {
+        &self.model
+    }
+
+    fn feature(&self, kind: FeatureKind) -> Option<FeatureBlock> {
+        let (profile, product) = (&self.profile, self.profile.multiplier.latency_cycles as u32);
+        Some(match kind {
+            FeatureKind::EngineMsm => FeatureBlock::EngineMsm {
+                adders: profile.msm.adders as u32,
+                window_bits: profile.msm.window_bits as u32,
+                adder_latency: self.data.msm.adder().mixed_latency as u32,
+                log_length_max: MSM_LOG_LENGTH_MAX,
+            },
+            FeatureKind::EngineNtt => FeatureBlock::EngineNtt {
+                butterflies: profile.ntt.butterflies as u32,
+                butterfly_latency: self.data.ntt.butterfly_latency() as u32,
+                log_n_max: profile.ntt.size_log2_max as u32,
+            },
+            FeatureKind::EngineVector => FeatureBlock::EngineVector {
+                lanes: profile.vector.lanes as u32,
+                multiplier_latency: product,
+                registers: u32::from(REGISTERS_MAX),
+                instructions_max: INSTRUCTIONS_MAX,
+                constants_max: CONSTANTS_MAX,
+                inputs_max: u32::from(INPUTS_MAX),
+                outputs_max: u32::from(OUTPUTS_MAX),
+            },
+            FeatureKind::Memory => FeatureBlock::Memory {
+                bytes: self.data.memory.size(),
+                channels: profile.memory.channels as u32,
+                bandwidth_mb_per_s: self.data.hbm.peak_mb_per_s() as u32,
+            },
+            FeatureKind::Counters => FeatureBlock::Counters { clock_hz: self.data.clock.hertz() },
+            // The simulator has no temperature, so it has no sensors either.
+            _ => return None,
+        })
+    }
+
+    fn register(&mut self, offset: u64) -> u32 {
+        self.registers.get(offset)
+    }
+
+    fn set_register(&mut self, offset: u64, value: u32) {
+        self.registers.set(offset, value);
+    }
+
+    fn doorbell(&mut self, doorbell: Doorbell) -> u32 {
+        self.registers.get(doorbell.offset())
+    }
+
+    fn clear_doorbell(&mut self, doorbell: Doorbell) {
+        self.registers.set(doorbell.offset(), 0);
+    }
+
+    fn host_read(&mut self, address: u64, buffer: &mut [u8]) -> Result<(), DmaFault> {
+        let bytes = buffer.len() as u64;
+        self.now += self.data.link.read_duration(bytes);
+        self.totals.control_read_bytes += bytes;
+        self.data.host_read(address, buffer)
+    }
+
+    fn host_write(&mut self, address: u64, data: &[u8]) -> Result<(), DmaFault> {
+        let bytes = data.len() as u64;
+        self.now += self.data.link.post_duration(bytes);
+        self.totals.control_write_bytes += bytes;
+        self.data.host_write(address, data)
+    }
+
+    fn interrupt(&mut self, vector: u16) {
+        if self.registers.may_raise(vector)
+            && let Some(interrupts) = &self.interrupts
+        {
+            interrupts.raise(vector);
+        }
+    }
+
+    fn stage(&mut self, part: Part, source: Location, bytes: u32) -> Result<(), DmaFault> {
+        let mut buffer = vec![0; bytes as usize];
+        match source {
+            Location::Host(address) => {
+                self.host_read(address, &mut buffer)?;
+                self.data.staged.host_bytes += u64::from(bytes);
+            }
+            Location::Card(address) => {
+                let latency = self.data.hbm.read_latency(self.data.clock);
+                self.spend(latency + self.data.hbm.stream_cycles(u64::from(bytes), self.data.clock));
+                // The control program has checked the range; beyond it, zeros are no program.
+                let _ = self.data.memory.read(address, &mut buffer);
+            }
+        }
+        self.data.staged.replace(part, buffer);
+        Ok(())
+    }
+
+    fn staged(&self, part: Part) -> &[u8] {
+        self.data.staged.part(part)
+    }
+
+    fn start(&mut self, engine: EngineKind, command: &IoCommand) {
+        let outcome = self.data.execute(command);
+        let cycles = outcome.as_ref().map_or(0, |done| done.cost.cycles.total);
+        let ends = self.now + self.data.clock.duration_of(cycles);
+        if let Some(slot) = slot_of(engine) {
+            self.jobs[slot] = Some(Running { started: self.now, ends, outcome });
+        }
+    }
+
+    fn poll(&mut self, engine: EngineKind) -> Option<Outcome> {
+        let slot = slot_of(engine)?;
+        let now = self.now;
+        let job = self.jobs[slot].take_if(|job| job.ends <= now)?;
+        Some(self.outcome(slot, engine, job))
+    }
+
+    fn reset_engine(&mut self, engine: EngineKind) {
+        if let Some(slot) = slot_of(engine) {
+            self.jobs[slot] = None;
+        }
+    }
+
+    fn cycles(&self) -> u64 {
+        self.data.clock.cycle_at(self.now)
+    }
+
+    fn readings(&mut self) -> Readings {
+        Readings::default()
+    }
+
+    fn self_test(&mut self, kind: SelfTestKind) -> Option<u64> {
+        Some(self_test::run(&mut self.data, kind))
+    }
+}

@@ -1,0 +1,131 @@
+//! The card: an endpoint on the host's bus, its control program, and the machine that the program controls.
+//!
+//! ```text
+//! host ──read32, write32──► Registers ◄──────────────┐
+//!      ◄─DMA, interrupts─┐                           │
+//!                        └── Machine ◄── Hardware ── Firmware (kiln-firmware, unchanged)
+//!                              ├ jobs: copy, MSM, NTT, vector; each ends at a point in simulated time
+//!                              └ Datapath: engines, card memory, link
+//! ```
+//! The card owns no thread. [`Card::advance`] lets the control program run; when that has nothing to do, simulated time
+//! jumps to the end of the next job. So the same accesses by the host give the same times, cycle by cycle.
+
+mod copy;
+mod datapath;
+mod job;
+mod kernels;
+mod machine;
+mod registers;
+mod self_test;
+
+pub use machine::Totals;
+
+use crate::profile::Profile;
+use crate::time::Picoseconds;
+use kiln_abi::register::{ALL_ONES, BAR_MEMORY_WINDOW, BAR_REGISTERS};
+use kiln_abi::{Activity, Endpoint, HostMemory, Interrupts};
+use kiln_firmware::{Firmware, Hardware};
+use machine::Machine;
+use std::sync::Arc;
+
+/// Rounds of the control program in one call of [`Endpoint::advance`].
+const ROUNDS: usize = 16;
+/// Instructions of the control processor in a round that did something. An assumption. \[cycles\]
+const ROUND_CYCLES: u64 = 100;
+
+/// A simulated card.
+pub struct Card {
+    firmware: Firmware,
+    machine: Machine,
+}
+
+impl Card {
+    /// A card of this model with serial number 1, powered up and not yet connected.
+    pub fn new(profile: Profile) -> Card {
+        Card::with_serial(profile, 1)
+    }
+
+    /// The same with a serial number of its own.
+    pub fn with_serial(profile: Profile, serial: u64) -> Card {
+        let mut card = Card { firmware: Firmware::new(), machine: Machine::new(&profile, serial) };
+        card.firmware.boot(&mut card.machine);
+        card
+    }
+
+    /// Simulated time since reset. \[ps\]
+    pub fn now(&self) -> Picoseconds {
+        self.machine.now
+    }
+
+    /// What the engines have done since reset.
+    pub fn totals(&self) -> Totals {
+        self.machine.totals
+    }
+
+    /// Moves the time to the next event; false when there is none.
+    fn wait_for_event(&mut self) -> bool {
+        let watchdog = self.firmware.deadline().map(|cycle| self.machine.data.clock.duration_of(cycle));
+        let Some(end) = self.machine.next_end() else { return false };
+        self.machine.wait_until(watchdog.map_or(end, |limit| limit.min(end)));
+        true
+    }
+}
+
+impl Endpoint<Arc<dyn HostMemory>, Arc<dyn Interrupts>> for Card {
+    fn attach(&mut self, memory: Arc<dyn HostMemory>, interrupts: Arc<dyn Interrupts>) {
+        self.machine.data.host = Some(memory);
+        self.machine.interrupts = Some(interrupts);
+    }
+
+    fn read32(&mut self, bar: u8, offset: u64) -> u32 {
+        match bar {
+            BAR_REGISTERS => {
+                let cycle = self.machine.cycles();
+                self.machine.registers.host_read(offset, cycle)
+            }
+            BAR_MEMORY_WINDOW if offset.is_multiple_of(4) => {
+                let mut word = [0; 4];
+                self.machine
+                    .data
+                    .memory
+                    .read(offset, &mut word)
+                    .map_or(ALL_ONES, |()| u32::from_le_bytes(word))
+            }
+            _ => ALL_ONES,
+        }
+    }
+
+    fn write32(&mut self, bar: u8, offset: u64, value: u32) {
+        match bar {
+            BAR_REGISTERS => {
+                for vector in self.machine.registers.host_write(offset, value) {
+                    self.machine.interrupt(vector);
+                }
+            }
+            BAR_MEMORY_WINDOW if offset.is_multiple_of(4) => {
+                // A write beyond the memory is dropped.
+                let _ = self.machine.data.memory.write(offset, &value.to_le_bytes());
+            }
+            _ => {}
+        }
+    }
+
+    fn advance(&mut self) -> Activity {
+        for _ in 0..ROUNDS {
+            match self.firmware.step(&mut self.machine) {
+                Activity::Busy => self.machine.spend(ROUND_CYCLES),
+                Activity::Idle if self.wait_for_event() => {}
+                Activity::Idle => return Activity::Idle,
+            }
+        }
+        Activity::Busy
+    }
+
+    fn reset(&mut self) {
+        self.machine.reset();
+        self.firmware.boot(&mut self.machine);
+    }
+}
+
+#[cfg(test)]
+mod tests;
