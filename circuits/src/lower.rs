@@ -43,7 +43,9 @@ pub enum LowerError {
     #[error("node `{node}` shifts by {got} bits, expected 0 or {expected}; compile the model again")]
     Shift { node: String, expected: u32, got: u32 },
     /// The input is not clamped to the activation range.
-    #[error("input `{node}` must clamp to the activation range without a shift, got {got}; compile the model again")]
+    #[error(
+        "input `{node}` must clamp to the activation range without a shift, got {got}; compile the model again"
+    )]
     Input { node: String, got: String },
     /// Too many lanes, or none.
     #[error("the number of lanes must be 1 to {expected_max}, got {got}; choose 4, 8 or 16")]
@@ -83,11 +85,10 @@ pub fn lower(graph: &IntGraph, visibility: Visibility, options: &PlanOptions) ->
     let tables = Tables::new(graph);
     let choice = planner::choose(graph, visibility, options, &tables)?;
     let ledger = Ledger::new(&choice.plan.identities, &choice.colouring);
-    let emitted = emit::emit(graph, &choice, &ledger, &tables, options.degree);
+    let (circuit, fixed) = emit::emit(graph, &choice, &ledger, &tables, options.degree);
     let mut report = choice.report(graph, visibility, options.degree);
-    report.instance_cells = emitted.circuit.instance_cells.len();
+    report.instance_cells = circuit.instance_cells.len();
     tracing::debug!(%report, "circuit planned");
-    let (circuit, fixed) = (emitted.circuit, emitted.fixed);
     Ok(Lowered { circuit, fixed, report, visibility, graph: graph.clone(), choice, ledger, tables })
 }
 
@@ -95,7 +96,11 @@ pub fn lower(graph: &IntGraph, visibility: Visibility, options: &PlanOptions) ->
 fn check_nodes(graph: &IntGraph) -> Result<(), LowerError> {
     for node in &graph.nodes {
         if node.shift != 0 && node.shift != graph.shift {
-            return Err(LowerError::Shift { node: node.name.clone(), expected: graph.shift, got: node.shift });
+            return Err(LowerError::Shift {
+                node: node.name.clone(),
+                expected: graph.shift,
+                got: node.shift,
+            });
         }
         if matches!(node.linear, Linear::Input) && (node.table, node.shift) != (TableKind::Clamp, 0) {
             let got = format!("{:?} with shift {}", node.table, node.shift);

@@ -213,7 +213,8 @@ impl ChainSet {
 
     /// The multiplier used most in this chain, or else in this family.
     fn usual_multiplier(&self, here: &HashMap<Exponents, usize>, family: Family) -> Option<Exponents> {
-        let most = |uses: &mut dyn Iterator<Item = (usize, Exponents)>| uses.max().map(|(_, multiplier)| multiplier);
+        let most =
+            |uses: &mut dyn Iterator<Item = (usize, Exponents)>| uses.max().map(|(_, multiplier)| multiplier);
         most(&mut here.iter().map(|(multiplier, uses)| (*uses, *multiplier))).or_else(|| {
             let family_uses = self.uses.iter().filter(|((of, _), _)| *of == family);
             most(&mut family_uses.map(|((_, multiplier), uses)| (*uses, *multiplier)))

@@ -20,18 +20,17 @@ use super::planner::{Choice, ColumnCounts};
 use super::tables::Tables;
 
 /// Every column by its role.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Columns {
-    pub r: Vec<Column>,
-    pub q: Vec<Column>,
-    pub y: Vec<Column>,
-    pub e: Vec<Column>,
-    pub cell_relays: Vec<Column>,
-    pub acc: Vec<Column>,
-    pub chain_relays: Vec<Column>,
-    pub s: Vec<Column>,
-    pub w: Vec<Column>,
-    pub x: Vec<Column>,
+struct Columns {
+    r: Vec<Column>,
+    q: Vec<Column>,
+    y: Vec<Column>,
+    e: Vec<Column>,
+    cell_relays: Vec<Column>,
+    acc: Vec<Column>,
+    chain_relays: Vec<Column>,
+    s: Vec<Column>,
+    w: Vec<Column>,
+    x: Vec<Column>,
 }
 
 impl Columns {
@@ -41,11 +40,13 @@ impl Columns {
         let last_phase = if counts.chain_relays > 0 { 2 } else { 1 };
         let mut advice = |name: &str, count: usize, phase: u8, linear: bool| {
             let first = circuit.advice.len();
-            let named = (0..count).map(|index| AdviceColumn { name: format!("{name}{index}"), phase, linear });
+            let named =
+                (0..count).map(|index| AdviceColumn { name: format!("{name}{index}"), phase, linear });
             circuit.advice.extend(named);
             (first..first + count).map(|index| Column::Advice(index as u32)).collect::<Vec<_>>()
         };
-        let committed = |first: usize, count: usize| (first..first + count).map(|index| Column::Committed(index as u32));
+        let committed =
+            |first: usize, count: usize| (first..first + count).map(|index| Column::Committed(index as u32));
         Self {
             r: advice("r", counts.remainders, 0, false),
             q: advice("q", lanes, 0, false),
@@ -97,14 +98,14 @@ impl Fixed {
     }
 }
 
-/// A circuit with its fixed values and the roles of its columns.
-pub(crate) struct Emitted {
-    pub circuit: Circuit,
-    pub fixed: Vec<ColumnValues>,
-    pub columns: Columns,
-}
-
-pub(crate) fn emit(graph: &IntGraph, choice: &Choice, ledger: &Ledger, tables: &Tables, degree: u32) -> Emitted {
+/// The circuit and the values of its fixed columns.
+pub(crate) fn emit(
+    graph: &IntGraph,
+    choice: &Choice,
+    ledger: &Ledger,
+    tables: &Tables,
+    degree: u32,
+) -> (Circuit, Vec<ColumnValues>) {
     let mut circuit = Circuit {
         k: choice.k,
         degree,
@@ -131,7 +132,7 @@ pub(crate) fn emit(graph: &IntGraph, choice: &Choice, ledger: &Ledger, tables: &
     add_lookups(&mut circuit, &columns, &mut fixed, tables, tag_values(graph, choice, tables));
     circuit.regions = regions(graph, choice, &columns);
     circuit.fixed = fixed.names;
-    Emitted { circuit, fixed: fixed.values, columns }
+    (circuit, fixed.values)
 }
 
 fn scaled(monomial: Exponents, expression: Expression) -> Expression {
@@ -210,7 +211,10 @@ fn add_sum(circuit: &mut Circuit, columns: &Columns, ledger: &Ledger) {
             Slot::Relay(relay) => (relay_name(relay), weight * columns.relay(relay).here()),
             Slot::Product(acc, relay) => {
                 let name = format!("acc{acc}.{}", relay_name(relay));
-                (name, Expression::Product(vec![weight, columns.acc[acc].here(), columns.relay(relay).here()]))
+                (
+                    name,
+                    Expression::Product(vec![weight, columns.acc[acc].here(), columns.relay(relay).here()]),
+                )
             }
         };
         names[index as usize] = name;
@@ -261,7 +265,8 @@ fn add_lookups(circuit: &mut Circuit, columns: &Columns, fixed: &mut Fixed, tabl
 
 fn regions(graph: &IntGraph, choice: &Choice, columns: &Columns) -> Vec<Region> {
     let mut regions = Vec::new();
-    let activations = [&columns.r, &columns.q, &columns.y, &columns.acc, &columns.s].map(|part| part.as_slice()).concat();
+    let activations =
+        [&columns.r, &columns.q, &columns.y, &columns.acc, &columns.s].map(|part| part.as_slice()).concat();
     for (node, edges) in graph.nodes.iter().zip(&choice.plan.edges) {
         let placed = &choice.plan.tensors[node.output.0];
         let mut region = |first_row: u32, rows: u32, columns: &[Column]| {
@@ -285,4 +290,3 @@ fn regions(graph: &IntGraph, choice: &Choice, columns: &Columns) -> Vec<Region> 
     }
     regions
 }
-

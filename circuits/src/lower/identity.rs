@@ -57,7 +57,9 @@ pub(crate) fn weightings(
         let step = monomial.over(last.1);
         let stride = public.zip(last.0).and_then(|(here, before): (u32, u32)| here.checked_sub(before));
         match runs.last_mut() {
-            Some(run) if run.public.is_some() == public.is_some() && run.public.is_some() == stride.is_some() => {
+            Some(run)
+                if run.public.is_some() == public.is_some() && run.public.is_some() == stride.is_some() =>
+            {
                 if run.len == 1 {
                     run.step = step;
                     run.public = run.public.zip(stride).map(|((start, _), stride)| (start, stride));

@@ -28,7 +28,8 @@ impl Arrangement {
     /// `order` cut into groups of `group` elements and lines of `line` elements.
     pub(crate) fn regular(order: Vec<u32>, group: usize, line: usize) -> Self {
         let line = line.max(1);
-        let lines = (0..order.len()).step_by(line).map(|at| (line.min(order.len() - at), at % group.max(1) == 0));
+        let lines =
+            (0..order.len()).step_by(line).map(|at| (line.min(order.len() - at), at % group.max(1) == 0));
         Self { lines: lines.collect(), order }
     }
 }

@@ -97,7 +97,14 @@ impl Ledger {
         ledger
     }
 
-    fn push(&mut self, identity: Option<usize>, slot: Slot, row: u32, factor: Exponents, weight: Vec<Weighting>) {
+    fn push(
+        &mut self,
+        identity: Option<usize>,
+        slot: Slot,
+        row: u32,
+        factor: Exponents,
+        weight: Vec<Weighting>,
+    ) {
         self.entries.push(Entry { identity, slot, row, factor, weight });
     }
 
@@ -137,7 +144,9 @@ impl Ledger {
             Part::Product { relay, coefficient } => {
                 let place = self.relays[relay.0];
                 let beside = identities.relays[relay.0].beside;
-                for segment in colouring.of_request[beside.0].iter().map(|segment| &colouring.segments[*segment]) {
+                for segment in
+                    colouring.of_request[beside.0].iter().map(|segment| &colouring.segments[*segment])
+                {
                     let factor = eta.times(segment.end_coefficient());
                     let slot = Slot::Product(segment.column, place.column);
                     self.push(identity, slot, place.row, factor, vec![one(*coefficient)]);

@@ -113,7 +113,8 @@ impl Planning<'_> {
     ) -> Vec<RequestId> {
         let family = if node.shift == 0 { Family::Q } else { Family::Z };
         let placed = &self.plan.tensors[node.output.0];
-        let entries = (0..placed.spots.len()).map(|e| (placed.spots[e], monomial(placed, e))).collect::<Vec<_>>();
+        let entries =
+            (0..placed.spots.len()).map(|e| (placed.spots[e], monomial(placed, e))).collect::<Vec<_>>();
         self.sums(family, entries)
     }
 

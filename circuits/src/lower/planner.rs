@@ -184,7 +184,8 @@ pub(crate) fn choose(
         }
     }
     let k_max = options.k.unwrap_or(K_MAX);
-    best.map(|(_, choice)| choice).ok_or(LowerError::Rows { expected_max: 1 << k_max.min(K_MAX), got: rows_needed })
+    best.map(|(_, choice)| choice)
+        .ok_or(LowerError::Rows { expected_max: 1 << k_max.min(K_MAX), got: rows_needed })
 }
 
 /// The cheapest number of rows: (cost, k, offsets).
@@ -229,7 +230,9 @@ fn place_spaces(plan: &Plan, rows: u32) -> Offsets {
 /// Most chains on one row of a range, of the spaces placed so far.
 fn deepest(taken: &[(u32, u32, usize)], first: u32, end: u32) -> usize {
     let starts = taken.iter().map(|(start, ..)| (*start).max(first)).filter(|row| *row < end);
-    let on = |row: u32| taken.iter().filter(|(start, end, _)| (*start..*end).contains(&row)).map(|part| part.2).sum();
+    let on = |row: u32| {
+        taken.iter().filter(|(start, end, _)| (*start..*end).contains(&row)).map(|part| part.2).sum()
+    };
     starts.map(on).max().unwrap_or(0)
 }
 
@@ -260,7 +263,8 @@ impl Choice {
         let input: usize = graph.tensors[graph.input.0].shape.iter().product();
         let committed = if visibility.input == InputVisibility::Committed { input } else { 0 };
         let relays = place_relays(&self.plan.identities.relays, &self.colouring);
-        let chain_relays = relays.iter().filter(|place| matches!(place.column, RelayColumn::Chain(_))).count();
+        let chain_relays =
+            relays.iter().filter(|place| matches!(place.column, RelayColumn::Chain(_))).count();
         PlanReport {
             lanes: self.plan.lanes,
             k: self.k,
@@ -312,14 +316,48 @@ impl Choice {
 impl fmt::Display for PlanReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let c = &self.columns;
-        writeln!(f, "2^{} rows × {} lanes; rows in use: {} of activations, {} of weights, {} of edges", self.k, self.lanes, self.rows.0, self.rows.1, self.rows.2)?;
-        writeln!(f, "columns: {} small, {} of weights and input, {} full-width; {} selectors, {} table segments", c.remainders + c.activations + c.edges + c.cell_relays, c.weights + c.input, c.accumulators + c.chain_relays + 1, c.selectors, c.table_segments)?;
+        writeln!(
+            f,
+            "2^{} rows × {} lanes; rows in use: {} of activations, {} of weights, {} of edges",
+            self.k, self.lanes, self.rows.0, self.rows.1, self.rows.2
+        )?;
+        writeln!(
+            f,
+            "columns: {} small, {} of weights and input, {} full-width; {} selectors, {} table segments",
+            c.remainders + c.activations + c.edges + c.cell_relays,
+            c.weights + c.input,
+            c.accumulators + c.chain_relays + 1,
+            c.selectors,
+            c.table_segments
+        )?;
         let per = |cells: usize, of: u64| if of == 0 { 0.0 } else { cells as f64 / of as f64 };
         let outputs = self.layers.iter().map(|layer| layer.outputs as u64).sum::<u64>();
-        writeln!(f, "cells: {} small and {} full-width for {} inputs, weights and outputs; {:.3} a multiply–accumulate, {:.2} an activation", self.small_cells, self.full_cells, self.data, per(self.small_cells + self.full_cells, self.multiply_accumulates), per(self.small_cells + self.full_cells, outputs))?;
-        writeln!(f, "predicted: {:.0} ms of one thread, proof of {} bytes", self.predicted_ms, self.predicted_proof_bytes)?;
+        writeln!(
+            f,
+            "cells: {} small and {} full-width for {} inputs, weights and outputs; {:.3} a multiply–accumulate, {:.2} an activation",
+            self.small_cells,
+            self.full_cells,
+            self.data,
+            per(self.small_cells + self.full_cells, self.multiply_accumulates),
+            per(self.small_cells + self.full_cells, outputs)
+        )?;
+        writeln!(
+            f,
+            "predicted: {:.0} ms of one thread, proof of {} bytes",
+            self.predicted_ms, self.predicted_proof_bytes
+        )?;
         for layer in &self.layers {
-            writeln!(f, "  {} \"{}\": {} rows, {} outputs, {} weights, {} multiply–accumulates, {} cells", layer.operator, layer.name, layer.rows, layer.outputs, layer.weights, layer.multiply_accumulates, layer.cells)?;
+            writeln!(
+                f,
+                "  {} \"{}\": {} rows, {} outputs, {} weights, {} multiply–accumulates, {} cells",
+                layer.operator,
+                layer.name,
+                layer.rows,
+                layer.outputs,
+                layer.weights,
+                layer.multiply_accumulates,
+                layer.cells
+            )?;
         }
         Ok(())
     }

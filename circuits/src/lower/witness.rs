@@ -36,14 +36,14 @@ pub struct ModelWitness<'a> {
     lowered: &'a Lowered,
     pub(crate) cells: Cells,
     public_inputs: Vec<Fr>,
-    chains: Mutex<Option<(Vec<Fr>, Arc<Chains>)>>,
+    pub(super) chains: Mutex<Option<(Vec<Fr>, Arc<Chains>)>>,
 }
 
 /// The columns of phase 1.
-#[derive(Debug)]
-struct Chains {
-    acc: Vec<Vec<Fr>>,
-    t: Vec<Vec<Fr>>,
+#[derive(Clone, Debug)]
+pub(super) struct Chains {
+    pub(super) acc: Vec<Vec<Fr>>,
+    pub(super) t: Vec<Vec<Fr>>,
 }
 
 /// Powers of challenges, with inverses at hand.
@@ -105,7 +105,11 @@ impl Lowered {
         let input = self.input_of(trace)?;
         mismatch("output values", self.graph.output.len(), trace.output.len())?;
         super::statement::public_inputs(&self.graph, self.visibility, input, &trace.output).ok_or(
-            LowerError::Mismatch { what: "public inputs", expected: self.circuit.public_inputs as usize, got: 0 },
+            LowerError::Mismatch {
+                what: "public inputs",
+                expected: self.circuit.public_inputs as usize,
+                got: 0,
+            },
         )
     }
 
@@ -173,7 +177,8 @@ impl Lowered {
             fill(&mut y, placed, first, values.y.iter().copied());
             if node.shift > 0 {
                 let half = 1i64 << (node.shift - 1);
-                let remainders = values.z.iter().zip(&values.q).map(|(z, q)| z + half - (i64::from(*q) << node.shift));
+                let remainders =
+                    values.z.iter().zip(&values.q).map(|(z, q)| z + half - (i64::from(*q) << node.shift));
                 fill(&mut r, placed, first, remainders.map(|r| r as i32));
             }
         }
@@ -183,7 +188,9 @@ impl Lowered {
 
     fn fill_edges(&self, trace: &Trace, weights: &WeightValues, lanes: &mut [Vec<i64>]) {
         for (node, edges) in self.graph.nodes.iter().zip(&self.choice.plan.edges) {
-            let (Linear::Conv { input, weight, geometry, .. }, Some(edges)) = (&node.linear, edges) else { continue };
+            let (Linear::Conv { input, weight, geometry, .. }, Some(edges)) = (&node.linear, edges) else {
+                continue;
+            };
             let image = self.gather(input, trace);
             let kernel = &self.graph.weights[weight.0].shape;
             let values = edges.values(&image, &input.shape, &weights.0[weight.0], kernel, geometry);
@@ -254,7 +261,8 @@ impl ModelWitness<'_> {
             let mut value = Fr::zero();
             for (row, step) in (segment.first_row as usize..).zip(&segment.steps) {
                 if row > segment.first_row as usize {
-                    value *= *multipliers.entry(step.multiplier).or_insert_with(|| powers.of(step.multiplier));
+                    value *=
+                        *multipliers.entry(step.multiplier).or_insert_with(|| powers.of(step.multiplier));
                 }
                 if let Some(id) = step.pattern {
                     let pattern: &Vec<(usize, Fr)> = patterns.entry(id).or_insert_with(|| {
@@ -339,10 +347,12 @@ impl ModelWitness<'_> {
     fn small_cells(&self) -> Vec<ColumnValues> {
         let cells = &self.cells;
         let small = |lanes: &Lanes| lanes.iter().cloned().map(ColumnValues::small).collect::<Vec<_>>();
-        let edge = |values: &Vec<i64>| match values.iter().map(|v| i32::try_from(*v)).collect::<Result<Vec<_>, _>>() {
-            Ok(values) => ColumnValues::small(values),
-            Err(_) => ColumnValues::full(values.iter().map(|v| Fr::from(*v)).collect()),
-        };
+        let edge =
+            |values: &Vec<i64>| match values.iter().map(|v| i32::try_from(*v)).collect::<Result<Vec<_>, _>>()
+            {
+                Ok(values) => ColumnValues::small(values),
+                Err(_) => ColumnValues::full(values.iter().map(|v| Fr::from(*v)).collect()),
+            };
         let edges = cells.e.iter().map(edge).collect();
         [small(&cells.r), small(&cells.q), small(&cells.y), edges, small(&cells.v)].concat()
     }

@@ -66,7 +66,8 @@ fn axes(shape: &[usize], kernel: &[usize], geometry: &ConvGeometry) -> (Axis, Ax
     let (input, taps) = ((shape[1], shape[2]), (kernel[2], kernel[3]));
     let output = geometry.output(input, taps).unwrap_or((0, 0));
     let (stride, dilation, pads) = (geometry.stride, geometry.dilation, geometry.pads);
-    let axis = |input, output, kernel, stride, dilation, pad| Axis { input, output, kernel, stride, dilation, pad };
+    let axis =
+        |input, output, kernel, stride, dilation, pad| Axis { input, output, kernel, stride, dilation, pad };
     (
         axis(input.0, output.0, taps.0, stride.0, dilation.0, pads.0),
         axis(input.1, output.1, taps.1, stride.1, dilation.1, pads.1),
@@ -135,7 +136,8 @@ pub(crate) fn arrange_kernel(kernel: &[usize], geometry: &ConvGeometry, lanes: u
             let mut starts_group = true;
             for block in members.chunks(lanes) {
                 for (ky, kx) in taps_y.iter().flat_map(|(ky, _)| taps_x.iter().map(move |(kx, _)| (ky, kx))) {
-                    let element = |o: &usize| kernel_element(kernel, *o, channel % kernel[1], *ky, *kx) as u32;
+                    let element =
+                        |o: &usize| kernel_element(kernel, *o, channel % kernel[1], *ky, *kx) as u32;
                     order.extend(block.iter().map(element));
                     lines.push((block.len(), starts_group));
                     starts_group = false;
@@ -213,13 +215,18 @@ fn products(
     let mut taps = Vec::new();
     for o in group * outputs..(group + 1) * outputs {
         for (ky, ay) in &taps_y {
-            let line = taps_x.iter().map(|(kx, ax)| (spots[kernel_element(kernel, o, member, *ky, *kx)], at(o, -ay, -ax)));
+            let line = taps_x
+                .iter()
+                .map(|(kx, ax)| (spots[kernel_element(kernel, o, member, *ky, *kx)], at(o, -ay, -ax)));
             taps.extend(line);
         }
     }
-    let cells = y.inputs(phase.0).flat_map(|(row, jy)| x.inputs(phase.1).map(move |(column, jx)| (row, column, jy, jx)));
+    let cells = y
+        .inputs(phase.0)
+        .flat_map(|(row, jy)| x.inputs(phase.1).map(move |(column, jx)| (row, column, jy, jx)));
     let element = |row: usize, column: usize| (channel * y.input + row) * x.input + column;
-    let cells = cells.map(|(row, column, jy, jx)| (planning.seen(input, element(row, column)), at(0, jy, jx)));
+    let cells =
+        cells.map(|(row, column, jy, jx)| (planning.seen(input, element(row, column)), at(0, jy, jx)));
     let cells = cells.collect::<Vec<_>>();
     if taps.is_empty() || cells.is_empty() {
         return Vec::new();
@@ -255,7 +262,8 @@ impl Edges {
                 let mut sum = 0i64;
                 for (ky, kx) in (0..kernel[2]).flat_map(|ky| (0..kernel[3]).map(move |kx| (ky, kx))) {
                     let row = reads(*y, ky, geometry.stride.0, geometry.dilation.0, geometry.pads.0, height);
-                    let column = reads(*x, kx, geometry.stride.1, geometry.dilation.1, geometry.pads.1, width);
+                    let column =
+                        reads(*x, kx, geometry.stride.1, geometry.dilation.1, geometry.pads.1, width);
                     let Some((row, column)) = row.zip(column) else { continue };
                     for c in 0..kernel[1] {
                         let channel = o / outputs * kernel[1] + c;
@@ -282,7 +290,8 @@ mod tests {
     fn every_tap_is_in_one_phase() {
         for (stride, dilation, pad) in [(1, 1, 0), (2, 1, 1), (3, 2, 2), (2, 3, 4)] {
             let axis = axis(9, 5, stride, dilation, pad, 4);
-            let mut taps = (0..stride).flat_map(|phase| axis.taps(phase)).map(|tap| tap.0).collect::<Vec<_>>();
+            let mut taps =
+                (0..stride).flat_map(|phase| axis.taps(phase)).map(|tap| tap.0).collect::<Vec<_>>();
             taps.sort_unstable();
             assert_eq!(taps, [0, 1, 2, 3, 4]);
         }

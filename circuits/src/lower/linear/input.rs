@@ -28,7 +28,8 @@ pub(crate) fn add(planning: &mut Planning<'_>, tensor: TensorId, visibility: Inp
         let public = (first..).zip(&entries).map(|(at, (_, address))| (Some(at), *address));
         parts.push(Part::Known { weight: weightings(-1, public) });
     } else {
-        let committed = entries.iter().map(|(spot, address)| (Spot { row: spot.row - first_row, ..*spot }, *address));
+        let committed =
+            entries.iter().map(|(spot, address)| (Spot { row: spot.row - first_row, ..*spot }, *address));
         let committed = planning.sums(Family::X, committed.collect::<Vec<_>>());
         parts.extend(add_up(&committed, -1));
     }
