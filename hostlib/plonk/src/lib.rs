@@ -33,6 +33,10 @@
 //! are committed by variable-time multi-scalar multiplications: run the prover where nobody can time it.
 #![forbid(unsafe_code)]
 
+/// Lets the unit tests share the integration tests' sample circuit.
+#[cfg(test)]
+extern crate self as kiln_plonk;
+
 pub mod circuit;
 mod combine;
 mod commit;
