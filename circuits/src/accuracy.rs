@@ -127,3 +127,14 @@ pub fn argmax<T: PartialOrd>(values: &[T]) -> usize {
     }
     best
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn argmax_takes_the_first_of_equals() {
+        assert_eq!(argmax(&[1, 3, 3, 2]), 1);
+        assert_eq!(argmax::<f32>(&[]), 0);
+    }
+}

@@ -38,3 +38,22 @@ pub fn read_records(json: &[u8]) -> Result<Vec<Vec<f32>>, DataError> {
 pub fn read_test_set(json: &[u8]) -> Result<TestSet, DataError> {
     parse(json, "an object with `records` and `labels`")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_lists_of_numbers() {
+        assert_eq!(read_record(b"[1, -2.5, 3e2]").unwrap(), [1.0, -2.5, 300.0]);
+        assert_eq!(read_records(b"[[1], [2]]").unwrap(), [[1.0], [2.0]]);
+        assert_eq!(read_test_set(br#"{"records": [[0]], "labels": [1]}"#).unwrap().labels, [1]);
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for json in ["", "[1, NaN]", "[1, null]", "[1, 1e999]", "{}", "[1] 2", "[\"1\"]"] {
+            assert!(read_record(json.as_bytes()).is_err(), "{json}");
+        }
+    }
+}

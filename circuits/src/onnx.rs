@@ -152,3 +152,145 @@ pub(crate) fn element_type(code: i32) -> String {
         Err(_) => format!("number {code}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
+    use tract_onnx::pb::{NodeProto, TensorProto};
+
+    use super::*;
+    use crate::import::check::{Onnx, value_info};
+
+    const DIGITS: &[u8] = include_bytes!("../models/digits.onnx");
+
+    fn product() -> ModelProto {
+        let onnx = Onnx::new(&[-1, 4]).noise("w", &[4, 3], 1.0);
+        onnx.node("MatMul", &["x", "w"], "y", vec![]).proto("y")
+    }
+
+    fn spoilt(spoil: impl FnOnce(&mut GraphProto)) -> ImportError {
+        let mut proto = product();
+        spoil(proto.graph.as_mut().unwrap());
+        import_proto(&proto).unwrap_err()
+    }
+
+    #[test]
+    fn all_unsupported_operators_are_reported_at_once() {
+        let onnx = Onnx::new(&[1, 2, 4]).noise("w", &[4, 3], 1.0).node("Erf", &["x"], "a", vec![]);
+        let onnx = onnx.node("MatMul", &["a", "w"], "b", vec![]).node("LSTM", &["b"], "c", vec![]);
+        let reports =
+            onnx.node("Mul", &["x", "x"], "d", vec![]).node("Add", &["c", "d"], "y", vec![]).unsupported("y");
+        assert_eq!(reports.len(), 3, "{reports:?}");
+        for (report, name) in reports.iter().zip(["`a` (Erf)", "`c` (LSTM)", "`d` (Mul)"]) {
+            assert!(report.contains(name), "{report}");
+        }
+    }
+
+    #[test]
+    fn operators_of_other_domains_are_not_mistaken_for_known_ones() {
+        let error = spoilt(|g| g.node[0].domain = "com.example".into());
+        assert!(error.to_string().contains("com.example.MatMul"), "{error}");
+    }
+
+    #[test]
+    fn bytes_that_are_no_onnx_are_refused() {
+        assert_eq!(import(&[]).unwrap_err(), ImportError::NoGraph);
+        assert!(matches!(import(b"not a protobuf message"), Err(ImportError::Protobuf { .. })));
+    }
+
+    #[test]
+    fn any_flipped_byte_is_survived() {
+        for position in (0..DIGITS.len()).step_by(61).chain(0..200).chain(DIGITS.len() - 200..DIGITS.len()) {
+            let mut bytes = DIGITS.to_vec();
+            bytes[position] ^= 0x55;
+            if let Ok(model) = import(&bytes) {
+                let _ = model.run(&vec![0.5; model.record_len()]);
+            }
+        }
+    }
+
+    #[test]
+    fn inputs_and_outputs_must_be_one_each() {
+        let second = |g: &mut GraphProto| g.input.push(value_info("z", DataType::Float, &[1]));
+        assert_eq!(spoilt(second), ImportError::Arity { what: "input", got: vec!["x".into(), "z".into()] });
+        assert_eq!(spoilt(|g| g.output.clear()), ImportError::Arity { what: "output", got: vec![] });
+    }
+
+    #[test]
+    fn initialiser_that_is_also_listed_as_an_input_is_none() {
+        let mut proto = product();
+        proto.graph.as_mut().unwrap().input.insert(0, value_info("w", DataType::Float, &[4, 3]));
+        let model = import_proto(&proto).unwrap();
+        assert_eq!(model.run(&[1.0, 2.0, 3.0, 4.0]).unwrap().output.len(), 3);
+    }
+
+    #[test]
+    fn inputs_of_other_types_or_of_open_shape_are_refused() {
+        let error = spoilt(|g| g.input[0] = value_info("x", DataType::Double, &[1, 4]));
+        assert!(matches!(error, ImportError::ElementType { got, .. } if got == "Double"));
+        let error = spoilt(|g| g.input[0] = value_info("x", DataType::Float, &[1, -1]));
+        assert_eq!(error, ImportError::DynamicShape { input: "x".into(), axis: 1 });
+        let error = spoilt(|g| g.input[0] = value_info("x", DataType::Float, &[-1]));
+        assert_eq!(error, ImportError::DynamicShape { input: "x".into(), axis: 0 });
+        let error = spoilt(|g| g.input[0].r#type = None);
+        assert!(matches!(error, ImportError::ElementType { .. }));
+        let error = spoilt(|g| g.input[0] = value_info("x", DataType::Float, &[1 << 40, 1 << 40]));
+        assert!(matches!(error, ImportError::MalformedTensor { .. }));
+    }
+
+    #[test]
+    fn unusable_weights_are_named() {
+        for value in [f32::NAN, f32::INFINITY] {
+            let error = spoilt(|g| g.initializer[0].float_data[7] = value);
+            let got = value.to_string();
+            assert_eq!(error, ImportError::NotFinite { tensor: "w".into(), position: 7, got });
+        }
+        type Spoil = fn(&mut TensorProto);
+        let spoils: [Spoil; 6] = [
+            |t| t.dims = vec![-1, 3],
+            |t| t.dims = vec![4, 4],
+            |t| t.dims = vec![i64::MAX, i64::MAX],
+            |t| t.float_data.clear(),
+            |t| t.raw_data = vec![0; 7],
+            |t| t.data_location = Some(DataLocation::External as i32),
+        ];
+        for spoil in spoils {
+            let error = spoilt(|g| spoil(&mut g.initializer[0]));
+            assert!(
+                matches!(&error, ImportError::MalformedTensor { tensor, .. } if tensor == "w"),
+                "{error}"
+            );
+        }
+        for code in [DataType::String as i32, 9999] {
+            let error = spoilt(|g| g.initializer[0].data_type = code);
+            assert!(matches!(error, ImportError::ElementType { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn nodes_that_read_what_nobody_made_are_refused() {
+        for input in ["z", "y", ""] {
+            let error = spoilt(|g| g.node[0].input[0] = input.into());
+            assert!(matches!(error, ImportError::MalformedNode { .. }), "{error}");
+        }
+        let error = spoilt(|g| g.output[0].name = "z".into());
+        assert!(matches!(error, ImportError::MalformedTensor { .. }), "{error}");
+        let error = spoilt(|g| g.output[0].name = "w".into());
+        assert!(matches!(error, ImportError::MalformedTensor { .. }), "{error}");
+    }
+
+    #[test]
+    fn nodes_without_a_name_are_called_after_their_output_or_position() {
+        let nameless = |g: &mut GraphProto| {
+            let op_type = "Erf".to_string();
+            g.node = vec![
+                NodeProto { op_type: op_type.clone(), output: vec!["a".into()], ..Default::default() },
+                NodeProto { op_type, ..Default::default() },
+            ];
+        };
+        let ImportError::Unsupported { operators } = spoilt(nameless) else {
+            panic!("two unsupported operators")
+        };
+        assert_eq!((operators[0].node.as_str(), operators[1].node.as_str()), ("a", "#1"));
+    }
+}

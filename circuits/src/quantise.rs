@@ -8,19 +8,22 @@
 
 mod linear;
 mod max_pool;
+mod ranges;
 mod search;
 mod sum;
 
-use std::collections::HashMap;
-
 use crate::accuracy::AccuracyError;
-use crate::float::{FloatError, FloatModel, FloatOp, FloatTrace, check_record};
+use crate::float::{FloatError, FloatModel, FloatOp, check_record};
 use crate::graph::{
     IntGraph, Linear, Node, TableKind, Tensor, TensorId, Term, View, Weight, WeightId, WeightValues,
     requantise,
 };
 use crate::interpret::RunError;
 use crate::validate::{GraphError, Q_BITS_MAX, SHIFT_MAX, validate_graph, validate_weights};
+use ranges::Ranges;
+
+/// A scale may become this much coarser than calibration asks for so that the worst case fits the tables (3 of 8 bits).
+const WIDENING_MAX: f64 = 8.0;
 
 /// How the range of a tensor follows from calibration.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -148,7 +151,7 @@ impl From<AccuracyError> for QuantiseError {
 }
 
 /// Turns a float model into an integer graph with the help of calibration records. Where `shift` or `q_bits` are left
-/// open, the smallest tables are chosen that keep the outputs (see [`search`](self)).
+/// open, the smallest tables are chosen that keep the outputs.
 pub fn quantise(
     model: &FloatModel,
     calibration: &[Vec<f32>],
@@ -158,12 +161,15 @@ pub fn quantise(
     if calibration.is_empty() {
         return Err(QuantiseError::NoCalibration);
     }
-    let trace = |(record, values): (usize, &Vec<f32>)| {
-        model.run(values).map_err(|source| QuantiseError::Calibration { record, source })
-    };
-    let traces = calibration.iter().enumerate().map(trace).collect::<Result<Vec<_>, _>>()?;
-    let ranges = ranges(model, &traces, options.calibration);
-    search::choose(model, calibration, &traces, &ranges, options)
+    let mut ranges = Ranges::new(model.graph.tensors.len(), options.calibration);
+    let mut outputs = Vec::with_capacity(calibration.len());
+    for (record, values) in calibration.iter().enumerate() {
+        let trace = model.run(values).map_err(|source| QuantiseError::Calibration { record, source })?;
+        ranges.observe(&trace);
+        outputs.push(trace.output);
+    }
+    let ranges = ranges.finish();
+    search::choose(model, calibration, &outputs, &ranges, options)
 }
 
 /// The integers of a record: values over the input's scale, rounded and clamped to the activation range.
@@ -193,22 +199,6 @@ fn check_options(options: &QuantiseOptions) -> Result<(), QuantiseError> {
     check("shift", options.shift.unwrap_or(1), 1, SHIFT_MAX)?;
     let q_bits = options.q_bits.unwrap_or(options.q_bits_max);
     check("q_bits", q_bits, options.activation_bits, options.q_bits_max)
-}
-
-/// The magnitude of every tensor.
-fn ranges(model: &FloatModel, traces: &[FloatTrace], calibration: Calibration) -> Vec<f64> {
-    let magnitudes =
-        |tensor: usize| traces.iter().flat_map(move |t| t.tensors[tensor].iter().map(|v| v.abs()));
-    let range = |tensor: usize| match calibration {
-        Calibration::MinMax => magnitudes(tensor).fold(0.0, f32::max).into(),
-        Calibration::Percentile(percent) => {
-            let mut sorted: Vec<f32> = magnitudes(tensor).collect();
-            sorted.sort_unstable_by(f32::total_cmp);
-            let position = (percent / 100.0).clamp(0.0, 1.0) * sorted.len().saturating_sub(1) as f64;
-            sorted.get(position.ceil() as usize).copied().unwrap_or(0.0).into()
-        }
-    };
-    (0..model.graph.tensors.len()).map(range).collect()
 }
 
 /// Smallest b with −2^b ≤ lo and hi < 2^b.
@@ -314,9 +304,9 @@ impl<'a> Builder<'a> {
         quantise: impl Fn(f64) -> Scaled<T>,
     ) -> Result<Scaled<T>, QuantiseError> {
         let top = ((1i64 << self.graph.q_bits) - 1) as f64;
-        let mut scale = scale;
         let mut need = 0;
-        for _ in 0..16 {
+        let (calibrated, mut scale) = (scale, scale);
+        while scale <= WIDENING_MAX * calibrated {
             let scaled = quantise(scale);
             let q = (requantise(scaled.z.0, self.graph.shift), requantise(scaled.z.1, self.graph.shift));
             need = bits(q);
@@ -399,5 +389,164 @@ impl<'a> Builder<'a> {
             widened,
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::check::{Onnx, ints, noise};
+    use crate::interpret::run;
+
+    fn records(model: &FloatModel, count: u64) -> Vec<Vec<f32>> {
+        (0..count).map(|seed| noise(seed, model.record_len(), 2.0)).collect()
+    }
+
+    /// Gemm, Relu, Gemm on 12 inputs.
+    fn perceptron() -> FloatModel {
+        let onnx =
+            Onnx::new(&[1, 12]).noise("w", &[12, 9], 1.0).noise("b", &[9], 1.0).noise("v", &[9, 3], 1.0);
+        let onnx = onnx.node("Gemm", &["x", "w", "b"], "h", vec![]).node("Relu", &["h"], "r", vec![]);
+        onnx.node("Gemm", &["r", "v"], "y", vec![]).import("y").unwrap()
+    }
+
+    #[test]
+    fn no_record_at_all_breaks_the_promised_bounds() {
+        let model = perceptron();
+        let calibration = records(&model, 16);
+        let (graph, weights, report) = quantise(&model, &calibration, &QuantiseOptions::default()).unwrap();
+        for seed in 0..50 {
+            // Corners of the input range, far outside what calibration saw; the interpreter checks every bound.
+            let corner: Vec<i32> =
+                noise(seed, 12, 1.0).iter().map(|v| if *v > 0.0 { 127 } else { -128 }).collect();
+            let trace = run(&graph, &weights, &corner).unwrap();
+            for (node, tensor) in trace.nodes.iter().zip(&graph.tensors) {
+                assert!(node.y.iter().all(|y| (tensor.bound.0..=tensor.bound.1).contains(&i64::from(*y))));
+            }
+        }
+        assert!(report.nodes.iter().all(|n| n.q_bits <= report.q_bits));
+    }
+
+    #[test]
+    fn chosen_tables_are_the_smallest_that_are_good_enough() {
+        let model = perceptron();
+        let calibration = records(&model, 32);
+        let (_, _, chosen) = quantise(&model, &calibration, &QuantiseOptions::default()).unwrap();
+        assert!(
+            chosen.relative_error <= 0.05 && chosen.agreement.1 as f64 >= 0.995 * chosen.agreement.0 as f64
+        );
+        let smaller = QuantiseOptions {
+            shift: Some(chosen.shift - 1),
+            q_bits: Some(chosen.q_bits),
+            ..QuantiseOptions::default()
+        };
+        let (_, _, smaller) = quantise(&model, &calibration, &smaller).unwrap();
+        assert!(smaller.table_entries < chosen.table_entries);
+        assert!(smaller.relative_error > 0.05 || smaller.agreement.1 < smaller.agreement.0);
+    }
+
+    #[test]
+    fn output_keeps_its_resolution_and_is_not_clamped() {
+        let model = perceptron();
+        let calibration = records(&model, 16);
+        let options = QuantiseOptions { shift: Some(10), q_bits: Some(12), ..QuantiseOptions::default() };
+        let (graph, weights, report) = quantise(&model, &calibration, &options).unwrap();
+        let last = graph.nodes.last().unwrap();
+        assert_eq!((last.table, report.nodes.last().unwrap().q_bits), (TableKind::Identity, 12));
+        let record = quantise_record(&graph, &calibration[0]).unwrap();
+        let output = run(&graph, &weights, &record).unwrap().output;
+        let floats = model.run(&calibration[0]).unwrap().output;
+        for (got, want) in dequantise_output(&graph, &output).iter().zip(&floats) {
+            assert!((got - f64::from(*want)).abs() < 0.1, "{got} {want}");
+        }
+    }
+
+    #[test]
+    fn percentile_calibration_clamps_outliers() {
+        let model = Onnx::new(&[1, 100]).node("Relu", &["x"], "y", vec![]).import("y").unwrap();
+        let mut record = vec![1.0; 100];
+        record[3] = 50.0;
+        let scale = |calibration| {
+            let options = QuantiseOptions { calibration, ..QuantiseOptions::default() };
+            let (graph, _, _) = quantise(&model, &[record.clone()], &options).unwrap();
+            assert_eq!(quantise_record(&graph, &record).unwrap()[3], 127);
+            graph.tensors[0].scale
+        };
+        assert!((scale(Calibration::MinMax) - 50.0 / 127.0).abs() < 1e-9);
+        assert!((scale(Calibration::Percentile(95.0)) - 1.0 / 127.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn worst_case_that_no_table_holds_is_refused_with_the_operators_name() {
+        // On calibration the hidden layer shows a hundredth of what it can do.
+        let onnx = Onnx::new(&[1, 12]).noise("w", &[12, 9], 100.0).noise("v", &[9, 3], 1.0);
+        let onnx = onnx.node("Gemm", &["x", "w"], "h", vec![]).node("Relu", &["h"], "r", vec![]);
+        let model = onnx.node("Gemm", &["r", "v"], "y", vec![]).import("y").unwrap();
+        let quiet = [vec![0.0; 12]];
+        let options = QuantiseOptions { q_bits_max: 9, ..QuantiseOptions::default() };
+        let error = quantise(&model, &quiet, &options).unwrap_err();
+        assert!(matches!(error, QuantiseError::TableRange { node, expected: 9, .. } if node == "h"));
+        assert!(quantise(&model, &quiet, &QuantiseOptions::default()).is_ok());
+    }
+
+    #[test]
+    fn weights_beyond_their_bits_are_refused_with_the_operators_name() {
+        let model = perceptron();
+        let options = QuantiseOptions { weight_bits_max: 2, ..QuantiseOptions::default() };
+        let error = quantise(&model, &records(&model, 2), &options).unwrap_err();
+        assert!(matches!(error, QuantiseError::WeightRange { node, .. } if node == "h"));
+    }
+
+    #[test]
+    fn steps_of_a_maximum_fit_tables_of_the_activations_bits() {
+        let attributes = vec![ints("kernel_shape", &[2]), ints("strides", &[2])];
+        let onnx = Onnx::new(&[1, 1, 6]).node("MaxPool", &["x"], "pool", attributes);
+        let model = onnx.import("pool").unwrap();
+        let options = QuantiseOptions { q_bits_max: 8, ..QuantiseOptions::default() };
+        let (_, _, report) = quantise(&model, &records(&model, 2), &options).unwrap();
+        assert_eq!(report.q_bits, 8);
+    }
+
+    #[test]
+    fn average_over_more_elements_than_the_shift_can_tell_is_refused() {
+        let onnx = Onnx::new(&[1, 1, 30, 30]).node("GlobalAveragePool", &["x"], "mean", vec![]);
+        let model = onnx
+            .node("Relu", &["mean"], "y", vec![])
+            .node("Identity", &["y"], "z", vec![])
+            .import("z")
+            .unwrap();
+        let constant = vec![vec![1.0; 900]];
+        let options = QuantiseOptions { shift: Some(6), ..QuantiseOptions::default() };
+        let options = QuantiseOptions { q_bits: Some(8), ..options };
+        let error = quantise(&model, &constant, &options).unwrap_err();
+        assert!(matches!(error, QuantiseError::Factor { shift: 6, .. }), "{error}");
+        assert!(quantise(&model, &constant, &QuantiseOptions::default()).is_ok());
+    }
+
+    #[test]
+    fn unusable_records_and_options_are_named() {
+        let model = perceptron();
+        let options = QuantiseOptions::default();
+        assert_eq!(quantise(&model, &[], &options).unwrap_err(), QuantiseError::NoCalibration);
+        let mut bad = records(&model, 3);
+        bad[2][7] = f32::NAN;
+        let error = quantise(&model, &bad, &options).unwrap_err();
+        let source = FloatError::RecordNotFinite { position: 7, got: "NaN".into() };
+        assert_eq!(error, QuantiseError::Calibration { record: 2, source: source.clone() });
+        let error = quantise(&model, &[vec![0.0; 5]], &options).unwrap_err();
+        let length = FloatError::RecordLength { expected: 12, got: 5 };
+        assert_eq!(error, QuantiseError::Calibration { record: 0, source: length });
+        let (graph, _, _) = quantise(&model, &records(&model, 3), &options).unwrap();
+        assert_eq!(quantise_record(&graph, &bad[2]).unwrap_err(), source);
+        let error = quantise(&model, &records(&model, 1), &QuantiseOptions { q_bits: Some(40), ..options })
+            .unwrap_err();
+        assert_eq!(error, QuantiseError::Option { option: "q_bits", lo: 8, hi: 16, got: 40 });
+    }
+
+    #[test]
+    fn calibration_of_zeros_gives_a_model_all_the_same() {
+        let model = perceptron();
+        let (graph, weights, _) = quantise(&model, &[vec![0.0; 12]], &QuantiseOptions::default()).unwrap();
+        assert_eq!(run(&graph, &weights, &[0; 12]).unwrap().output.len(), 3);
     }
 }

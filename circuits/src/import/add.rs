@@ -45,3 +45,46 @@ fn add_constant(
     let offset = broadcast(&constant.shape, &values, operand.shape())?;
     affine::apply(importer, node, &operand, &Affine { factor: vec![1.0; offset.len()], offset })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Onnx;
+    use crate::float::FloatOp;
+
+    #[test]
+    fn two_tensors_of_different_scales_add_up() {
+        let onnx = Onnx::new(&[1, 7]).noise("w", &[7, 5], 1.0).noise("v", &[7, 5], 0.03);
+        let onnx = onnx.node("MatMul", &["x", "w"], "a", vec![]).node("MatMul", &["x", "v"], "b", vec![]);
+        onnx.node("Add", &["a", "b"], "s", vec![]).node("Relu", &["s"], "y", vec![]).check("y");
+    }
+
+    #[test]
+    fn tensor_adds_to_itself() {
+        Onnx::new(&[1, 3, 5]).node("Add", &["x", "x"], "y", vec![]).check("y");
+    }
+
+    #[test]
+    fn constant_becomes_the_bias_of_the_product_before_it() {
+        let onnx = Onnx::new(&[1, 7]).noise("w", &[7, 5], 1.0).noise("b", &[5], 1.0);
+        let model =
+            onnx.node("MatMul", &["x", "w"], "m", vec![]).node("Add", &["b", "m"], "y", vec![]).check("y");
+        assert!(
+            matches!(&model.graph.nodes[..], [_, node] if matches!(node.op, FloatOp::MatMul { bias: Some(_), .. }))
+        );
+    }
+
+    #[test]
+    fn constants_of_every_broadcast_shape() {
+        for shape in [&[][..], &[1], &[5], &[3, 1], &[3, 5], &[2, 1, 1], &[2, 3, 5], &[1, 2, 3, 1]] {
+            Onnx::new(&[1, 2, 3, 5]).noise("c", shape, 3.0).node("Add", &["x", "c"], "y", vec![]).check("y");
+        }
+    }
+
+    #[test]
+    fn constant_that_would_widen_the_tensor_is_unsupported() {
+        let onnx = Onnx::new(&[1, 1, 5]).noise("c", &[3, 1], 1.0).node("Add", &["x", "c"], "y", vec![]);
+        assert!(onnx.unsupported("y")[0].contains("node `y` (Add)"));
+        let onnx = Onnx::new(&[1, 2]).noise("w", &[2, 1], 1.0).node("MatMul", &["x", "w"], "a", vec![]);
+        assert!(onnx.node("Add", &["x", "a"], "y", vec![]).unsupported("y")[0].contains("the same"));
+    }
+}

@@ -47,3 +47,34 @@ pub fn average(
     let op = FloatOp::Sum { terms, constant: 0.0 };
     importer.emit(node, op, image.result_shape(image.channels, walk.output))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::{Onnx, int, ints};
+
+    #[test]
+    fn padding_counts_or_does_not() {
+        for (kernel, strides, pads, count) in [
+            ([2, 2], [2, 2], [0, 0, 0, 0], 0),
+            ([3, 2], [1, 2], [1, 1, 1, 0], 0),
+            ([3, 2], [1, 2], [1, 1, 1, 0], 1),
+            ([3, 3], [2, 2], [1, 1, 1, 1], 1),
+        ] {
+            let attributes = vec![
+                ints("kernel_shape", &kernel),
+                ints("strides", &strides),
+                ints("pads", &pads),
+                int("count_include_pad", count),
+            ];
+            Onnx::new(&[1, 2, 7, 5]).node("AveragePool", &["x"], "y", attributes).check("y");
+        }
+    }
+
+    #[test]
+    fn windows_without_overlap_are_one_term() {
+        let attributes = vec![ints("kernel_shape", &[2, 3]), ints("strides", &[2, 3])];
+        let model = Onnx::new(&[1, 2, 6, 6]).node("AveragePool", &["x"], "y", attributes).check("y");
+        let crate::float::FloatOp::Sum { terms, .. } = &model.graph.nodes[1].op else { panic!("a sum") };
+        assert_eq!(terms.len(), 1);
+    }
+}

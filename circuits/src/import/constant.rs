@@ -24,3 +24,33 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     importer.bind(name, Value::Constant(constant));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use tract_onnx::pb::AttributeProto;
+
+    use super::super::check::{Onnx, float, ints};
+    use super::AttributeType;
+
+    #[test]
+    fn constants_feed_other_nodes() {
+        let onnx = Onnx::new(&[1, 6]).node("Constant", &[], "s", vec![ints("value_ints", &[1, 2, -1])]);
+        let onnx = onnx.node("Constant", &[], "c", vec![float("value_float", 2.5)]);
+        let onnx = onnx.node("Reshape", &["x", "s"], "r", vec![]).node("Add", &["r", "c"], "y", vec![]);
+        assert_eq!(onnx.check("y").graph.output.shape, [2, 3]);
+    }
+
+    #[test]
+    fn unusable_constants_are_refused() {
+        let base = |attribute| Onnx::new(&[1, 6]).node("Constant", &[], "y", vec![attribute]);
+        let empty = AttributeProto {
+            name: "value".into(),
+            r#type: AttributeType::Tensor as i32,
+            ..Default::default()
+        };
+        assert!(base(empty).malformed("y").contains("holds no tensor"));
+        assert!(base(float("value_float", f32::NAN)).malformed("y").contains("NaN"));
+        assert!(base(float("value_string", 1.0)).unsupported("y")[0].contains("neither"));
+        assert!(base(float("value_ints", 1.0)).malformed("y").contains("Ints"));
+    }
+}

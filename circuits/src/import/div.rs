@@ -10,3 +10,25 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     factor.iter_mut().for_each(|v| *v = v.recip());
     affine::apply(importer, node, &operand, &Affine { offset: vec![0.0; factor.len()], factor })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Onnx;
+
+    #[test]
+    fn divides_by_constants() {
+        Onnx::new(&[1, 3])
+            .floats("c", &[3], vec![2.0, -0.5, 3.0])
+            .node("Div", &["x", "c"], "y", vec![])
+            .check("y");
+    }
+
+    #[test]
+    fn division_by_zero_or_by_a_tensor_is_refused() {
+        let onnx =
+            Onnx::new(&[1, 3]).floats("c", &[3], vec![2.0, 0.0, 3.0]).node("Div", &["x", "c"], "y", vec![]);
+        assert!(onnx.malformed("y").contains("element 1 "));
+        let onnx = Onnx::new(&[1, 3]).noise("c", &[3], 1.0).node("Div", &["c", "x"], "y", vec![]);
+        assert!(onnx.unsupported("y")[0].contains("input 0 is a constant"));
+    }
+}

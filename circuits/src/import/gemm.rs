@@ -35,3 +35,34 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     };
     product(importer, node, &a, b, bias, shape)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::{Onnx, float, int};
+
+    #[test]
+    fn factors_transposes_and_biases() {
+        for (trans, bias) in [(0, &[][..]), (1, &[1]), (0, &[5]), (1, &[1, 5])] {
+            let shape: &[i64] = if trans == 0 { &[7, 5] } else { &[5, 7] };
+            let onnx = Onnx::new(&[-1, 7]).noise("w", shape, 1.0).noise("c", bias, 2.0);
+            let attributes = vec![float("alpha", 0.7), float("beta", -1.5), int("transB", trans)];
+            onnx.node("Gemm", &["x", "w", "c"], "y", attributes).check("y");
+        }
+    }
+
+    #[test]
+    fn rows_and_a_transposed_first_operand() {
+        let onnx = Onnx::new(&[7, 3]).noise("w", &[7, 5], 1.0).noise("c", &[5], 2.0);
+        onnx.node("Gemm", &["x", "w", "c"], "y", vec![int("transA", 1)]).check("y");
+    }
+
+    #[test]
+    fn misfits_are_refused() {
+        let onnx = Onnx::new(&[1, 7]).noise("w", &[6, 5], 1.0).node("Gemm", &["x", "w"], "y", vec![]);
+        assert!(onnx.malformed("y").contains("cannot be multiplied"));
+        let onnx = Onnx::new(&[3, 7]).noise("w", &[7, 5], 1.0).noise("c", &[3, 1], 1.0);
+        assert!(onnx.node("Gemm", &["x", "w", "c"], "y", vec![]).unsupported("y")[0].contains("row to row"));
+        let onnx = Onnx::new(&[1, 7]).noise("w", &[1, 7], 1.0).node("Gemm", &["w", "x"], "y", vec![]);
+        assert!(onnx.unsupported("y")[0].contains("input 0 is a constant"));
+    }
+}

@@ -12,3 +12,14 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     let walk = Walk { geometry, kernel: (image.height, image.width), output: (1, 1) };
     average(importer, node, &operand, &image, &walk, false)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Onnx;
+
+    #[test]
+    fn images_and_sequences() {
+        Onnx::new(&[1, 3, 7, 5]).node("GlobalAveragePool", &["x"], "y", vec![]).check("y");
+        Onnx::new(&[1, 3, 11]).node("GlobalAveragePool", &["x"], "y", vec![]).check("y");
+    }
+}

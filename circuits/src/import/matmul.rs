@@ -102,3 +102,25 @@ pub fn product(
     let bias = bias.map(|(name, values)| FloatWeight { name, shape: vec![values.len()], values });
     importer.emit(node, FloatOp::MatMul { input, weight, bias }, shape)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Onnx;
+
+    #[test]
+    fn constant_matrix_on_the_right_of_a_stack() {
+        Onnx::new(&[2, 3, 5]).noise("w", &[5, 4], 1.0).node("MatMul", &["x", "w"], "y", vec![]).check("y");
+    }
+
+    #[test]
+    fn constant_matrix_on_the_left() {
+        let onnx = Onnx::new(&[1, 5, 3]).noise("w", &[4, 5], 1.0).node("MatMul", &["w", "x"], "a", vec![]);
+        onnx.node("Relu", &["a"], "y", vec![]).check("y");
+    }
+
+    #[test]
+    fn two_computed_factors_are_unsupported() {
+        let onnx = Onnx::new(&[3, 3]).node("MatMul", &["x", "x"], "y", vec![]);
+        assert!(onnx.unsupported("y")[0].contains("two computed tensors"));
+    }
+}

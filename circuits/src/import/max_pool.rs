@@ -30,3 +30,53 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     let op = FloatOp::Max { input: image.view(&operand), windows };
     importer.emit(node, op, image.result_shape(image.channels, walk.output))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::{Onnx, int, ints, text};
+
+    #[test]
+    fn windows_that_overlap_leave_gaps_or_hang_over_the_edge() {
+        for (kernel, strides, pads, ceil) in [
+            ([2, 2], [2, 2], [0, 0, 0, 0], 0),
+            ([3, 2], [1, 2], [0, 0, 0, 0], 0),
+            ([1, 1], [2, 3], [0, 0, 0, 0], 0),
+            ([3, 3], [2, 2], [1, 1, 1, 1], 0),
+            ([2, 2], [2, 2], [0, 0, 0, 0], 1),
+        ] {
+            let attributes = vec![
+                ints("kernel_shape", &kernel),
+                ints("strides", &strides),
+                ints("pads", &pads),
+                int("ceil_mode", ceil),
+            ];
+            Onnx::new(&[1, 2, 7, 5]).node("MaxPool", &["x"], "y", attributes).check("y");
+        }
+    }
+
+    #[test]
+    fn negative_maxima_survive_padding() {
+        // Everything is below −5, so a padding zero that took part would win.
+        let onnx =
+            Onnx::new(&[1, 2, 5, 5]).floats("c", &[], vec![-7.0]).node("Add", &["x", "c"], "a", vec![]);
+        let attributes =
+            vec![ints("kernel_shape", &[3, 3]), text("auto_pad", "SAME_UPPER"), ints("strides", &[2, 2])];
+        onnx.node("MaxPool", &["a"], "m", attributes).node("Identity", &["m"], "y", vec![]).check("y");
+    }
+
+    #[test]
+    fn one_dimension_and_relu_after_it() {
+        let onnx = Onnx::new(&[1, 3, 9]);
+        let onnx = onnx.node("MaxPool", &["x"], "m", vec![ints("kernel_shape", &[2]), ints("strides", &[2])]);
+        assert_eq!(onnx.node("Relu", &["m"], "y", vec![]).check("y").graph.nodes.len(), 2);
+    }
+
+    #[test]
+    fn missing_or_huge_kernels_are_refused() {
+        let onnx = Onnx::new(&[1, 2, 7, 5]).node("MaxPool", &["x"], "y", vec![]);
+        assert!(onnx.malformed("y").contains("kernel_shape is missing"));
+        let onnx = Onnx::new(&[1, 2, 7, 5]);
+        let onnx = onnx.node("MaxPool", &["x"], "y", vec![ints("kernel_shape", &[1 << 40, 2])]);
+        assert!(onnx.malformed("y").contains("does not fit"));
+    }
+}

@@ -9,6 +9,8 @@ mod affine;
 mod attributes;
 mod average_pool;
 mod batch_normalization;
+#[cfg(test)]
+pub(crate) mod check;
 mod constant;
 mod conv;
 mod div;

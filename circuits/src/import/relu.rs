@@ -17,3 +17,29 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Onnx;
+
+    #[test]
+    fn of_the_input_and_twice_over() {
+        Onnx::new(&[1, 9]).node("Relu", &["x"], "a", vec![]).node("Relu", &["a"], "y", vec![]).check("y");
+    }
+
+    #[test]
+    fn joins_the_node_before_it_only_when_nothing_else_reads_that() {
+        let base = || Onnx::new(&[1, 5]).noise("w", &[5, 4], 1.0).node("MatMul", &["x", "w"], "a", vec![]);
+        let joined = base().node("Relu", &["a"], "y", vec![]).check("y");
+        assert_eq!(joined.graph.nodes.len(), 2);
+        let apart = base().node("Relu", &["a"], "r", vec![]).node("Add", &["r", "a"], "y", vec![]).check("y");
+        assert_eq!(apart.graph.nodes.len(), 4);
+    }
+
+    #[test]
+    fn through_a_reshape() {
+        let onnx = Onnx::new(&[1, 6]).noise("w", &[6, 6], 1.0).ints("s", &[1, 2, 3]);
+        let onnx = onnx.node("MatMul", &["x", "w"], "a", vec![]).node("Reshape", &["a", "s"], "r", vec![]);
+        assert_eq!(onnx.node("Relu", &["r"], "y", vec![]).check("y").graph.nodes.len(), 2);
+    }
+}

@@ -34,3 +34,30 @@ fn resolve(wanted: &[i64], old: &[usize], zero_is_zero: bool) -> Result<Vec<usiz
     }
     if shape.iter().product::<usize>() == len { Ok(shape) } else { Err(misfit()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Onnx;
+
+    #[test]
+    fn zeros_and_minus_one_are_filled_in() {
+        for (wanted, shape) in
+            [(vec![0, -1], vec![24]), (vec![6, 4], vec![6, 4]), (vec![1, 0, -1, 2], vec![2, 6, 2])]
+        {
+            let onnx = Onnx::new(&[1, 2, 3, 4]).ints("s", &wanted).node("Reshape", &["x", "s"], "y", vec![]);
+            assert_eq!(onnx.check("y").graph.output.shape, shape);
+        }
+    }
+
+    #[test]
+    fn impossible_shapes_are_refused() {
+        for wanted in
+            [vec![5], vec![-1, -1], vec![7, -1], vec![24, 0, 0, 0, 0], vec![-3], vec![i64::MAX, i64::MAX]]
+        {
+            let onnx = Onnx::new(&[1, 24]).ints("s", &wanted).node("Reshape", &["x", "s"], "y", vec![]);
+            assert!(onnx.malformed("y").contains("cannot become"), "{wanted:?}");
+        }
+        let onnx = Onnx::new(&[1, 24]).node("Reshape", &["x", "x"], "y", vec![]);
+        assert!(onnx.unsupported("y")[0].contains("not a constant"));
+    }
+}

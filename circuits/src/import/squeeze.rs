@@ -21,3 +21,18 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     importer.emit_view(node, &operand, view);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Onnx;
+
+    #[test]
+    fn named_axes_or_all_of_size_one() {
+        let onnx = Onnx::new(&[1, 4, 1, 3]).ints("a", &[-2]).node("Squeeze", &["x", "a"], "y", vec![]);
+        assert_eq!(onnx.check("y").graph.output.shape, [4, 3]);
+        let onnx = Onnx::new(&[1, 4, 1, 3]).node("Squeeze", &["x"], "y", vec![]);
+        assert_eq!(onnx.check("y").graph.output.shape, [4, 3]);
+        let onnx = Onnx::new(&[1, 4, 1, 3]).ints("a", &[1]).node("Squeeze", &["x", "a"], "y", vec![]);
+        assert!(onnx.malformed("y").contains("not of size 1"));
+    }
+}

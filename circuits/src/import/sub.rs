@@ -18,3 +18,17 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     offset.iter_mut().for_each(|v| *v *= -sign);
     affine::apply(importer, node, &operand, &Affine { factor: vec![sign; offset.len()], offset })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Onnx;
+
+    #[test]
+    fn differences_of_tensors_and_constants_either_way_round() {
+        let base = || Onnx::new(&[1, 4, 3]).noise("w", &[3, 3], 1.0).noise("c", &[4, 1], 2.0);
+        base().node("MatMul", &["x", "w"], "a", vec![]).node("Sub", &["x", "a"], "y", vec![]).check("y");
+        base().node("Sub", &["x", "c"], "y", vec![]).check("y");
+        base().node("Sub", &["c", "x"], "y", vec![]).check("y");
+        base().node("MatMul", &["x", "w"], "a", vec![]).node("Sub", &["c", "a"], "y", vec![]).check("y");
+    }
+}

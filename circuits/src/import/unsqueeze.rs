@@ -24,3 +24,16 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     importer.emit_view(node, &operand, view);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Onnx;
+
+    #[test]
+    fn axes_count_in_the_result() {
+        let onnx = Onnx::new(&[1, 4, 3]).ints("a", &[1, -1]).node("Unsqueeze", &["x", "a"], "y", vec![]);
+        assert_eq!(onnx.check("y").graph.output.shape, [1, 4, 3, 1]);
+        let onnx = Onnx::new(&[1, 4, 3]).ints("a", &[1, -4]).node("Unsqueeze", &["x", "a"], "y", vec![]);
+        assert!(onnx.malformed("y").contains("repeat"));
+    }
+}

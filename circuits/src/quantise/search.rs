@@ -5,7 +5,9 @@
 //! their largest output and the outputs' relative error is at most 5 %. When none is, the one with the least error
 //! is taken; its figures are in the report.
 
-use super::{Builder, FloatModel, FloatTrace, HashMap, QuantiseError, QuantiseOptions, QuantiseReport};
+use std::collections::HashSet;
+
+use super::{Builder, FloatModel, QuantiseError, QuantiseOptions, QuantiseReport};
 use crate::accuracy::Comparison;
 use crate::float::FloatOp;
 use crate::graph::{IntGraph, TableKind, WeightValues};
@@ -23,7 +25,7 @@ type Quantised = (IntGraph, WeightValues, QuantiseReport);
 pub(super) fn choose(
     model: &FloatModel,
     calibration: &[Vec<f32>],
-    traces: &[FloatTrace],
+    outputs: &[Vec<f32>],
     ranges: &[f64],
     options: &QuantiseOptions,
 ) -> Result<Quantised, QuantiseError> {
@@ -38,7 +40,7 @@ pub(super) fn choose(
                 continue;
             }
         };
-        let comparison = compare(&graph, &values, &calibration[..records], traces)?;
+        let comparison = compare(&graph, &values, &calibration[..records], outputs)?;
         let report = QuantiseReport {
             shift,
             q_bits,
@@ -71,21 +73,21 @@ fn compare(
     graph: &IntGraph,
     values: &WeightValues,
     records: &[Vec<f32>],
-    traces: &[FloatTrace],
+    outputs: &[Vec<f32>],
 ) -> Result<Comparison, QuantiseError> {
     let interpreter = Interpreter::new(graph, values)?;
     let mut comparison = Comparison::default();
-    for (index, (record, trace)) in records.iter().zip(traces).enumerate() {
+    for (index, (record, output)) in records.iter().zip(outputs).enumerate() {
         let record = quantise_record(graph, record);
         let record = record.map_err(|source| QuantiseError::Calibration { record: index, source })?;
-        comparison.add(graph, &interpreter.run(&record)?.output, &trace.output);
+        comparison.add(graph, &interpreter.run(&record)?.output, output);
     }
     Ok(comparison)
 }
 
 /// Rows of the range table and of the activation tables in use.
 fn table_entries(graph: &IntGraph) -> usize {
-    let kinds: HashMap<TableKind, ()> = graph.nodes.iter().map(|n| (n.table, ())).collect();
+    let kinds: HashSet<TableKind> = graph.nodes.iter().map(|n| n.table).collect();
     (1 << graph.shift) + kinds.len() * (2 << graph.q_bits)
 }
 

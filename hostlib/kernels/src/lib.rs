@@ -30,3 +30,7 @@ pub use kernel::{Kernel, LOG_DOMAIN_MAX, ScalarBound, ScanKind};
 pub use program::{Instruction, Program, REGISTERS_MAX, Register};
 pub use report::{DeviceReport, KernelReport, Report};
 pub use vector::Vector;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeCompiles;

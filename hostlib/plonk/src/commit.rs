@@ -65,17 +65,22 @@ impl<'a> Committer<'a> {
         1 << self.k
     }
 
-    /// The column with these values, blinded with these coefficients of b (wiped after use), and its commitment.
-    pub fn column(
+    /// Commits to columns with these values, promises and coefficients of b (wiped after use).
+    pub fn columns(
         self,
         graph: &mut Graph,
-        rows: Vector,
-        bound: ScalarBound,
-        blinding: Vec<Fr>,
-    ) -> PendingColumn {
-        let commitment = self.rows(graph, &rows, bound, &blinding);
+        columns: Vec<(Vector, ScalarBound, Vec<Fr>)>,
+    ) -> Vec<PendingColumn> {
+        let commitments: Vec<_> =
+            columns.iter().map(|(rows, bound, blinding)| self.rows(graph, rows, *bound, blinding)).collect();
+        let (rows, blinding): (Vec<_>, Vec<_>) =
+            columns.into_iter().map(|(rows, _, blinding)| (rows, blinding)).unzip();
         let coefficients = blinded_coefficients(graph, &rows, blinding);
-        PendingColumn { rows, coefficients, commitment }
+        rows.into_iter()
+            .zip(coefficients)
+            .zip(commitments)
+            .map(|((rows, coefficients), commitment)| PendingColumn { rows, coefficients, commitment })
+            .collect()
     }
 
     /// Commits to blinded values: in the Lagrange basis where the SRS has one for this height, and otherwise to the
@@ -90,7 +95,7 @@ impl<'a> Committer<'a> {
         let point = if self.srs.k() == self.k {
             graph.msm(self.srs.lagrange_bases(), 0, rows, bound)
         } else {
-            let plain = interpolate(graph, rows);
+            let plain = graph.interpolate_coset(&[rows], Fr::one()).swap_remove(0);
             self.coefficients(graph, &plain)
         };
         PendingCommitment { point, blinding: self.blinding_point(blinding) }
@@ -111,20 +116,30 @@ impl<'a> Committer<'a> {
     }
 }
 
-/// Coefficients of the polynomial with these values on the rows.
-pub(crate) fn interpolate(graph: &mut Graph, rows: &Vector) -> Vector {
-    let mut made = graph.interpolate_coset(&[rows], Fr::one());
-    made.swap_remove(0)
+/// Coefficients of `f + b·(X^n − 1)` for several columns, with the values of f on the rows given. All are
+/// interpolated at once, so that a device may share the work out.
+pub(crate) fn blinded_coefficients(
+    graph: &mut Graph,
+    rows: &[Vector],
+    blinding: Vec<Vec<Fr>>,
+) -> Vec<Vector> {
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let plain = graph.interpolate_coset(&rows.iter().collect::<Vec<_>>(), Fr::one());
+    let blind = |(plain, b): (Vector, Vec<Fr>)| {
+        if b.is_empty() {
+            return plain;
+        }
+        let (n, low) = (plain.len(), b.iter().map(|b| -*b).collect());
+        extend(graph, &plain, low, b, n)
+    };
+    plain.into_iter().zip(blinding).map(blind).collect()
 }
 
-/// Coefficients of `f + b·(X^n − 1)`, with the values of f on the rows given.
-pub(crate) fn blinded_coefficients(graph: &mut Graph, rows: &Vector, blinding: Vec<Fr>) -> Vector {
-    let plain = interpolate(graph, rows);
-    if blinding.is_empty() {
-        return plain;
-    }
-    let low = blinding.iter().map(|b| -*b).collect();
-    extend(graph, &plain, low, blinding, rows.len())
+/// Coefficients of the polynomials with these values on the rows.
+pub(crate) fn coefficients(graph: &mut Graph, rows: &[Vector]) -> Vec<Vector> {
+    blinded_coefficients(graph, rows, vec![Vec::new(); rows.len()])
 }
 
 /// `f + low + X^n·high`, for a long f and a few coefficients low and high.

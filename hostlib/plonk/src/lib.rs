@@ -1,6 +1,10 @@
 //! KZG-Plonk over BN254 with logUp lookups, multi-phase challenges and hidden committed columns.
 #![forbid(unsafe_code)]
 
+/// Lets the unit tests share the integration tests' sample circuit.
+#[cfg(test)]
+extern crate self as kiln_plonk;
+
 pub mod circuit;
 mod combine;
 mod commit;

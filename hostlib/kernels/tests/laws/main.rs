@@ -1,6 +1,7 @@
 //! The laws that every backend obeys, written once and run against each.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
 
+mod card;
 mod copies;
 mod engine;
 mod msm;
@@ -8,10 +9,15 @@ mod ntt;
 mod pointwise;
 mod vectors;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use ark_bn254::{Fr, G1Affine, G1Projective};
 use ark_ec::{CurveGroup, PrimeGroup};
 use ark_ff::{One, UniformRand, Zero};
-use kiln_kernels::{Engine, Graph, HostData, PendingScalars, Vector};
+use kiln_driver::{Card, InProcess, Settings};
+use kiln_kernels::{Device, Engine, Graph, HostData, PendingScalars, Vector};
+use kiln_sim::{DEFAULT_PROFILE, Profile};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -24,6 +30,9 @@ macro_rules! laws {
         mod cpu {
             $(#[test] fn $law() { super::$law(&crate::cpu_engine()); })*
         }
+        mod card {
+            $(#[test] fn $law() { super::$law(&crate::card_engine()); })*
+        }
     };
 }
 pub(crate) use laws;
@@ -34,6 +43,18 @@ fn reference_engine() -> Engine {
 
 fn cpu_engine() -> Engine {
     Engine::new(vec![kiln_kernels::cpu::device()]).unwrap()
+}
+
+fn card_engine() -> Engine {
+    Engine::new(vec![card_device("card")]).unwrap()
+}
+
+/// A simulated card of the default profile, brought up by the driver.
+fn card_device(name: &str) -> Box<dyn Device> {
+    let endpoint = kiln_sim::Card::new(Profile::load(DEFAULT_PROFILE).unwrap());
+    let transport = Arc::new(InProcess::new(name, Box::new(endpoint)).unwrap());
+    let card = Card::found(transport).bring_up(&Settings::default()).unwrap();
+    kiln_kernels::card::device(card, Duration::from_secs(120)).unwrap()
 }
 
 fn rng(seed: u8) -> ChaCha20Rng {

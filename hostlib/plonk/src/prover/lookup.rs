@@ -26,23 +26,24 @@ pub(super) fn round(prover: &mut Prover<'_>, circuit: Vec<Fr>) -> Result<Challen
     let mut graph = Graph::new();
     let (k, n) = (prover.pk.vk.circuit.k, prover.pk.vk.circuit.rows());
     rows.insert(Oracle::Identity, graph.powers(Fr::one(), root_of_unity(k), n));
-    let mut pending = Vec::new();
-    let mut helpers = Vec::new();
+    let mut oracles = Vec::new();
+    let mut values = Vec::new();
     for helper in 0..prover.pk.vk.plan.helpers.len() {
-        let values = helper_rows(prover, &challenges, helper, &rows, &mut graph)?;
-        helpers.push(values.clone());
-        let oracle = Oracle::Helper(index(helper));
-        let blinding = prover.blinding(oracle);
-        pending.push((oracle, prover.committer.column(&mut graph, values, ScalarBound::Full, blinding)));
+        values.push(helper_rows(prover, &challenges, helper, &rows, &mut graph)?);
+        oracles.push(Oracle::Helper(index(helper)));
     }
-    let sum = running_sum(&mut graph, &helpers, n)?;
-    let blinding = prover.blinding(Oracle::RunningSum);
-    let column = prover.committer.column(&mut graph, sum, ScalarBound::Full, blinding);
-    pending.push((Oracle::RunningSum, column));
+    values.push(running_sum(&mut graph, &values, n)?);
+    oracles.push(Oracle::RunningSum);
+    drop(rows);
+    let columns =
+        oracles.iter().zip(values).map(|(o, values)| (values, ScalarBound::Full, prover.blinding(*o)));
+    let columns = columns.collect();
+    let pending = oracles.iter().zip(prover.committer.columns(&mut graph, columns));
+    let pending: Vec<_> = pending.collect();
     let outcome = prover.engine.run(graph)?;
     for (oracle, column) in pending {
         prover.writer.point(&column.commitment.get(&outcome));
-        prover.coefficients.insert(oracle, column.coefficients);
+        prover.coefficients.insert(*oracle, column.coefficients);
     }
     Ok(challenges)
 }

@@ -2,6 +2,8 @@
 //!
 //! All heavy work is written down as graphs of kernels and run by the engine, wherever that may be.
 
+#[cfg(test)]
+mod cheating;
 mod evaluations;
 mod lookup;
 mod multiplicities;

@@ -1,13 +1,12 @@
 //! Round 2: advice columns phase by phase, each followed by the circuit's challenges, and multiplicities.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use ark_bn254::Fr;
 use kiln_kernels::{Graph, HostData};
 
 use super::{Prover, multiplicities};
-use crate::commit::{blinded_coefficients, scalar_bound_vartime, wipe};
+use crate::commit::{coefficients, scalar_bound_vartime, wipe};
 use crate::constraints::Oracle;
 use crate::error::ProveError;
 use crate::expression::Column;
@@ -74,13 +73,17 @@ impl Prover<'_> {
     /// Blinds and commits to columns, and appends the commitments to the proof.
     fn commit(&mut self, columns: Vec<(Oracle, ColumnValues)>) -> Result<(), ProveError> {
         let mut graph = Graph::new();
-        let mut pending = Vec::with_capacity(columns.len());
-        for (oracle, values) in columns {
-            let bound = scalar_bound_vartime(&values);
-            let blinding = self.blinding(oracle);
-            let rows = graph.upload(values);
-            pending.push((oracle, self.committer.column(&mut graph, rows, bound, blinding)));
-        }
+        let (oracles, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
+        let columns = oracles
+            .iter()
+            .zip(values)
+            .map(|(oracle, values)| {
+                let bound = scalar_bound_vartime(&values);
+                (graph.upload(values), bound, self.blinding(*oracle))
+            })
+            .collect();
+        let pending = oracles.into_iter().zip(self.committer.columns(&mut graph, columns));
+        let pending: Vec<_> = pending.collect();
         let outcome = self.engine.run(graph)?;
         for (oracle, column) in pending {
             self.writer.point(&column.commitment.get(&outcome));
@@ -98,14 +101,15 @@ impl Prover<'_> {
     ) -> Result<(), ProveError> {
         let columns = self.pk.vk.circuit.instance_columns(&self.statement.public_inputs, challenges);
         let mut graph = Graph::new();
+        let mut rows = Vec::with_capacity(columns.len());
         for (i, values) in columns.into_iter().enumerate() {
-            let values = HostData::Full(Arc::new(values));
+            let values = HostData::full(values);
             assignment.columns.insert(Column::Instance(index(i)), values.clone());
-            let rows = graph.upload(values);
-            let coefficients = blinded_coefficients(&mut graph, &rows, Vec::new());
-            self.coefficients.insert(Oracle::Instance(index(i)), coefficients);
-            self.rows.insert(Oracle::Instance(index(i)), rows);
+            rows.push(graph.upload(values));
         }
+        let oracles = || (0..).map(Oracle::Instance);
+        self.coefficients.extend(oracles().zip(coefficients(&mut graph, &rows)));
+        self.rows.extend(oracles().zip(rows));
         self.engine.run(graph)?;
         Ok(())
     }

@@ -94,8 +94,7 @@ impl Cosets {
                 .map(|(oracle, _)| *oracle)
                 .filter(|o| !values.contains_key(o))
                 .collect();
-            let coefficients = new.iter().map(|o| prover.polynomial(*o)).collect::<Result<Vec<_>, _>>()?;
-            let on_coset = graph.evaluate_on_coset(&coefficients, self.k, shift(coset));
+            let on_coset = prover.on_coset(graph, &new, self.k, shift(coset))?;
             values.extend(new.into_iter().zip(on_coset));
             let inputs = inputs(compiled, |oracle, _| values.get(&oracle))?;
             sums.push(graph.pointwise(compiled.program.clone(), &inputs, self.n).swap_remove(0));
@@ -216,17 +215,23 @@ impl SmallCoset {
     ) -> Result<Vector, ProveError> {
         let omega = root_of_unity(prover.pk.vk.plan.k);
         let mut values: BTreeMap<Input, Vector> = BTreeMap::new();
+        let mut by_rotation: BTreeMap<i32, Vec<Oracle>> = BTreeMap::new();
         for &(oracle, rotation) in &compiled.inputs {
+            by_rotation.entry(rotation).or_default().push(oracle);
+        }
+        for (rotation, mut oracles) in by_rotation {
             let power = omega.pow([u64::from(rotation.unsigned_abs())]);
             let turn = if rotation < 0 { power.inverse().unwrap_or_default() } else { power };
             let shift = self.shift * turn;
-            let on_coset = match oracle {
-                Oracle::Identity => graph.powers(shift, root_of_unity(self.log_size), self.points.len()),
-                _ => graph
-                    .evaluate_on_coset(&[prover.polynomial(oracle)?], self.log_size, shift)
-                    .swap_remove(0),
-            };
-            values.insert((oracle, rotation), on_coset);
+            if oracles.contains(&Oracle::Identity) {
+                oracles.retain(|oracle| *oracle != Oracle::Identity);
+                let identity = graph.powers(shift, root_of_unity(self.log_size), self.points.len());
+                values.insert((Oracle::Identity, rotation), identity);
+            }
+            let coefficients =
+                oracles.iter().map(|o| prover.polynomial(*o)).collect::<Result<Vec<_>, _>>()?;
+            let on_coset = graph.evaluate_on_coset(&coefficients, self.log_size, shift);
+            values.extend(oracles.iter().map(|oracle| (*oracle, rotation)).zip(on_coset));
         }
         let inputs = inputs(compiled, |oracle, rotation| values.get(&(oracle, rotation)))?;
         Ok(graph.pointwise(compiled.program.clone(), &inputs, self.points.len()).swap_remove(0))
@@ -248,6 +253,22 @@ impl SmallCoset {
 // ---- pieces ----------------------------------------------------------------------------------------------------
 
 impl Prover<'_> {
+    /// Values of polynomials on a coset of `2^log_size` points.
+    fn on_coset(
+        &self,
+        graph: &mut Graph,
+        oracles: &[Oracle],
+        log_size: u32,
+        shift: Fr,
+    ) -> Result<Vec<Vector>, ProveError> {
+        let coefficients = oracles.iter().map(|o| self.polynomial(*o)).collect::<Result<Vec<_>, _>>()?;
+        Ok(if oracles.is_empty() {
+            Vec::new()
+        } else {
+            graph.evaluate_on_coset(&coefficients, log_size, shift)
+        })
+    }
+
     /// `t = Σ X^{n·i}·t_i` from t mod M and q, with each piece blinded, `t_i + b_i·X^n − b_{i−1}`, and committed to.
     fn pieces(&mut self, remainder: &[Vector], excess: &[Fr]) -> Result<Vec<Vector>, ProveError> {
         let cosets = Cosets::new(self);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kiln_kernels::{Engine, Graph};
 
 use super::Prover;
-use crate::commit::{Committer, blinded_coefficients};
+use crate::commit::{Committer, blinded_coefficients, coefficients};
 use crate::constraints::Oracle;
 use crate::error::{ProveError, VerifyError};
 use crate::keys::{CommittedSecret, ProvingKey};
@@ -69,17 +69,17 @@ impl Prover<'_> {
         let mut graph = Graph::new();
         let fixed = self.pk.fixed.iter().enumerate().map(|(i, values)| (Oracle::Fixed(index(i)), values));
         let sigma = self.pk.sigma.iter().enumerate().map(|(i, values)| (Oracle::Sigma(index(i)), values));
-        for (oracle, values) in fixed.chain(sigma) {
-            let rows = graph.upload(values.clone());
-            self.coefficients.insert(oracle, blinded_coefficients(&mut graph, &rows, Vec::new()));
-            self.rows.insert(oracle, rows);
-        }
+        let (oracles, rows): (Vec<_>, Vec<_>) =
+            fixed.chain(sigma).map(|(oracle, values)| (oracle, graph.upload(values.clone()))).unzip();
+        self.coefficients.extend(oracles.iter().copied().zip(coefficients(&mut graph, &rows)));
+        self.rows.extend(oracles.into_iter().zip(rows));
+
         let columns = committed.iter().flat_map(|group| group.values.iter().zip(&group.blinding));
-        for (i, (values, blinding)) in columns.enumerate() {
-            let rows = graph.upload(values.clone());
-            let coefficients = blinded_coefficients(&mut graph, &rows, blinding.clone());
-            self.coefficients.insert(Oracle::Committed(index(i)), coefficients);
-        }
+        let (rows, blinding): (Vec<_>, Vec<_>) =
+            columns.map(|(values, blinding)| (graph.upload(values.clone()), blinding.clone())).unzip();
+        let committed = blinded_coefficients(&mut graph, &rows, blinding);
+        self.coefficients.extend((0..).map(Oracle::Committed).zip(committed));
+        drop(rows);
         self.engine.run(graph)?;
         Ok(())
     }

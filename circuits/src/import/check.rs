@@ -1,0 +1,151 @@
+//! For tests of operators: small ONNX models made in place, and the one check that they all use.
+
+use tract_onnx::pb::attribute_proto::AttributeType;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
+    TypeProto, ValueInfoProto, type_proto,
+};
+
+use crate::accuracy::measure;
+use crate::float::FloatModel;
+use crate::onnx::{ImportError, import_proto};
+use crate::quantise::{Calibration, QuantiseOptions, quantise};
+use crate::samples::Noise;
+
+/// An ONNX model under construction; its input is called `x`.
+pub struct Onnx(GraphProto);
+
+impl Onnx {
+    pub fn new(input_shape: &[i64]) -> Self {
+        let x = value_info("x", DataType::Float, input_shape);
+        Self(GraphProto { name: "test".into(), input: vec![x], ..Default::default() })
+    }
+
+    /// A real constant of noise in −`magnitude`..=`magnitude`, on a grid of 1/1000 of that.
+    pub fn noise(self, name: &str, shape: &[i64], magnitude: f32) -> Self {
+        let seed = name.bytes().map(u64::from).sum();
+        let values = noise(seed, shape.iter().product::<i64>() as usize, magnitude);
+        self.floats(name, shape, values)
+    }
+
+    pub fn floats(mut self, name: &str, shape: &[i64], float_data: Vec<f32>) -> Self {
+        let (name, dims, data_type) = (name.into(), shape.to_vec(), DataType::Float as i32);
+        self.0.initializer.push(TensorProto { name, dims, data_type, float_data, ..Default::default() });
+        self
+    }
+
+    pub fn ints(mut self, name: &str, int64_data: &[i64]) -> Self {
+        let (name, dims, data_type) = (name.into(), vec![int64_data.len() as i64], DataType::Int64 as i32);
+        let int64_data = int64_data.to_vec();
+        self.0.initializer.push(TensorProto { name, dims, data_type, int64_data, ..Default::default() });
+        self
+    }
+
+    /// A node called after its output.
+    pub fn node(
+        mut self,
+        operator: &str,
+        inputs: &[&str],
+        output: &str,
+        attribute: Vec<AttributeProto>,
+    ) -> Self {
+        let input = inputs.iter().map(|i| i.to_string()).collect();
+        let (op_type, name, output) = (operator.into(), output.into(), vec![output.into()]);
+        self.0.node.push(NodeProto { op_type, name, input, output, attribute, ..Default::default() });
+        self
+    }
+
+    pub fn proto(mut self, output: &str) -> ModelProto {
+        self.0.output = vec![ValueInfoProto { name: output.into(), ..Default::default() }];
+        let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: 13 }];
+        ModelProto { ir_version: 8, opset_import, graph: Some(self.0), ..Default::default() }
+    }
+
+    pub fn import(self, output: &str) -> Result<FloatModel, ImportError> {
+        import_proto(&self.proto(output))
+    }
+
+    /// Imports the model with the given output, quantises it finely, and compares what both models say.
+    pub fn check(self, output: &str) -> FloatModel {
+        let model = self.import(output).unwrap();
+        let records: Vec<_> = (0..20).map(|seed| noise(seed, model.record_len(), 2.0)).collect();
+        let options = QuantiseOptions {
+            activation_bits: 12,
+            calibration: Calibration::MinMax,
+            shift: Some(13),
+            q_bits: Some(16),
+            q_bits_max: 16,
+            weight_bits_max: 30,
+        };
+        let (graph, weights, _) = quantise(&model, &records, &options).unwrap();
+        let output_len = model.run(&records[0]).unwrap().output.len();
+        assert_eq!(graph.output.len(), output_len);
+        let accuracy = measure(&model, &graph, &weights, &records, &vec![0; records.len()]).unwrap();
+        let (error, outputs) = (accuracy.comparison.relative_error(), accuracy.comparison.output_squares);
+        assert!(outputs > 0.0, "a model that gives only zeros shows nothing");
+        assert!(error < 0.005, "relative error {error}");
+        model
+    }
+
+    /// The reasons why the model is not supported.
+    pub fn unsupported(self, output: &str) -> Vec<String> {
+        match self.import(output) {
+            Err(ImportError::Unsupported { operators }) => {
+                operators.iter().map(ToString::to_string).collect()
+            }
+            other => panic!("expected unsupported operators, got {other:?}"),
+        }
+    }
+
+    /// The text of the error of a model that breaks the rules.
+    pub fn malformed(self, output: &str) -> String {
+        match self.import(output) {
+            Err(error @ ImportError::MalformedNode { .. }) => error.to_string(),
+            other => panic!("expected a malformed node, got {other:?}"),
+        }
+    }
+}
+
+pub fn noise(seed: u64, len: usize, magnitude: f32) -> Vec<f32> {
+    let mut noise = Noise(seed.wrapping_mul(77) + 1);
+    noise.next(1);
+    (0..len).map(|_| noise.next(1000) as f32 * magnitude / 1000.0).collect()
+}
+
+pub fn value_info(name: &str, element: DataType, shape: &[i64]) -> ValueInfoProto {
+    let dim = |size: &i64| Dimension {
+        value: Some(match size {
+            -1 => dimension::Value::DimParam("n".into()),
+            size => dimension::Value::DimValue(*size),
+        }),
+        ..Default::default()
+    };
+    let shape = Some(TensorShapeProto { dim: shape.iter().map(dim).collect() });
+    let tensor = type_proto::Tensor { elem_type: element as i32, shape };
+    let value = Some(type_proto::Value::TensorType(tensor));
+    ValueInfoProto {
+        name: name.into(),
+        r#type: Some(TypeProto { value, ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+pub fn ints(name: &str, ints: &[i64]) -> AttributeProto {
+    let (name, ints) = (name.into(), ints.to_vec());
+    AttributeProto { name, ints, r#type: AttributeType::Ints as i32, ..Default::default() }
+}
+
+pub fn int(name: &str, i: i64) -> AttributeProto {
+    AttributeProto { name: name.into(), i, r#type: AttributeType::Int as i32, ..Default::default() }
+}
+
+pub fn float(name: &str, f: f32) -> AttributeProto {
+    AttributeProto { name: name.into(), f, r#type: AttributeType::Float as i32, ..Default::default() }
+}
+
+pub fn text(name: &str, s: &str) -> AttributeProto {
+    let s = s.as_bytes().to_vec();
+    AttributeProto { name: name.into(), s, r#type: AttributeType::String as i32, ..Default::default() }
+}
