@@ -13,13 +13,13 @@ use std::collections::VecDeque;
 
 /// Merges replicas: additions that do not depend on each other as long as there are many buckets. Cycles of all lanes.
 pub fn merge_cycles(plan: &Plan, lanes: u64, adder: &Adder) -> Cycles {
-    let buckets = u64::from(plan.windows) * plan.buckets();
+    let buckets = u64::from(plan.windows.count) * plan.buckets();
     (1..plan.replicas).fold(Cycles::default(), |sum, _| sum.then(level_cycles(buckets, 1, 1, lanes, adder)))
 }
 
 /// Walks all levels of all windows. Cycles of all lanes.
 pub fn aggregation_cycles(plan: &Plan, lanes: u64, adder: &Adder) -> Cycles {
-    let mut items = u64::from(plan.windows) * plan.buckets();
+    let mut items = u64::from(plan.windows.count) * plan.buckets();
     let mut sum = Cycles::default();
     for (level, bits) in plan.segment_bits.iter().take(plan.levels).enumerate() {
         let chains = items >> bits;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 
-use super::worker::{Answer, Command, Job, JobFailure, Worker};
+use super::worker::{Answer, Job, JobFailure, Worker};
 use super::{NodeResult, Outcome};
 use crate::device::Completion;
 use crate::error::KernelFailure;
@@ -21,8 +21,9 @@ use crate::vector::{Recipe, Vector, VectorId};
 
 /// What an answer belongs to.
 enum Errand {
-    /// A node of the graph, or a replayed one.
-    Node { node: usize, worker: usize },
+    /// A node of the graph, or a replayed one. Its outputs are held until it has run, so that they are not released
+    /// before they are made.
+    Node { node: usize, worker: usize, outputs: Vec<Option<Vector>> },
     /// A vector on its way to the host, to go on to `to`.
     Fetch { vector: Vector, from: usize, to: usize },
     /// A vector on its way from the host, or made by its source recipe.
@@ -161,18 +162,12 @@ impl<'e> Run<'e> {
         }
         self.waiting.remove(&node);
         let recipe = self.nodes[node].recipe.clone();
-        let job_inputs = inputs.iter().map(Vector::id).collect();
-        let outputs = wanted.iter().map(|v| v.as_ref().map(Vector::id)).collect();
-        self.send(
-            Errand::Node { node, worker: to },
-            to,
-            &recipe.kernel,
-            job_inputs,
-            recipe.input_lens(),
-            outputs,
-        );
+        let input_ids = inputs.iter().map(Vector::id).collect();
+        let output_ids = wanted.iter().map(|v| v.as_ref().map(Vector::id)).collect();
+        let errand = Errand::Node { node, worker: to, outputs: wanted.clone() };
+        self.send(errand, to, &recipe.kernel, input_ids, recipe.input_lens(), output_ids);
         for vector in wanted.iter().flatten() {
-            vector.add_place(self.workers[to].key, &self.workers[to].commands);
+            vector.add_place(self.workers[to].key, &self.workers[to].releases);
         }
         Ok(())
     }
@@ -226,7 +221,7 @@ impl<'e> Run<'e> {
     /// Makes a vector on a device from host data or from its source recipe.
     fn bring(&mut self, vector: Vector, to: usize, kernel: &Kernel) {
         let id = vector.id();
-        vector.add_place(self.workers[to].key, &self.workers[to].commands);
+        vector.add_place(self.workers[to].key, &self.workers[to].releases);
         self.send(Errand::Bring { vector, to }, to, kernel, vec![], vec![], vec![Some(id)]);
     }
 
@@ -252,8 +247,7 @@ impl<'e> Run<'e> {
             answer: self.answer.clone(),
             cancelled: self.cancelled.clone(),
         };
-        // A worker lives as long as its engine, which this run borrows.
-        let _ = self.workers[to].commands.send(Command::Run(job));
+        self.workers[to].send(job);
     }
 
     /// The working devices that hold a vector, or will.
@@ -296,10 +290,18 @@ impl<'e> Run<'e> {
     }
 
     fn take(&mut self, answer: Answer) -> Result<(), KernelFailure> {
-        let Some(errand) = self.errands.remove(&answer.tag) else {
+        let (tag, result) = match answer {
+            Answer::Done { tag, result } => (tag, result),
+            Answer::Settle(settled) => {
+                // The worker waits for this.
+                let _ = settled.send(());
+                return Ok(());
+            }
+        };
+        let Some(errand) = self.errands.remove(&tag) else {
             return Err(stuck("expected an answer to a task in flight, got another"));
         };
-        match answer.result {
+        match result {
             Ok(completion) => self.succeed(errand, completion),
             Err(JobFailure::Missing(vectors)) => self.retry(errand, &vectors),
             Err(JobFailure::Kernel(failure @ KernelFailure::InvariantViolation { .. })) => {
@@ -316,7 +318,7 @@ impl<'e> Run<'e> {
 
     fn succeed(&mut self, errand: Errand, completion: Completion) {
         match errand {
-            Errand::Node { node, worker } => {
+            Errand::Node { node, worker, .. } => {
                 self.unload(worker, node);
                 if node < self.own {
                     self.results[node] = NodeResult { point: completion.point, scalars: completion.scalars };
@@ -347,7 +349,7 @@ impl<'e> Run<'e> {
             }
         };
         match &errand {
-            Errand::Node { node, worker } => {
+            Errand::Node { node, worker, .. } => {
                 self.nodes[*node].inputs.iter().for_each(|vector| forget(vector, *worker));
             }
             Errand::Fetch { vector, from, .. } => forget(vector, *from),
@@ -359,9 +361,9 @@ impl<'e> Run<'e> {
     /// Takes back what was expected of a task that did not run.
     fn reopen(&mut self, errand: Errand, unsupported: bool) {
         match errand {
-            Errand::Node { node, worker } => {
+            Errand::Node { node, worker, outputs } => {
                 self.unload(worker, node);
-                for vector in self.nodes[node].recipe.living().into_iter().flatten() {
+                for vector in outputs.iter().flatten() {
                     vector.remove_place(self.workers[worker].key);
                 }
                 if unsupported {
