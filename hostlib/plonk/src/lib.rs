@@ -1,4 +1,36 @@
 //! KZG-Plonk over BN254 with logUp lookups, multi-phase challenges and hidden committed columns.
+//!
+//! A [`Circuit`](circuit::Circuit) says what holds of columns of `2^k` rows; [`keygen`] makes its keys; [`commit_group`]
+//! commits to columns that many proofs share (a model's weights); [`prove`] makes the bytes of a proof from a
+//! [`Witness`]; [`verify`] needs a [`VerifyingKey`], a [`Statement`] and those bytes, and nothing else; [`mock`] names the
+//! gate, row, operator and tensor at which a witness fails.
+//!
+//! # The argument
+//! All rows are usable, and rotations wrap. A hidden column f is committed as f + b·(X^n − 1), with as many random
+//! coefficients in b as values are ever seen of it, and one more. The rounds, one file each under `prover/` and
+//! `verifier/`:
+//!
+//! 1. `statement` binds the transcript to the key's digest, the public inputs and the committed groups.
+//! 2. `phases` commits to the advice columns of each phase, draws the circuit's challenges after it, and commits to
+//!    the lookups' multiplicities last.
+//! 3. `lookup` commits to helpers and one running sum Z. Everything is a sum of fractions that must be zero: for each
+//!    looked-up tuple 1/(γ + tag + θ·f₀ + θ²·f₁ + …), for each table segment −m over the same of the table, and for each copy
+//!    column 1/(δ + v + β·id) − 1/(δ + v + β·σ). A helper carries `degree − 1` of them over one denominator. Because rows
+//!    wrap, Z(X) − Z(ω⁻¹X) = Σ h says that the total is zero, without a boundary condition; γ and δ are independent, which
+//!    keeps lookups and copies apart.
+//! 4. `quotient` commits to t = Σ α^i·constraint_i / (X^n − 1) in `degree − 1` blinded pieces.
+//! 5. `evaluations` opens at ζ what constraints multiply with each other. What they only contain linearly (committed
+//!    groups, helpers, multiplicities, Z, and advice that promises so) is never evaluated: its commitments are folded
+//!    into one linearisation that opens to zero. This is what lets one hiding commitment serve any number of proofs.
+//! 6. `opening` is SHPLONK: two points, and one check of two pairings.
+//!
+//! `constraints.rs` writes all constraints once, over an abstract algebra: the prover compiles them into programs, the
+//! verifier evaluates them at ζ, key generation takes their degrees. `plan.rs` is what both sides read off a circuit.
+//!
+//! # What it rests on
+//! Knowledge soundness of KZG and SHPLONK in the algebraic group model over BN254 (some 100 bits), Keccak-256 as a
+//! random oracle, and an SRS whose τ nobody knows: [`VerifyingKey::is_insecure`] tells whether that may be so. Values
+//! are committed by variable-time multi-scalar multiplications: run the prover where nobody can time it.
 #![forbid(unsafe_code)]
 
 /// Lets the unit tests share the integration tests' sample circuit.
@@ -43,7 +75,7 @@ pub use progress::{Progress, ProofReport, Silent};
 pub use proof::PROOF_VERSION;
 pub use prover::prove;
 pub use randomness::Randomness;
-pub use srs::{SRS_EXTRA, Srs, SrsError};
+pub use srs::{SRS_EXTRA, SRS_K_MAX, Srs, SrsError};
 pub use statement::Statement;
 pub use verifier::verify;
 pub use witness::{ColumnValues, Witness, WitnessError};
