@@ -19,8 +19,9 @@ fn paths(text: &str) -> impl Iterator<Item = &str> {
 fn files_that_documents_name_exist() {
     for document in ["README.md", "ARCHITECTURE.md"] {
         let text = fs::read_to_string(root().join(document)).unwrap();
-        let missing: Vec<_> =
-            paths(&text).filter(|path| !path.starts_with("compiled/") && !root().join(path).exists()).collect();
+        let missing: Vec<_> = paths(&text)
+            .filter(|path| !path.starts_with("compiled/") && !root().join(path).exists())
+            .collect();
         assert!(paths(&text).count() > 5, "{document} names files");
         assert!(missing.is_empty(), "{document} names files that do not exist: {missing:?}");
     }
