@@ -1,5 +1,7 @@
 //! The whole way: driver, transport, control program, engines, and back.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests.
+
 use ark_bn254::{Fq, Fr};
 use ark_ff::{AdditiveGroup, Field};
 use kiln_abi::io::{Direction, ScalarBound};

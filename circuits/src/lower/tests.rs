@@ -1,5 +1,6 @@
 mod cheating;
 mod graphs;
+mod proving;
 
 use kiln_plonk::{MockFailure, mock};
 

@@ -18,14 +18,15 @@ use crate::error::{KeyError, ProveError};
 use crate::keys::{CommittedPublic, CommittedSecret};
 use crate::plan::COMMITTED_BLINDING;
 use crate::randomness::Randomness;
-use crate::srs::Srs;
+use crate::srs::{SRS_EXTRA, Srs};
 use crate::witness::ColumnValues;
 
 /// Commits to columns of one height.
-#[derive(Clone, Copy)]
 pub(crate) struct Committer<'a> {
     srs: &'a Srs,
     k: u32,
+    /// `[τ^(n+i) − τ^i]`
+    blinders: Vec<G1Affine>,
 }
 
 /// A column whose commitment is on its way.
@@ -58,16 +59,20 @@ impl<'a> Committer<'a> {
         if k > srs.k() {
             return Err(ProveError::SrsTooSmall { expected: k, got: srs.k() });
         }
-        Ok(Self { srs, k })
+        let (low, high) = (srs.monomial(), &srs.monomial()[1 << k..]);
+        let differences: Vec<G1Projective> =
+            low.iter().zip(high).take(SRS_EXTRA).map(|(low, high)| *high - *low).collect();
+        let blinders = G1Projective::normalize_batch(&differences);
+        Ok(Self { srs, k, blinders })
     }
 
-    fn row_count(self) -> usize {
+    fn row_count(&self) -> usize {
         1 << self.k
     }
 
     /// Commits to columns with these values, promises and coefficients of b (wiped after use).
     pub fn columns(
-        self,
+        &self,
         graph: &mut Graph,
         columns: Vec<(Vector, ScalarBound, Vec<Fr>)>,
     ) -> Vec<PendingColumn> {
@@ -86,7 +91,7 @@ impl<'a> Committer<'a> {
     /// Commits to blinded values: in the Lagrange basis where the SRS has one for this height, and otherwise to the
     /// coefficients.
     pub fn rows(
-        self,
+        &self,
         graph: &mut Graph,
         rows: &Vector,
         bound: ScalarBound,
@@ -102,17 +107,13 @@ impl<'a> Committer<'a> {
     }
 
     /// Commits to a polynomial by its coefficients.
-    pub fn coefficients(self, graph: &mut Graph, coefficients: &Vector) -> PendingPoint {
+    pub fn coefficients(&self, graph: &mut Graph, coefficients: &Vector) -> PendingPoint {
         graph.msm(self.srs.monomial_bases(), 0, coefficients, ScalarBound::Full)
     }
 
     /// `[b(τ)·(τ^n − 1)]`
-    fn blinding_point(self, blinding: &[Fr]) -> G1Projective {
-        let powers = self.srs.monomial();
-        let n = self.row_count();
-        let low = &powers[..blinding.len()];
-        let high = &powers[n..n + blinding.len()];
-        G1Projective::msm_unchecked(high, blinding) - G1Projective::msm_unchecked(low, blinding)
+    fn blinding_point(&self, blinding: &[Fr]) -> G1Projective {
+        G1Projective::msm_unchecked(&self.blinders[..blinding.len()], blinding)
     }
 }
 

@@ -48,6 +48,14 @@ impl Randomness {
     }
 }
 
+impl Drop for Randomness {
+    /// Forgets the key. (The generator has no wiping of its own; this is the best that safe code can do.)
+    fn drop(&mut self) {
+        self.stream = ChaCha20Rng::from_seed([0; 32]);
+        std::hint::black_box(&self.stream);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -60,7 +60,7 @@ struct Item {
     sums: [Xyzz; LEVELS_MAX],
 }
 
-/// The weighted sums of one window, one per level: its value is Σ 2^(bits of lower levels)·sums[level].
+/// The weighted sums of one window, one per level: its value is Σ 2^(bits of lower levels)·sums\[level\].
 pub fn aggregate_window(buckets: &[Xyzz], plan: &Plan) -> [Xyzz; LEVELS_MAX] {
     let empty = [Xyzz::INFINITY; LEVELS_MAX];
     let mut items: Vec<Item> = buckets.iter().map(|run| Item { run: *run, sums: empty }).collect();

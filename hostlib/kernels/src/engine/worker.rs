@@ -87,16 +87,21 @@ impl Worker {
         }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.info.name
+    }
+
     pub(super) fn is_quarantined(&self) -> bool {
         lock(&self.quarantined).is_some()
     }
 
+    /// Why it is quarantined, if it is.
+    pub(super) fn quarantined(&self) -> Option<String> {
+        read(&self.quarantined)
+    }
+
     pub(super) fn report(&self) -> DeviceReport {
-        DeviceReport {
-            info: self.info.clone(),
-            quarantined: read(&self.quarantined),
-            kernels: read(&self.totals),
-        }
+        DeviceReport { info: self.info.clone(), quarantined: self.quarantined(), kernels: read(&self.totals) }
     }
 }
 

@@ -8,6 +8,7 @@ mod large;
 mod msm;
 mod ntt;
 mod pointwise;
+mod random;
 mod vectors;
 
 use std::sync::Arc;

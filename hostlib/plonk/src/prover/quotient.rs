@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::{FftField, Field, One, Zero};
 use kiln_kernels::{Graph, Vector};
+use zeroize::Zeroizing;
 
 use super::Prover;
 use super::lookup::inputs;
@@ -179,7 +180,7 @@ impl SmallCoset {
         challenges: &Challenges,
         alpha: Fr,
         remainder: &[Vector],
-    ) -> Result<Vec<Fr>, ProveError> {
+    ) -> Result<Zeroizing<Vec<Fr>>, ProveError> {
         let vk = &prover.pk.vk;
         let programs = combined_constraints(&vk.circuit, &vk.plan, challenges, alpha, Rotations::Given)?;
         let mut graph = Graph::new();
@@ -192,19 +193,18 @@ impl SmallCoset {
         let parts = graph.evaluate_on_coset(&parts, self.log_size, self.shift);
         let parts: Vec<_> = parts.iter().map(|part| graph.download(part, 0, self.points.len())).collect();
         let outcome = prover.engine.run(graph)?;
-        let values: Vec<Fr> = (0..self.points.len())
-            .map(|i| {
-                let power = self.points[i].pow([self.n]);
-                let constraints: Fr = sums.iter().map(|sum| outcome.scalars(*sum)[i]).sum();
-                let remainder =
-                    parts.iter().rev().fold(Fr::zero(), |sum, part| sum * power + outcome.scalars(*part)[i]);
-                let modulus: Fr = self.constants.iter().map(|constant| power - constant).product();
-                let vanishing = power - Fr::one();
-                // t − t mod M = (constraints − (X^n − 1)·remainder) / (X^n − 1)
-                (constraints - vanishing * remainder) * (vanishing * modulus).inverse().unwrap_or_default()
-            })
-            .collect();
-        Ok(self.interpolate(&values))
+        let value = |i: usize| {
+            let power = self.points[i].pow([self.n]);
+            let constraints: Fr = sums.iter().map(|sum| outcome.scalars(*sum)[i]).sum();
+            let remainder =
+                parts.iter().rev().fold(Fr::zero(), |sum, part| sum * power + outcome.scalars(*part)[i]);
+            let modulus: Fr = self.constants.iter().map(|constant| power - constant).product();
+            let vanishing = power - Fr::one();
+            // t − t mod M = (constraints − (X^n − 1)·remainder) / (X^n − 1)
+            (constraints - vanishing * remainder) * (vanishing * modulus).inverse().unwrap_or_default()
+        };
+        let values = Zeroizing::new((0..self.points.len()).map(value).collect::<Vec<Fr>>());
+        Ok(Zeroizing::new(self.interpolate(&values)))
     }
 
     fn evaluate(

@@ -1,6 +1,7 @@
 //! Proofs of a small circuit that uses everything there is, from witness to verdict.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod format;
 mod keys;
 mod privacy;
 mod refusals;
@@ -8,7 +9,7 @@ mod sample;
 
 use ark_bn254::Fr;
 use ark_ff::Zero;
-use kiln_plonk::circuit::AdviceColumn;
+use kiln_plonk::circuit::{AdviceColumn, Gate, Lookup};
 use kiln_plonk::expression::{Column, Expression};
 use kiln_plonk::{
     ColumnValues, KeyError, MalformedProof, ProveError, Randomness, Rejection, Silent, Srs, VerifyError,
@@ -321,5 +322,56 @@ fn the_simplest_circuits_are_proven_too() {
         circuit.advice.iter_mut().for_each(|column: &mut AdviceColumn| column.phase = 0);
         let setting = Setting::new(sample);
         assert_eq!(verify(&setting.vk, &setting.statement, &setting.prove(5)), Ok(()));
+    }
+}
+
+/// So many columns, gates and lookups that every sum over them takes several programs.
+#[test]
+fn a_circuit_too_wide_for_one_program_is_proven_too() {
+    const COLUMNS: u32 = 160;
+    let mut sample = Sample::new(2, 3);
+    let circuit = &mut sample.circuit;
+    let columns = circuit.advice.len() as u32..circuit.advice.len() as u32 + COLUMNS;
+    for column in columns.clone().map(Column::Advice) {
+        circuit.advice.push(AdviceColumn { name: "wide".to_owned(), phase: 1, linear: false });
+        let products = Expression::Sum(
+            (0..16)
+                .map(|i| Expression::integer(i) * column.here() * (column.previous() - sample::X.here()))
+                .collect(),
+        );
+        let expression = products - Expression::integer(120) * column.here() * column.previous()
+            + Expression::integer(120) * column.here() * sample::X.here();
+        circuit.gates.push(Gate { name: "wide".to_owned(), expression });
+        circuit.lookups.push(Lookup { name: "wide".to_owned(), inputs: vec![column.here()], table: 0 });
+    }
+    let setting = Setting::new(sample);
+    let witness = Wide { narrow: &setting.sample, columns: COLUMNS as usize, broken: None };
+    let proof = setting.prove_with(&setting.engine, &witness, 5).unwrap();
+    assert_eq!(verify(&setting.vk, &setting.statement, &proof), Ok(()));
+    for broken in [0, 99, 159] {
+        let witness = Wide { broken: Some(broken), ..witness };
+        let refused = setting.prove_with(&setting.engine, &witness, 5);
+        assert!(matches!(refused, Err(ProveError::NotInTable { .. })));
+    }
+}
+
+/// The sample's witness and many columns more, one of them possibly out of its table.
+#[derive(Clone, Copy)]
+struct Wide<'a> {
+    narrow: &'a Sample,
+    columns: usize,
+    broken: Option<usize>,
+}
+
+impl Witness for Wide<'_> {
+    fn phase(&self, phase: u8, challenges: &[Fr]) -> Result<Vec<ColumnValues>, WitnessError> {
+        let mut columns = self.narrow.phase(phase, challenges)?;
+        if phase == 1 {
+            let rows = self.narrow.values.len() as i32;
+            let value = |column: usize, row: i32| if self.broken == Some(column) { -1 } else { row };
+            let wide = |column| ColumnValues::small((0..rows).map(|row| value(column, row)).collect());
+            columns.extend((0..self.columns).map(wide));
+        }
+        Ok(columns)
     }
 }
