@@ -21,7 +21,7 @@ pub struct FloatTensor {
 }
 
 /// A weight or bias.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FloatWeight {
     /// Its name in the ONNX file, or derived from it.
     pub name: String,
@@ -29,6 +29,12 @@ pub struct FloatWeight {
     pub shape: Vec<usize>,
     /// Row-major, finite.
     pub values: Vec<f32>,
+}
+
+impl std::fmt::Debug for FloatWeight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FloatWeight({} {:?}, values not shown)", self.name, self.shape)
+    }
 }
 
 /// One part of a [`FloatOp::Sum`]; as [`crate::graph::Term`], with a real factor.

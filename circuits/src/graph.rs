@@ -5,6 +5,7 @@
 //! flatten and transpose are not nodes but views. What the interpreter computes, the circuit proves.
 
 use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Index of a tensor in [`IntGraph::tensors`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,7 +35,7 @@ pub struct Weight {
     pub name: String,
     /// Dimensions.
     pub shape: Vec<usize>,
-    /// Largest absolute value that the model promises.
+    /// Largest absolute value that the model promises; public, one less than a power of two.
     pub bound: i64,
 }
 
@@ -174,7 +175,7 @@ pub struct Node {
     pub table: TableKind,
     /// Where `y` goes.
     pub output: TensorId,
-    /// Worst-case bound on |z|.
+    /// Worst-case bound on |z|. Public, and rounded up so that it tells no more of the weights than a number of bits.
     pub accumulator_bound: i64,
 }
 
@@ -199,6 +200,12 @@ pub struct IntGraph {
     pub activation: (i64, i64),
 }
 
-/// The secret half of a model: `values[w]` are the integers of weight `w`, row-major.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The secret half of a model: `values[w]` are the integers of weight `w`, row-major. Wiped when dropped.
+#[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 pub struct WeightValues(pub Vec<Vec<i32>>);
+
+impl std::fmt::Debug for WeightValues {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "WeightValues({} weights, not shown)", self.0.len())
+    }
+}

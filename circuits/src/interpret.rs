@@ -1,12 +1,14 @@
 //! The integer interpreter: what the circuit proves, computed directly.
 
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
 use crate::graph::{
     ConvGeometry, IntGraph, Linear, Node, Term, View, Weight, WeightId, WeightValues, requantise,
 };
 use crate::validate::{GraphError, validate_graph, validate_weights};
 
-/// The three values of every element of a node, in the order of the node's output tensor.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The three values of every element of a node, in the order of the node's output tensor. Wiped when dropped.
+#[derive(Clone, Default, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct NodeTrace {
     /// Accumulators: the linear step's results.
     pub z: Vec<i64>,
@@ -14,6 +16,12 @@ pub struct NodeTrace {
     pub q: Vec<i32>,
     /// Table outputs: the elements of the output tensor.
     pub y: Vec<i32>,
+}
+
+impl std::fmt::Debug for NodeTrace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NodeTrace({} elements, not shown)", self.z.len())
+    }
 }
 
 /// Everything that one run computes.
@@ -25,7 +33,7 @@ pub struct Trace {
     pub output: Vec<i32>,
 }
 
-/// Why a record could not be run.
+/// Why a record could not be run. Values of records and weights stay out of the messages.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)] // each message names its fields
 pub enum RunError {
@@ -37,16 +45,16 @@ pub enum RunError {
     RecordLength { expected: usize, got: usize },
     /// A value of the record is beyond the activation range.
     #[error(
-        "value {position} of the record is {got}, outside {lo}..={hi}; quantise the record with this model's scale"
+        "value {position} of the record is outside {lo}..={hi}; quantise the record with this model's scale"
     )]
     RecordRange { position: usize, lo: i64, hi: i64, got: i64 },
     /// A requantised value leaves the table although the bounds promised otherwise.
     #[error(
-        "node `{node}` ({operator}): requantised value {got} leaves the table, whose largest magnitude is 2^{q_bits}; compile the model again"
+        "node `{node}` ({operator}): a requantised value leaves the table, whose largest magnitude is 2^{q_bits}; compile the model again"
     )]
     TableRange { node: String, operator: String, q_bits: u32, got: i64 },
     /// An accumulator beyond the node's promise.
-    #[error("node `{node}` ({operator}): sum {got} exceeds its bound {expected}; compile the model again")]
+    #[error("node `{node}` ({operator}): a sum exceeds its bound {expected}; compile the model again")]
     AccumulatorRange { node: String, operator: String, expected: i64, got: i64 },
 }
 
@@ -336,7 +344,7 @@ mod tests {
     #[test]
     fn malformed_graphs_are_refused_without_a_panic() {
         type Spoil = fn(&mut IntGraph, &mut WeightValues);
-        let spoils: [(&str, Spoil); 12] = [
+        let spoils: [(&str, Spoil); 13] = [
             ("tensor index", |g, _| g.nodes[1].output = TensorId(99)),
             ("made twice", |g, _| g.nodes[1].output = TensorId(0)),
             ("input moved", |g, _| g.input = TensorId(1)),
@@ -348,6 +356,7 @@ mod tests {
             ("huge weight shape", |g, _| g.weights[0].shape = vec![usize::MAX, 4]),
             ("weight values", |_, w| w.0[0].truncate(3)),
             ("weight bound", |g, _| g.weights[0].bound = 0),
+            ("no elements", |g, _| g.tensors[1].shape = vec![0, 5]),
             ("wrapping", |g, _| g.weights[0].bound = i64::MAX),
         ];
         for (name, spoil) in spoils {

@@ -6,6 +6,7 @@ pub mod float;
 pub mod graph;
 mod import;
 pub mod interpret;
+pub mod lower;
 pub mod onnx;
 pub mod quantise;
 #[doc(hidden)]
@@ -16,6 +17,9 @@ pub use accuracy::{Accuracy, AccuracyError, measure};
 pub use float::{FloatError, FloatModel};
 pub use graph::{IntGraph, WeightValues};
 pub use interpret::{Interpreter, NodeTrace, RunError, Trace, run};
+pub use lower::{
+    InputVisibility, LowerError, Lowered, PlanOptions, PlanReport, Visibility, WeightVisibility, lower,
+};
 pub use onnx::{ImportError, UnsupportedOperator, import};
 pub use quantise::{
     QuantiseError, QuantiseOptions, QuantiseReport, dequantise_output, quantise, quantise_record,

@@ -334,10 +334,21 @@ impl<'a> Builder<'a> {
     }
 
     fn add_weight(&mut self, name: &str, shape: Vec<usize>, values: Vec<i32>) -> WeightId {
-        let bound = values.iter().map(|v| i64::from(*v).abs()).max().unwrap_or(0);
+        let largest = values.iter().map(|v| i64::from(*v).abs()).max().unwrap_or(0);
+        let bound = (1 << bits((0, largest))) - 1;
         self.graph.weights.push(Weight { name: name.into(), shape, bound });
         self.values.0.push(values);
         WeightId(self.graph.weights.len() - 1)
+    }
+
+    /// A bound on |z| for all to see: that of the largest q of as many bits as the true bound's q has. Nodes without a
+    /// shift have bounds that say nothing about weights.
+    fn public_bound(&self, magnitude: i64, shift: u32) -> i64 {
+        let q_bits = bits((0, requantise(magnitude, shift)));
+        if shift == 0 || q_bits > self.graph.q_bits {
+            return magnitude;
+        }
+        ((((1 << q_bits) - 1) << shift) + (1 << (shift - 1)) - 1).max(magnitude)
     }
 
     /// Adds the integer node that makes float tensor `index`; `scale` is with its widening, `z` its worst-case range.
@@ -366,6 +377,9 @@ impl<'a> Builder<'a> {
             });
         }
         let accumulator_bits = bits(z) + 1;
+        let accumulator_bound = self.public_bound(z.1.max(-z.0), shift);
+        let reach = requantise(accumulator_bound, shift);
+        let q = if shift == 0 { q } else { (q.0.signum().min(0) * reach, q.1.signum().max(0) * reach) };
         let bound = (table.apply(q.0, self.graph.activation), table.apply(q.1, self.graph.activation));
         let output = TensorId(self.graph.tensors.len());
         self.graph.tensors.push(Tensor {
@@ -376,7 +390,6 @@ impl<'a> Builder<'a> {
         });
         self.tensors.push(output);
         let report = (name.clone(), operator.clone());
-        let accumulator_bound = z.1.max(-z.0).max(0);
         self.graph.nodes.push(Node { name, operator, linear, shift, table, output, accumulator_bound });
         let (name, operator) = report;
         self.reports.push(NodeReport {

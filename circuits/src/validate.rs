@@ -11,9 +11,9 @@ pub const Q_BITS_MAX: u32 = 24;
 /// Largest supported [`IntGraph::shift`].
 pub const SHIFT_MAX: u32 = 24;
 /// Largest number of elements of one tensor or weight.
-pub const ELEMENTS_MAX: usize = 1 << 30;
+pub const ELEMENTS_MAX: usize = 1 << 26;
 
-/// What is wrong with a graph.
+/// What is wrong with a graph. Values of weights stay out of the messages.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)] // each message names its fields
 pub enum GraphError {
@@ -26,6 +26,9 @@ pub enum GraphError {
     /// Two shapes that must agree do not.
     #[error("node `{node}` ({operator}): {what} should have {expected} elements or this size, got {got}")]
     Shape { node: String, operator: String, what: &'static str, expected: usize, got: usize },
+    /// A shape without elements, or with absurdly many.
+    #[error("node `{node}` ({operator}): {what} of shape {shape:?} should have 1 to {ELEMENTS_MAX} elements")]
+    Size { node: String, operator: String, what: &'static str, shape: Vec<usize> },
     /// A node's accumulator could leave its promised range.
     #[error(
         "node `{node}` ({operator}): its sums could reach {got}, more than the supported {expected}; use smaller weights or fewer bits"
@@ -40,7 +43,7 @@ pub enum GraphError {
     )]
     WeightLength { name: String, expected: usize, got: usize },
     /// A weight value larger than the weight's promise.
-    #[error("weight `{name}` has value {got} at position {position}, beyond its bound {expected}")]
+    #[error("weight `{name}` exceeds its bound {expected} at position {position}")]
     WeightBound { name: String, position: usize, expected: i64, got: i64 },
 }
 
@@ -124,8 +127,7 @@ impl Checker<'_> {
         let tensor = self.graph.tensors.get(node.output.0);
         let tensor =
             tensor.ok_or_else(|| index_error(node, "tensor", node.output.0, self.graph.tensors.len()))?;
-        let output =
-            elements(&tensor.shape).ok_or_else(|| self.shape("the output", ELEMENTS_MAX, usize::MAX))?;
+        let output = self.elements("the output", &tensor.shape)?;
         match &node.linear {
             Linear::Input if node.output != self.graph.input => Err(order_error(node, node.output)),
             Linear::Input => Ok(()),
@@ -208,8 +210,8 @@ impl Checker<'_> {
         if !self.made.get(view.tensor.0).copied().unwrap_or(false) {
             return Err(order_error(self.node, view.tensor));
         }
-        let len = elements(&tensor.shape).ok_or_else(|| self.shape("a tensor", ELEMENTS_MAX, usize::MAX))?;
-        self.equal("a view", len, elements(&view.shape).unwrap_or(usize::MAX))?;
+        let len = self.elements("a tensor", &tensor.shape)?;
+        self.equal("a view", len, self.elements("a view", &view.shape)?)?;
         if let Some(order) = &view.order {
             self.equal("a view's order", len, order.len())?;
             if let Some(e) = order.iter().find(|e| **e as usize >= len) {
@@ -223,10 +225,8 @@ impl Checker<'_> {
         let weights = &self.graph.weights;
         let weight =
             weights.get(id.0).ok_or_else(|| index_error(self.node, "weight", id.0, weights.len()))?;
-        match elements(&weight.shape) {
-            Some(_) => Ok(weight),
-            None => Err(self.shape("a weight", ELEMENTS_MAX, usize::MAX)),
-        }
+        self.elements("a weight", &weight.shape)?;
+        Ok(weight)
     }
 
     fn bias(&self, id: Option<WeightId>, len: usize) -> Result<(), GraphError> {
@@ -234,6 +234,13 @@ impl Checker<'_> {
             Some(id) => self.equal("the bias", len, self.weight(id)?.shape.iter().product()),
             None => Ok(()),
         }
+    }
+
+    fn elements(&self, what: &'static str, shape: &[usize]) -> Result<usize, GraphError> {
+        let product = shape.iter().try_fold(1usize, |product, dim| product.checked_mul(*dim));
+        let (node, operator) = self.names();
+        let size = || GraphError::Size { node, operator, what, shape: shape.to_vec() };
+        product.filter(|len| (1..=ELEMENTS_MAX).contains(len)).ok_or_else(size)
     }
 
     fn dims<const N: usize>(&self, shape: &[usize]) -> Result<[usize; N], GraphError> {
@@ -252,10 +259,4 @@ impl Checker<'_> {
     fn names(&self) -> (String, String) {
         (self.node.name.clone(), self.node.operator.clone())
     }
-}
-
-/// Number of elements of a shape, or `None` when it is absurd.
-fn elements(shape: &[usize]) -> Option<usize> {
-    let product = shape.iter().try_fold(1usize, |product, dim| product.checked_mul(*dim))?;
-    (product <= ELEMENTS_MAX).then_some(product)
 }

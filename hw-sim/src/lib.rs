@@ -1,4 +1,15 @@
-//! Cycle-level simulator of the Kiln accelerator card.
+//! Cycle-level simulator of the Kiln accelerator card: exact results, and cycles from pipelines with their real
+//! latencies, initiation intervals and bandwidths.
+//!
+//! ```text
+//! host ═ Endpoint ═ Card ─┬─ kiln-firmware, unchanged
+//!                         └─ Machine: registers, jobs, simulated time
+//!                              └─ Datapath ─┬─ pcie::Link ── copies
+//!                                           ├─ msm::MsmEngine ─┐
+//!                                           ├─ ntt::NttEngine ─┼─ memory::CardMemory, timed by hbm::Hbm
+//!                                           └─ vector ─────────┘
+//! ```
+//! The README says what is modelled, what is not, and where the figures come from. A card is made from a [`Profile`].
 #![forbid(unsafe_code)]
 
 pub mod card;
@@ -15,3 +26,7 @@ pub mod vector;
 
 pub use card::Card;
 pub use profile::{DEFAULT_PROFILE, Profile, ProfileError};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeCompiles;

@@ -4,10 +4,21 @@
 //! go to standard error. Every time is measured on this machine unless it is called *simulated*; a simulated time is
 //! cycles of the simulated card divided by its clock, and says nothing about this machine. A figure that is not known
 //! is left out, never guessed. What a command writes appears complete or not at all.
+#![forbid(unsafe_code)]
 
 pub mod artefact;
+pub mod backend;
+pub mod cli;
+pub mod commands;
+pub mod compiled;
+pub mod container;
 pub mod error;
 pub mod hexadecimal;
+pub mod meaning;
 pub mod output;
 pub mod progress;
+pub mod public;
+pub mod record;
 pub mod resources;
+pub mod secret;
+pub mod usage;

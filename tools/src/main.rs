@@ -1,3 +1,7 @@
-//! Kiln command line.
+//! Kiln's command line. Everything is in the library beside it; this is only the process around it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kiln::cli::main()
+}

@@ -1,32 +1,71 @@
-//! Progress on long work: on standard error, and only where a person is looking at it.
+//! Progress on long work: shown on standard error where a person is looking, and timed.
 
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
-/// A line that says what is being done, and for how long.
+/// A line that says what is being done, and a list of what took how long.
 pub struct Progress {
     bar: ProgressBar,
+    phases: Mutex<Vec<Phase>>,
+}
+
+/// A stretch of work.
+#[derive(Clone, Debug, Serialize)]
+pub struct Phase {
+    /// What was done.
+    pub phase: String,
+    /// How long it took on this machine [s].
+    pub wall_s: f64,
 }
 
 impl Progress {
-    /// Starts; silent unless standard error is a terminal.
+    /// Starts; shows nothing if `quiet`, or unless standard error is a terminal.
     pub fn new(quiet: bool) -> Self {
-        if quiet || !std::io::stderr().is_terminal() {
-            return Self { bar: ProgressBar::hidden() };
-        }
-        let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]") {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Self { bar }
+        let bar = if quiet || !std::io::stderr().is_terminal() {
+            ProgressBar::hidden()
+        } else {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {bar:20} {elapsed}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        };
+        Self { bar, phases: Mutex::default() }
     }
 
-    /// Says what is being done now.
-    pub fn step(&self, what: impl Into<String>) {
-        self.bar.set_message(what.into());
+    /// Does a stretch of work.
+    pub fn phase<T>(&self, name: &str, work: impl FnOnce() -> T) -> T {
+        self.bar.set_message(name.to_owned());
+        let start = Instant::now();
+        let result = work();
+        self.record(name, start.elapsed().as_secs_f64());
+        result
+    }
+
+    /// Adds a stretch that was timed elsewhere.
+    pub fn record(&self, name: &str, wall_s: f64) {
+        if let Ok(mut phases) = self.phases.lock() {
+            phases.push(Phase { phase: name.to_owned(), wall_s });
+        }
+    }
+
+    /// What took how long so far, in order.
+    pub fn phases(&self) -> Vec<Phase> {
+        self.phases.lock().map(|phases| phases.clone()).unwrap_or_default()
+    }
+}
+
+/// The prover's rounds move the bar.
+impl kiln_plonk::Progress for Progress {
+    fn round(&self, name: &'static str, number: usize, total: usize) {
+        self.bar.set_length(total as u64);
+        self.bar.set_position(number as u64);
+        self.bar.set_message(format!("prove: {name}"));
     }
 }
 

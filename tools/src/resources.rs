@@ -1,9 +1,12 @@
 //! What this process has used so far: CPU time and peak memory, as the kernel counts them.
 
+use std::fmt;
 use std::fs;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+
+use crate::output::{bytes, seconds};
 
 /// Clock ticks of `/proc/self/stat` [1/s]. Linux fixes the unit that user space sees (USER_HZ) at 100.
 const USER_HZ: u64 = 100;
@@ -39,6 +42,19 @@ impl Snapshot {
             cpu_s: cpu.map(|time| time.as_secs_f64()),
             peak_rss_bytes: peak_rss_bytes(),
         }
+    }
+}
+
+impl fmt::Display for Used {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} wall time", seconds(self.wall_s))?;
+        if let Some(cpu_s) = self.cpu_s {
+            write!(f, ", {cpu_s:.2} s CPU time")?;
+        }
+        if let Some(peak) = self.peak_rss_bytes {
+            write!(f, ", {} peak memory", bytes(peak))?;
+        }
+        f.write_str(", measured")
     }
 }
 

@@ -5,12 +5,12 @@
 //! their largest output and the outputs' relative error is at most 5 %. When none is, the one with the least error
 //! is taken; its figures are in the report.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::{Builder, FloatModel, QuantiseError, QuantiseOptions, QuantiseReport};
 use crate::accuracy::Comparison;
 use crate::float::FloatOp;
-use crate::graph::{IntGraph, TableKind, WeightValues};
+use crate::graph::{IntGraph, Linear, TableKind, WeightValues, requantise};
 use crate::interpret::Interpreter;
 use crate::quantise::quantise_record;
 
@@ -60,12 +60,12 @@ pub(super) fn choose(
     best.ok_or(refusal.unwrap_or(QuantiseError::NoCalibration))
 }
 
-/// (shift, q_bits) in the order of table rows, for three activation tables.
+/// (shift, q_bits) in the order of table rows, for two activation tables that reach as far as they may.
 fn candidates(options: &QuantiseOptions) -> Vec<(u32, u32)> {
     let shifts = options.shift.map_or(6..=12, |s| s..=s);
     let q_bits = options.q_bits.map_or(options.activation_bits..=options.q_bits_max, |q| q..=q);
     let mut all: Vec<_> = shifts.flat_map(|s| q_bits.clone().map(move |q| (s, q))).collect();
-    all.sort_by_key(|(s, q)| (1u64 << s) + 3 * (2u64 << q));
+    all.sort_by_key(|(s, q)| (1u64 << s) + 2 * (2u64 << q));
     all
 }
 
@@ -85,10 +85,21 @@ fn compare(
     Ok(comparison)
 }
 
-/// Rows of the range table and of the activation tables in use.
+/// Rows of the range table and of the activation tables in use, each as long as the worst case of its nodes.
 fn table_entries(graph: &IntGraph) -> usize {
-    let kinds: HashSet<TableKind> = graph.nodes.iter().map(|n| n.table).collect();
-    (1 << graph.shift) + kinds.len() * (2 << graph.q_bits)
+    let mut reach: HashMap<TableKind, (i64, i64)> = HashMap::new();
+    for node in &graph.nodes {
+        let q = match node.linear {
+            Linear::Input => graph.activation,
+            _ => {
+                let bound = node.accumulator_bound;
+                (requantise(-bound, node.shift), requantise(bound, node.shift))
+            }
+        };
+        let entry = reach.entry(node.table).or_default();
+        *entry = (entry.0.min(q.0), entry.1.max(q.1));
+    }
+    (1 << graph.shift) + reach.values().map(|(lo, hi)| (hi - lo + 1) as usize).sum::<usize>()
 }
 
 /// Multiply–accumulates of one record, about.

@@ -82,7 +82,7 @@ impl Graph {
         self.push(Kernel::Pointwise { program, len }, inputs, lens)
     }
 
-    /// `out[i] = 1/v[i]`, and 0 where v[i] = 0.
+    /// `out[i] = 1/v[i]`, and 0 where `v[i] = 0`.
     pub fn invert(&mut self, v: &Vector) -> Vector {
         self.one(Kernel::Invert, &[v], v.len())
     }

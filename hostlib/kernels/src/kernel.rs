@@ -43,9 +43,9 @@ pub enum Kernel {
     Upload(HostData),
     /// () → v: `v[i] = first · ratio^i`, `len` long.
     Powers {
-        /// v[0]
+        /// `v[0]`
         first: Fr,
-        /// v[i+1] / v[i]
+        /// `v[i+1] / v[i]`
         ratio: Fr,
         /// Length.
         len: usize,
@@ -72,7 +72,7 @@ pub enum Kernel {
         /// Rows.
         len: usize,
     },
-    /// v → w: `w[i] = 1/v[i]`, and 0 where v[i] = 0.
+    /// v → w: `w[i] = 1/v[i]`, and 0 where `v[i] = 0`.
     Invert,
     /// v → w: exclusive prefix.
     Scan(ScanKind),
@@ -99,7 +99,7 @@ pub enum Kernel {
     Msm {
         /// The points.
         bases: Bases,
-        /// The point of v[0].
+        /// The point of `v[0]`.
         offset: usize,
         /// What is promised of v.
         bound: ScalarBound,

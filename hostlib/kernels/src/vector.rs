@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crossbeam::channel::Sender;
 
-use crate::engine::Command;
 use crate::kernel::Kernel;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
@@ -38,10 +37,10 @@ impl Vector {
         lock(&self.0.places)
     }
 
-    pub(crate) fn add_place(&self, device: DeviceKey, commands: &Sender<Command>) {
+    pub(crate) fn add_place(&self, device: DeviceKey, releases: &Sender<VectorId>) {
         let mut places = self.places();
         if places.iter().all(|place| place.device != device) {
-            places.push(Place { device, commands: commands.clone() });
+            places.push(Place { device, releases: releases.clone() });
         }
     }
 
@@ -73,7 +72,7 @@ impl DeviceKey {
 /// A device that holds a vector, or will once it has done what was sent to it before.
 pub(crate) struct Place {
     pub(crate) device: DeviceKey,
-    commands: Sender<Command>,
+    releases: Sender<VectorId>,
 }
 
 pub(crate) struct VectorState {
@@ -95,7 +94,7 @@ impl Drop for VectorState {
         let places = self.places.get_mut().unwrap_or_else(PoisonError::into_inner);
         for place in places.drain(..) {
             // A worker that is gone has freed everything already.
-            let _ = place.commands.send(Command::Release(self.id));
+            let _ = place.releases.send(self.id);
         }
     }
 }

@@ -23,12 +23,6 @@ pub enum KeyError {
     /// The SRS has too few points.
     #[error("the SRS serves circuits of up to 2^{got} rows, this one has 2^{expected}; use a larger SRS")]
     SrsTooSmall { expected: u32, got: u32 },
-    /// The bytes are not a key of this version.
-    #[error("not a usable {what}: {problem}; make the key again or fetch an intact copy")]
-    Malformed { what: &'static str, problem: String },
-    /// Reading or writing failed.
-    #[error("cannot read or write the key; check the path and the disk")]
-    Io(#[from] std::io::Error),
     /// A kernel gave no result.
     #[error("a kernel failed; look at the device that it names")]
     Kernel(#[from] KernelFailure),

@@ -51,6 +51,7 @@ pub struct ProvingKey {
 }
 
 /// The secret half of a committed group: values and blinding. Wiped when dropped.
+#[derive(Clone)]
 pub struct CommittedSecret {
     pub(crate) values: Vec<ColumnValues>,
     /// Coefficients `b` of each column's blinding `b·(X^n − 1)`; empty for a group that hides nothing.

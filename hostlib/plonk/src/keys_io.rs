@@ -27,6 +27,10 @@ const COMMITTED_PUBLIC: FileKind = FileKind { magic: *b"KILN-CP\n", name: "commi
 const COMMITTED_SECRET: FileKind =
     FileKind { magic: *b"KILN-CS\n", name: "secret half of a commitment", version: 1 };
 
+/// How many cells of σ columns any file may have, and how many more for each of its bytes.
+const DERIVED_CELLS_FREE: usize = 1 << 20;
+const DERIVED_CELLS_PER_BYTE: usize = 64;
+
 impl VerifyingKey {
     /// Writes the key.
     ///
@@ -75,6 +79,7 @@ impl ProvingKey {
         let vk = decode_verifying_key(&mut reader)?;
         let fixed = Vec::decode(&mut reader)?;
         reader.finish()?;
+        check_derived_size(&vk.circuit, body.len())?;
         Ok(Self::new(vk, fixed)?)
     }
 }
@@ -163,6 +168,16 @@ fn decode_verifying_key(reader: &mut Reader<'_>) -> Result<VerifyingKey, KeyFile
         insecure: Canonical::decode(reader)?,
     };
     Ok(VerifyingKey::new(circuit, fixed, sigma, srs)?)
+}
+
+/// A proving key grows when it is read: σ columns are worked out from the copies. Fixed columns normally back their
+/// rows with bytes; a small file must not make a huge key.
+fn check_derived_size(circuit: &Circuit, file_bytes: usize) -> Result<(), KeyFileError> {
+    let expected = DERIVED_CELLS_FREE + DERIVED_CELLS_PER_BYTE * file_bytes;
+    match circuit.copy_columns.len().saturating_mul(circuit.rows()) {
+        got if got <= expected => Ok(()),
+        got => Err(KeyFileError::Count { what: "cells of the copy columns", expected, got }),
+    }
 }
 
 /// Length of a column's encoding.

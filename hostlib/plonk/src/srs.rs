@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ark_bn254::{Fr, G1Affine, G1Projective, G2Affine};
 use ark_ec::scalar_mul::ScalarMul;
 use ark_ec::{AffineRepr, CurveGroup};
-use ark_ff::{FftField, Field, One, UniformRand, Zero, batch_inversion};
+use ark_ff::{Field, One, UniformRand, Zero, batch_inversion};
 use kiln_kernels::Bases;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -18,6 +18,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::encoding::{g1_to_bytes, g2_to_bytes};
 use crate::keys::SrsVerifier;
+use crate::permutation::root_of_unity;
 
 pub use error::SrsError;
 
@@ -33,9 +34,8 @@ pub const SRS_K_MAX: u32 = 24;
 pub struct Srs {
     k: u32,
     insecure: bool,
-    monomial: Arc<Vec<G1Affine>>,
-    lagrange: Arc<Vec<G1Affine>>,
-    bases: (Bases, Bases),
+    monomial: Bases,
+    lagrange: Bases,
     g2: G2Affine,
     tau_g2: G2Affine,
 }
@@ -61,40 +61,18 @@ impl Srs {
         let g2 = G2Affine::generator();
         let tau_g2 = (g2 * tau).into_affine();
         tau.zeroize();
-        Ok(Self::from_parts(k, true, points, lagrange, [g2, tau_g2]))
+        Ok(Self::from_points(k, points, lagrange, [g2, tau_g2]))
     }
 
-    fn from_parts(
+    fn from_points(
         k: u32,
-        insecure: bool,
         monomial: Vec<G1Affine>,
         lagrange: Vec<G1Affine>,
         [g2, tau_g2]: [G2Affine; 2],
     ) -> Self {
-        let (monomial, lagrange) = (Arc::new(monomial), Arc::new(lagrange));
-        let bases = (Bases::new(monomial.clone()), Bases::new(lagrange.clone()));
-        Self { k, insecure, monomial, lagrange, bases, g2, tau_g2 }
-    }
-
-    /// The monomial points as they are known to devices.
-    pub(crate) fn monomial_bases(&self) -> &Bases {
-        &self.bases.0
-    }
-
-    /// The Lagrange points as they are known to devices.
-    pub(crate) fn lagrange_bases(&self) -> &Bases {
-        &self.bases.1
-    }
-
-    /// What verifiers need of it.
-    pub fn verifier(&self) -> SrsVerifier {
-        SrsVerifier {
-            g1: self.g1(),
-            g2: self.g2,
-            tau_g2: self.tau_g2,
-            id: self.id(),
-            insecure: self.insecure,
-        }
+        let (monomial, lagrange) = (Bases::new(Arc::new(monomial)), Bases::new(Arc::new(lagrange)));
+        // So far there is no other origin than a local one.
+        Self { k, insecure: true, monomial, lagrange, g2, tau_g2 }
     }
 
     /// log2 of the row count that it serves.
@@ -109,27 +87,28 @@ impl Srs {
 
     /// `[τ^i]_1`, 2^k + [`SRS_EXTRA`] points.
     pub fn monomial(&self) -> &Arc<Vec<G1Affine>> {
-        &self.monomial
+        self.monomial.points()
     }
 
     /// `[L_i(τ)]_1`, 2^k points.
     pub fn lagrange(&self) -> &Arc<Vec<G1Affine>> {
+        self.lagrange.points()
+    }
+
+    /// The monomial points as they are known to devices.
+    pub(crate) fn monomial_bases(&self) -> &Bases {
+        &self.monomial
+    }
+
+    /// The Lagrange points as they are known to devices.
+    pub(crate) fn lagrange_bases(&self) -> &Bases {
         &self.lagrange
     }
 
-    /// `[1]_1`
-    pub fn g1(&self) -> G1Affine {
-        self.monomial.first().copied().unwrap_or_else(G1Affine::generator)
-    }
-
-    /// `[1]_2`
-    pub fn g2(&self) -> G2Affine {
-        self.g2
-    }
-
-    /// `[τ]_2`
-    pub fn tau_g2(&self) -> G2Affine {
-        self.tau_g2
+    /// What verifiers need of it.
+    pub fn verifier(&self) -> SrsVerifier {
+        let g1 = self.monomial().first().copied().unwrap_or_default();
+        SrsVerifier { g1, g2: self.g2, tau_g2: self.tau_g2, id: self.id(), insecure: self.insecure }
     }
 
     /// Keccak-256 over size, origin and the first powers of τ in both groups, which determine everything else.
@@ -137,7 +116,7 @@ impl Srs {
         let mut hash = Keccak256::new_with_prefix(b"kiln srs v1");
         hash.update(self.k.to_be_bytes());
         hash.update([u8::from(self.insecure)]);
-        for point in self.monomial.iter().take(2) {
+        for point in self.monomial().iter().take(2) {
             hash.update(g1_to_bytes(point));
         }
         hash.update(g2_to_bytes(&self.g2));
@@ -160,11 +139,6 @@ fn draw_tau(k: u32, seed: [u8; 32]) -> Fr {
 /// `base^i` for i < count.
 fn powers(base: Fr, count: usize) -> Vec<Fr> {
     std::iter::successors(Some(Fr::one()), |power| Some(*power * base)).take(count).collect()
-}
-
-/// The generator of the 2^k-th roots of unity (the field has 2^28-th ones, and k is at most [`SRS_K_MAX`]).
-fn root_of_unity(k: u32) -> Fr {
-    Fr::get_root_of_unity(1 << k).unwrap_or_default()
 }
 
 /// `L_i(τ) = ω^i·(τ^n − 1) / (n·(τ − ω^i))` for all i < n = 2^k.

@@ -13,13 +13,13 @@ use std::collections::VecDeque;
 
 /// Merges replicas: additions that do not depend on each other as long as there are many buckets. Cycles of all lanes.
 pub fn merge_cycles(plan: &Plan, lanes: u64, adder: &Adder) -> Cycles {
-    let buckets = u64::from(plan.windows) * plan.buckets();
+    let buckets = u64::from(plan.windows.count) * plan.buckets();
     (1..plan.replicas).fold(Cycles::default(), |sum, _| sum.then(level_cycles(buckets, 1, 1, lanes, adder)))
 }
 
 /// Walks all levels of all windows. Cycles of all lanes.
 pub fn aggregation_cycles(plan: &Plan, lanes: u64, adder: &Adder) -> Cycles {
-    let mut items = u64::from(plan.windows) * plan.buckets();
+    let mut items = u64::from(plan.windows.count) * plan.buckets();
     let mut sum = Cycles::default();
     for (level, bits) in plan.segment_bits.iter().take(plan.levels).enumerate() {
         let chains = items >> bits;
@@ -60,7 +60,7 @@ struct Item {
     sums: [Xyzz; LEVELS_MAX],
 }
 
-/// The weighted sums of one window, one per level: its value is Σ 2^(bits of lower levels)·sums[level].
+/// The weighted sums of one window, one per level: its value is Σ 2^(bits of lower levels)·sums\[level\].
 pub fn aggregate_window(buckets: &[Xyzz], plan: &Plan) -> [Xyzz; LEVELS_MAX] {
     let empty = [Xyzz::INFINITY; LEVELS_MAX];
     let mut items: Vec<Item> = buckets.iter().map(|run| Item { run: *run, sums: empty }).collect();

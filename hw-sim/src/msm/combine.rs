@@ -5,12 +5,12 @@ use super::plan::{LEVELS_MAX, Plan};
 use super::point::{Base, Xyzz};
 use crate::stats::{Cause, Cycles};
 
-/// Σ_j 2^(window_bits·j)·window_j, each window given by its levels.
+/// Σ_j 2^(widths of the windows below j)·window_j, each window given by its levels.
 pub fn combine(windows: &[[Xyzz; LEVELS_MAX]], plan: &Plan) -> Base {
     let mut result = Xyzz::INFINITY;
-    for window in windows.iter().rev() {
+    for (index, window) in (0..plan.windows.count).zip(windows).rev() {
         let top = plan.segment_bits[..plan.levels - 1].iter().sum::<u32>();
-        result = double_times(result, plan.window_bits - top);
+        result = double_times(result, plan.windows.width(index) - top);
         for level in (0..plan.levels).rev() {
             result.add(&window[level]);
             if level > 0 {
@@ -30,8 +30,8 @@ fn double_times(mut point: Xyzz, times: u32) -> Xyzz {
 
 /// One operation starts when the one before it has ended: a cycle of issue, then waiting for the pipeline.
 pub fn combine_cycles(plan: &Plan, adder: &Adder) -> Cycles {
-    let doublings = u64::from(plan.windows * plan.window_bits);
-    let additions = u64::from(plan.windows) * plan.levels as u64;
+    let doublings = u64::from(plan.windows.count * plan.windows.bits - plan.windows.narrow);
+    let additions = u64::from(plan.windows.count) * plan.levels as u64;
     let total = doublings * adder.double_latency + additions * adder.full_latency + adder.affine_latency;
     Cycles::stretched(doublings + additions * adder.full_interval + 1, total, Cause::Hazard)
 }

@@ -1,13 +1,13 @@
 //! What the slicer hands to the lanes: the digits of the points that have arrived from memory, in a ring.
 
-use super::digits::Signed;
+use super::digits::{Signed, Windows};
 use super::plan::Plan;
 use ark_bn254::Fr;
 
 /// Makes the digits of one point after the other.
 pub trait DigitSource {
     /// Writes the digits of the next point.
-    fn next(&mut self, window_bits: u32, digits: &mut [i32]);
+    fn next(&mut self, windows: &Windows, digits: &mut [i32]);
 }
 
 /// Digits of given scalars.
@@ -21,23 +21,24 @@ impl<'a> Scalars<'a> {
 }
 
 impl DigitSource for Scalars<'_> {
-    fn next(&mut self, window_bits: u32, digits: &mut [i32]) {
+    fn next(&mut self, windows: &Windows, digits: &mut [i32]) {
         match self.0.next() {
-            Some(scalar) => Signed::of(scalar).digits(window_bits, digits),
+            Some(scalar) => Signed::of(scalar).digits(windows, digits),
             None => digits.fill(0),
         }
     }
 }
 
-/// Uniform digits from a seed, for timing without data (SplitMix64).
+/// Digits of random scalars from a seed, for timing without data (SplitMix64).
 pub struct RandomDigits {
     state: u64,
+    bits: u32,
 }
 
 impl RandomDigits {
-    /// The stream of a seed.
-    pub fn new(seed: u64) -> Self {
-        RandomDigits { state: seed }
+    /// Scalars with magnitudes below 2^`bits`.
+    pub fn new(seed: u64, bits: u32) -> Self {
+        RandomDigits { state: seed, bits }
     }
 
     fn word(&mut self) -> u64 {
@@ -50,10 +51,12 @@ impl RandomDigits {
 }
 
 impl DigitSource for RandomDigits {
-    fn next(&mut self, window_bits: u32, digits: &mut [i32]) {
-        let half = 1i32 << (window_bits - 1);
-        for digit in digits {
-            *digit = half - (self.word() >> (64 - window_bits)) as i32;
+    fn next(&mut self, windows: &Windows, digits: &mut [i32]) {
+        loop {
+            let words = [self.word(), self.word(), self.word(), self.word()];
+            if let Some(scalar) = Signed::from_words(words, self.word(), self.bits) {
+                return scalar.digits(windows, digits);
+            }
         }
     }
 }
@@ -70,15 +73,21 @@ pub struct Feed<S> {
 impl<S: DigitSource> Feed<S> {
     /// An empty ring for `depth` points.
     pub fn new(source: S, plan: Plan, depth: u64) -> Feed<S> {
-        Feed { source, plan, depth, filled: 0, ring: vec![0; (depth * u64::from(plan.windows)) as usize] }
+        Feed {
+            source,
+            plan,
+            depth,
+            filled: 0,
+            ring: vec![0; (depth * u64::from(plan.windows.count)) as usize],
+        }
     }
 
     /// Slices up to point `limit`, which is at most the ring's depth after the slowest lane.
     pub fn fill_to(&mut self, limit: u64) {
-        let windows = self.plan.windows as usize;
+        let windows = self.plan.windows.count as usize;
         while self.filled < limit {
             let at = (self.filled % self.depth) as usize * windows;
-            self.source.next(self.plan.window_bits, &mut self.ring[at..at + windows]);
+            self.source.next(&self.plan.windows, &mut self.ring[at..at + windows]);
             self.filled += 1;
         }
     }
@@ -90,6 +99,6 @@ impl<S: DigitSource> Feed<S> {
 
     /// A digit of a point that is in the ring.
     pub fn digit(&self, point: u64, window: u32) -> i32 {
-        self.ring[(point % self.depth) as usize * self.plan.windows as usize + window as usize]
+        self.ring[(point % self.depth) as usize * self.plan.windows.count as usize + window as usize]
     }
 }

@@ -175,7 +175,8 @@ impl Lane {
         buckets: &mut B,
     ) -> (bool, bool) {
         let digit = feed.digit(self.point, self.window);
-        let slot = (self.point % u64::from(self.plan.replicas)) as u32 * self.plan.windows + self.window;
+        let slot =
+            (self.point % u64::from(self.plan.replicas)) as u32 * self.plan.windows.count + self.window;
         let waiting = Waiting { slot: slot / self.lanes, digit, point: self.point };
         if digit == 0 {
             self.counts.zero_digits += 1;
@@ -258,7 +259,7 @@ impl Lane {
 
     fn next_digit(&mut self) {
         self.window += self.lanes;
-        if self.window >= self.plan.windows {
+        if self.window >= self.plan.windows.count {
             self.start_point(self.point + 1);
         }
     }
@@ -268,9 +269,9 @@ impl Lane {
         self.point = if self.number < self.plan.slots() { point } else { self.points };
         while self.point < self.points {
             let replica = (self.point % u64::from(self.plan.replicas)) as u32;
-            let first_slot = replica * self.plan.windows % self.lanes;
+            let first_slot = replica * self.plan.windows.count % self.lanes;
             self.window = (self.number + self.lanes - first_slot) % self.lanes;
-            if self.window < self.plan.windows {
+            if self.window < self.plan.windows.count {
                 return;
             }
             self.point += 1;

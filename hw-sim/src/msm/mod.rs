@@ -112,10 +112,11 @@ impl MsmEngine {
         Ok((result, self.report(count as u64, plan, accumulation)))
     }
 
-    /// The time of an MSM with uniform digits from `seed`, without data.
+    /// The time of an MSM with random scalars from `seed`, without data.
     pub fn run_timing(&self, points: u64, bits: u32, seed: u64) -> MsmReport {
         let plan = Plan::choose(points, bits.min(FULL_BITS), &self.profile, &self.adder);
-        let accumulation = self.accumulate(points, RandomDigits::new(seed), plan, &mut Unfilled);
+        let accumulation =
+            self.accumulate(points, RandomDigits::new(seed, bits.min(FULL_BITS)), plan, &mut Unfilled);
         self.report(points, plan, accumulation)
     }
 
@@ -132,7 +133,7 @@ impl MsmEngine {
 
     fn report(&self, points: u64, plan: Plan, accumulation: Accumulation) -> MsmReport {
         let lanes = self.profile.adders;
-        let fill = self.product_latency + u64::from(plan.windows);
+        let fill = self.product_latency + u64::from(plan.windows.count);
         let start = Cycles::stalled(Cause::Memory, self.hbm.read_latency(self.clock))
             .then(Cycles::stalled(Cause::Hazard, fill));
         let lane_cycles = accumulation
@@ -148,7 +149,7 @@ impl MsmEngine {
 
 /// Merges replicas, aggregates windows and combines them.
 fn finish(store: &mut [Xyzz], plan: &Plan) -> Base {
-    let replica = plan.windows as usize * plan.buckets() as usize;
+    let replica = plan.windows.count as usize * plan.buckets() as usize;
     let (first, others) = store.split_at_mut(replica);
     for other in others.chunks(replica) {
         for (sum, bucket) in first.iter_mut().zip(other) {

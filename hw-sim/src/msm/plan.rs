@@ -7,7 +7,7 @@
 //! bound only, never on the scalars.
 
 use super::adder::Adder;
-use super::digits::{FULL_BITS, windows_for};
+use super::digits::{FULL_BITS, Windows};
 use crate::profile::MsmProfile;
 
 /// Narrowest window that is considered. \[bits\]
@@ -18,13 +18,12 @@ pub const LEVELS_MAX: usize = 3;
 /// The layout of one MSM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Width of a window. \[bits\]
-    pub window_bits: u32,
     /// Windows of a scalar.
-    pub windows: u32,
+    pub windows: Windows,
     /// Copies of all buckets.
     pub replicas: u32,
-    /// Segment length of each level of the aggregation, as powers of two; they add up to `window_bits` − 1.
+    /// Segment length of each level of the aggregation, as powers of two; they add up to the widest
+    /// window less one bit.
     pub segment_bits: [u32; LEVELS_MAX],
     /// Levels in use.
     pub levels: usize,
@@ -33,37 +32,29 @@ pub struct Plan {
 impl Plan {
     /// The best layout for `points` points with scalars below 2^`bits`.
     pub fn choose(points: u64, bits: u32, profile: &MsmProfile, adder: &Adder) -> Plan {
-        let widest = profile.window_bits as u32;
+        let (widest, lanes) = (profile.window_bits as u32, profile.adders);
+        let lane_slots_full = Windows::new(FULL_BITS, widest).count.div_ceil(lanes as u32);
         let mut best: Option<(u64, Plan)> = None;
         for window_bits in WINDOW_BITS_MIN..=widest {
-            let windows = windows_for(bits, window_bits);
-            let lane_slots =
-                windows_for(FULL_BITS, widest).div_ceil(profile.adders as u32) << (widest - window_bits);
-            let aggregation = Plan::best_aggregation(window_bits, windows, profile.adders, adder);
-            for replicas in replica_counts(windows, profile.adders as u32, lane_slots) {
+            let aggregation = Plan::best_aggregation(Windows::new(bits, window_bits), lanes, adder);
+            let windows = aggregation.windows;
+            let lane_slots = lane_slots_full << (widest - windows.bits);
+            for replicas in replica_counts(windows.count, lanes as u32, lane_slots) {
                 let plan = Plan { replicas, ..aggregation };
-                let cost = plan.predicted_cycles(points, profile.adders, adder);
+                let cost = plan.predicted_cycles(points, lanes, adder);
                 if best.is_none_or(|(least, _)| cost < least) {
                     best = Some((cost, plan));
                 }
             }
         }
-        // The narrowest window with one replica always fits, so there is a best one.
-        best.map_or(
-            Plan::best_aggregation(widest, windows_for(bits, widest), profile.adders, adder),
-            |(_, plan)| plan,
-        )
+        // Windows of the widest kind fit in one replica, so there is a best layout.
+        best.map_or(Plan::best_aggregation(Windows::new(bits, widest), lanes, adder), |(_, plan)| plan)
     }
 
-    fn best_aggregation(window_bits: u32, windows: u32, lanes: u64, adder: &Adder) -> Plan {
-        let total = window_bits - 1;
-        let with = |segment_bits: [u32; LEVELS_MAX], levels| Plan {
-            window_bits,
-            windows,
-            replicas: 1,
-            segment_bits,
-            levels,
-        };
+    fn best_aggregation(windows: Windows, lanes: u64, adder: &Adder) -> Plan {
+        let total = windows.bits - 1;
+        let with =
+            |segment_bits: [u32; LEVELS_MAX], levels| Plan { windows, replicas: 1, segment_bits, levels };
         let mut best = with([total, 0, 0], 1);
         let mut consider = |plan: Plan| {
             if plan.aggregation_cycles(lanes, adder) < best.aggregation_cycles(lanes, adder) {
@@ -79,14 +70,14 @@ impl Plan {
         best
     }
 
-    /// Buckets of one window of one replica.
+    /// Buckets of one window of one replica; a narrow window leaves half of them empty.
     pub fn buckets(&self) -> u64 {
-        1 << (self.window_bits - 1)
+        1 << (self.windows.bits - 1)
     }
 
     /// Windows of all replicas.
     pub fn slots(&self) -> u32 {
-        self.windows * self.replicas
+        self.windows.count * self.replicas
     }
 
     fn predicted_cycles(&self, points: u64, lanes: u64, adder: &Adder) -> u64 {
@@ -98,7 +89,7 @@ impl Plan {
         let taken_permille = 1000 * latency / (lane_slots * self.buckets());
         let waiting_permille = taken_permille * latency / (2 * lane_slots);
         let penalty = (issues * taken_permille / 1000).saturating_mul(waiting_permille) / 1000;
-        let merged = u64::from(self.replicas - 1) * u64::from(self.windows) * self.buckets();
+        let merged = u64::from(self.replicas - 1) * u64::from(self.windows.count) * self.buckets();
         issues
             + penalty
             + (merged * adder.full_interval).div_ceil(lanes)
@@ -106,15 +97,15 @@ impl Plan {
     }
 
     fn aggregation_cycles(&self, lanes: u64, adder: &Adder) -> u64 {
-        let mut items = u64::from(self.windows) << (self.window_bits - 1);
-        let mut cycles = u64::from(self.windows * self.window_bits) * adder.double_latency;
+        let mut items = u64::from(self.windows.count) * self.buckets();
+        let mut cycles = u64::from(self.windows.count * self.windows.bits) * adder.double_latency;
         for (level, bits) in self.segment_bits.iter().take(self.levels).enumerate() {
             let adds = level as u64 + 2;
             let chains = items >> bits;
             let issue = chains.div_ceil(lanes) * adds * adder.full_interval;
             cycles +=
                 issue.max(adder.full_latency + adder.bucket_ram + (adds - 1) * adder.full_interval) << bits;
-            cycles += u64::from(self.windows) * adder.full_latency;
+            cycles += u64::from(self.windows.count) * adder.full_latency;
             items = chains;
         }
         cycles
@@ -148,18 +139,18 @@ mod tests {
     #[test]
     fn large_sets_take_the_widest_window() {
         let plan = plan(1 << 24, FULL_BITS);
-        assert_eq!((plan.window_bits, plan.windows, plan.replicas), (13, 20, 1));
+        assert_eq!((plan.windows.bits, plan.windows.count, plan.replicas), (13, 20, 1));
     }
 
     #[test]
     fn small_sets_take_narrower_windows() {
-        assert!(plan(4096, FULL_BITS).window_bits < 13);
+        assert!(plan(4096, FULL_BITS).windows.bits < 13);
     }
 
     #[test]
     fn small_scalars_get_replicas() {
         let plan = plan(1 << 20, 8);
-        assert_eq!(plan.windows, 1);
+        assert_eq!(plan.windows.count, 1);
         assert!(plan.replicas > 1);
     }
 
@@ -168,7 +159,7 @@ mod tests {
         for bits in [1, 2, 7, 8, 16, 31, 64, FULL_BITS] {
             for points in [1, 2, 100, 4096, 1 << 20] {
                 let plan = plan(points, bits);
-                assert_eq!(plan.segment_bits.iter().sum::<u32>(), plan.window_bits - 1);
+                assert_eq!(plan.segment_bits.iter().sum::<u32>(), plan.windows.bits - 1);
                 assert!(u64::from(plan.slots()) * plan.buckets() <= 20 * 4096);
             }
         }

@@ -36,7 +36,7 @@ fn check(points: &[G1Affine], scalars: &[Fr], bits: u32) -> MsmReport {
     let expected = G1Projective::msm(points, scalars).unwrap().into_affine();
     assert_eq!(got, base(&expected));
     assert!(report.cost.cycles.balanced() && report.accumulation.balanced());
-    let digits = points.len() as u64 * u64::from(report.plan.windows);
+    let digits = points.len() as u64 * u64::from(report.plan.windows.count);
     assert_eq!(report.counts.issued + report.counts.zero_digits, digits);
     report
 }
@@ -64,7 +64,7 @@ fn edge_scalars_agree_with_arkworks() {
 fn small_signed_scalars_walk_few_windows() {
     let mut rng = ark_std::test_rng();
     let small: Vec<Fr> = (0..700).map(|_| Fr::from(rng.gen_range(-255i64..=255))).collect();
-    assert!(check(&points(700), &small, 8).plan.windows <= 2);
+    assert!(check(&points(700), &small, 8).plan.windows.count <= 3);
     let wide: Vec<Fr> = (0..300).map(|_| Fr::from(rng.gen_range(-(1i64 << 40)..1 << 40))).collect();
     check(&points(300), &wide, 41);
 }
@@ -107,12 +107,12 @@ fn a_broken_promise_names_the_scalar() {
     assert_eq!(engine().run(&bases, &scalars, 8).unwrap_err(), BoundExceeded { index: 1, bits: 8 });
 }
 
-/// Uniform digits and many buckets: the accumulation must come within 2 % of one digit a cycle and adder.
+/// Random scalars and many buckets: the accumulation must come within 2 % of one digit a cycle and adder.
 #[test]
 fn large_accumulations_reach_one_digit_a_cycle_and_adder() {
     for (points, bits) in [(1u64 << 17, FULL_BITS), (1 << 20, 8), (1 << 20, 1)] {
         let report = engine().run_timing(points, bits, 1);
-        let floor = points * u64::from(report.plan.windows);
+        let floor = points * u64::from(report.plan.windows.count);
         let lane_cycles = report.accumulation.total;
         assert!(
             lane_cycles >= floor && lane_cycles * 100 < floor * 102,
@@ -158,7 +158,7 @@ fn equal_scalars_are_slower_by_a_bounded_factor() {
 fn zero_scalars_cost_slicing_only() {
     let report = check(&points(500), &vec![Fr::ZERO; 500], 8);
     assert_eq!(report.counts.issued, 0);
-    assert_eq!(report.counts.zero_digits, 500 * u64::from(report.plan.windows));
+    assert_eq!(report.counts.zero_digits, 500 * u64::from(report.plan.windows.count));
 }
 
 #[test]
@@ -166,4 +166,27 @@ fn runs_repeat_exactly() {
     let (points, scalars) = (points(400), scalars(400));
     assert_eq!(check(&points, &scalars, FULL_BITS), check(&points, &scalars, FULL_BITS));
     assert_eq!(engine().run_timing(5000, 16, 7), engine().run_timing(5000, 16, 7));
+}
+
+/// Published: Hardcaml's winner of ZPrize 2022 takes 5.40025 s at 250 MHz for 2^26 points: one adder, 20 windows, buckets
+/// taken for 255 cycles. That is 20.118 cycles a point; its scheduler differs, so 1 % is allowed.
+#[test]
+fn cycles_a_point_come_close_to_a_published_design() {
+    let mut profile = Profile::load("u55c").unwrap();
+    profile.msm.adders = 1;
+    profile.multiplier.latency_cycles = 54;
+    profile.msm.bucket_ram_cycles = 18;
+    let engine = MsmEngine::new(&profile);
+    assert_eq!(engine.adder().bucket_latency(), 255);
+    let plan = Plan {
+        windows: digits::Windows::new(FULL_BITS, 13),
+        replicas: 1,
+        segment_bits: [12, 0, 0],
+        levels: 1,
+    };
+    let points = 1u64 << 17;
+    let source = RandomDigits::new(1, FULL_BITS);
+    let cycles = engine.accumulate(points, source, plan, &mut Unfilled).lane_cycles.total;
+    let per_point = cycles as f64 / points as f64;
+    assert!((per_point / 20.118 - 1.0).abs() < 0.01, "{per_point}");
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use ark_bn254::Fr;
 use ark_ff::{FftField, Field, One, Zero};
 use rayon::prelude::*;
+use zeroize::Zeroize;
 
 use super::{GRAIN, polynomial};
 use crate::host_data::HostData;
@@ -53,7 +54,7 @@ pub(super) fn evaluate_on_coset(coefficients: &HostData, log_n: u32, shift: Fr, 
         polynomial::scale_by_powers(&mut values, Fr::one(), shift);
     }
     // Higher coefficients fold: shift^i·X^i equals shift^i·X^(i mod n) on H.
-    let mut folded = Vec::new();
+    let mut folded: Vec<Fr> = Vec::new();
     for start in (n..coefficients.len()).step_by(n) {
         folded.clear();
         folded.resize(n.min(coefficients.len() - start), Fr::zero());
@@ -61,6 +62,8 @@ pub(super) fn evaluate_on_coset(coefficients: &HostData, log_n: u32, shift: Fr, 
         polynomial::scale_by_powers(&mut folded, shift.pow([start as u64]), shift);
         values.par_iter_mut().zip(&folded).with_min_len(GRAIN).for_each(|(v, f)| *v += f);
     }
+    // The high coefficients are what blinds a column.
+    folded.zeroize();
     transform(&mut values, table);
     values
 }

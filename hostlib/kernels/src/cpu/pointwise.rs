@@ -4,6 +4,7 @@
 use ark_bn254::Fr;
 use ark_ff::Zero;
 use rayon::prelude::*;
+use zeroize::Zeroize;
 
 use crate::host_data::HostData;
 use crate::program::{Instruction, Program};
@@ -13,6 +14,15 @@ const BLOCK: usize = 128;
 
 /// One register: an element per row.
 type Block = Vec<Fr>;
+
+/// A thread's registers; wiped at the end, as they may hold a witness.
+struct Registers(Vec<Block>);
+
+impl Drop for Registers {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 pub(super) fn run(program: &Program, inputs: &[&HostData], len: usize) -> Vec<Vec<Fr>> {
     let mut outputs = vec![vec![Fr::zero(); len]; program.outputs];
@@ -25,10 +35,10 @@ pub(super) fn run(program: &Program, inputs: &[&HostData], len: usize) -> Vec<Ve
         }
     }
     blocks.into_par_iter().enumerate().for_each_init(
-        || vec![vec![Fr::zero(); BLOCK]; registers],
+        || Registers(vec![vec![Fr::zero(); BLOCK]; registers]),
         |registers, (block, mut outputs)| {
             let first = block * BLOCK;
-            run_block(program, inputs, first, len, registers, &mut outputs);
+            run_block(program, inputs, first, len, &mut registers.0, &mut outputs);
         },
     );
     outputs

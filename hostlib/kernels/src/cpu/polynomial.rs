@@ -3,6 +3,7 @@
 use ark_bn254::Fr;
 use ark_ff::{Field, Zero};
 use rayon::prelude::*;
+use zeroize::Zeroize;
 
 use super::GRAIN;
 use crate::host_data::HostData;
@@ -39,7 +40,9 @@ pub(super) fn evaluate(v: &HostData, points: &[Fr]) -> Vec<Fr> {
             let start = piece * GRAIN;
             let mut coefficients = vec![Fr::zero(); GRAIN.min(v.len() - start)];
             v.copy_to(start, &mut coefficients);
-            points.iter().map(|&point| horner(&coefficients, point)).collect()
+            let values = points.iter().map(|&point| horner(&coefficients, point)).collect();
+            coefficients.zeroize();
+            values
         })
         .collect();
     points

@@ -1,6 +1,7 @@
 //! The engine: owns the devices, one worker thread each, and places the tasks of graphs on them.
 
 mod run;
+mod service;
 mod worker;
 
 use std::sync::{Arc, Mutex};
@@ -14,7 +15,6 @@ use crate::graph::{Graph, PendingPoint, PendingScalars};
 use crate::report::Report;
 use crate::vector::lock;
 
-pub(crate) use worker::Command;
 use worker::Worker;
 
 /// Owns devices and their worker threads.

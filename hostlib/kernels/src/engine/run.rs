@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 
-use super::worker::{Answer, Command, Job, JobFailure, Worker};
+use super::worker::{Answer, Job, JobFailure, Worker};
 use super::{NodeResult, Outcome};
 use crate::device::Completion;
 use crate::error::KernelFailure;
@@ -21,20 +21,28 @@ use crate::vector::{Recipe, Vector, VectorId};
 
 /// What an answer belongs to.
 enum Errand {
-    /// A node of the graph, or a replayed one.
-    Node { node: usize, worker: usize },
+    /// A node of the graph, or a replayed one. Its outputs are held until it has run, so that they are not released
+    /// before they are made.
+    Node { node: usize, outputs: Vec<Option<Vector>> },
     /// A vector on its way to the host, to go on to `to`.
-    Fetch { vector: Vector, from: usize, to: usize },
+    Fetch { vector: Vector, to: usize },
     /// A vector on its way from the host, or made by its source recipe.
-    Bring { vector: Vector, to: usize },
+    Bring { vector: Vector },
+}
+
+/// An errand, where it is done, and how many elements it adds to the load there.
+struct UnderWay {
+    errand: Errand,
+    worker: usize,
+    elements: u64,
 }
 
 /// A node that has not run yet, or runs now.
 struct PlannedNode {
     recipe: Arc<Recipe>,
     inputs: Vec<Vector>,
-    /// Devices that said `Unsupported`.
-    unsupported: HashSet<usize>,
+    /// Devices that said `Unsupported`, and why.
+    unsupported: HashMap<usize, String>,
     /// Where it goes, once that is decided.
     target: Option<usize>,
     done: bool,
@@ -52,14 +60,14 @@ pub(super) struct Run<'e> {
     makers: HashMap<VectorId, usize>,
     /// Vectors being moved, and where to.
     moving: HashSet<(VectorId, usize)>,
-    errands: HashMap<usize, Errand>,
+    /// What is under way, by tag.
+    errands: HashMap<usize, UnderWay>,
     next_tag: usize,
     /// Elements sent to each device and not yet answered.
     load: Vec<u64>,
     answers: Receiver<Answer>,
     answer: Sender<Answer>,
     cancelled: Arc<AtomicBool>,
-    last_failure: Option<KernelFailure>,
 }
 
 impl Drop for Run<'_> {
@@ -89,7 +97,6 @@ impl<'e> Run<'e> {
             answers,
             answer,
             cancelled: Arc::default(),
-            last_failure: None,
         };
         for node in graph.nodes {
             run.plan(node.recipe, node.inputs);
@@ -105,7 +112,7 @@ impl<'e> Run<'e> {
         self.nodes.push(PlannedNode {
             recipe,
             inputs,
-            unsupported: HashSet::new(),
+            unsupported: HashMap::new(),
             target: None,
             done: false,
         });
@@ -161,18 +168,12 @@ impl<'e> Run<'e> {
         }
         self.waiting.remove(&node);
         let recipe = self.nodes[node].recipe.clone();
-        let job_inputs = inputs.iter().map(Vector::id).collect();
-        let outputs = wanted.iter().map(|v| v.as_ref().map(Vector::id)).collect();
-        self.send(
-            Errand::Node { node, worker: to },
-            to,
-            &recipe.kernel,
-            job_inputs,
-            recipe.input_lens(),
-            outputs,
-        );
+        let input_ids = inputs.iter().map(Vector::id).collect();
+        let output_ids = wanted.iter().map(|v| v.as_ref().map(Vector::id)).collect();
+        let errand = Errand::Node { node, outputs: wanted.clone() };
+        self.send(errand, to, &recipe.kernel, input_ids, recipe.input_lens(), output_ids);
         for vector in wanted.iter().flatten() {
-            vector.add_place(self.workers[to].key, &self.workers[to].commands);
+            vector.add_place(self.workers[to].key, &self.workers[to].releases);
         }
         Ok(())
     }
@@ -216,7 +217,7 @@ impl<'e> Run<'e> {
             if let Some(from) = from {
                 self.moving.insert((vector.id(), to));
                 let kernel = Kernel::Download { start: 0, len: vector.len() };
-                let errand = Errand::Fetch { vector: vector.clone(), from, to };
+                let errand = Errand::Fetch { vector: vector.clone(), to };
                 self.send(errand, from, &kernel, vec![vector.id()], vec![vector.len()], vec![]);
             }
         }
@@ -226,8 +227,8 @@ impl<'e> Run<'e> {
     /// Makes a vector on a device from host data or from its source recipe.
     fn bring(&mut self, vector: Vector, to: usize, kernel: &Kernel) {
         let id = vector.id();
-        vector.add_place(self.workers[to].key, &self.workers[to].commands);
-        self.send(Errand::Bring { vector, to }, to, kernel, vec![], vec![], vec![Some(id)]);
+        vector.add_place(self.workers[to].key, &self.workers[to].releases);
+        self.send(Errand::Bring { vector }, to, kernel, vec![], vec![], vec![Some(id)]);
     }
 
     fn send(
@@ -241,8 +242,9 @@ impl<'e> Run<'e> {
     ) {
         let tag = self.next_tag;
         self.next_tag += 1;
-        self.load[to] += kernel.elements(&input_lens);
-        self.errands.insert(tag, errand);
+        let elements = kernel.elements(&input_lens);
+        self.load[to] += elements;
+        self.errands.insert(tag, UnderWay { errand, worker: to, elements });
         let job = Job {
             tag,
             kernel: kernel.clone(),
@@ -252,8 +254,7 @@ impl<'e> Run<'e> {
             answer: self.answer.clone(),
             cancelled: self.cancelled.clone(),
         };
-        // A worker lives as long as its engine, which this run borrows.
-        let _ = self.workers[to].commands.send(Command::Run(job));
+        self.workers[to].send(job);
     }
 
     /// The working devices that hold a vector, or will.
@@ -274,7 +275,7 @@ impl<'e> Run<'e> {
         let held: Vec<Vec<usize>> = inputs.iter().map(|vector| self.holders(vector).collect()).collect();
         let unsupported = &self.nodes[node].unsupported;
         let best = (0..self.workers.len())
-            .filter(|w| !self.workers[*w].is_quarantined() && !unsupported.contains(w))
+            .filter(|w| !self.workers[*w].is_quarantined() && !unsupported.contains_key(w))
             .min_by_key(|w| {
                 let moved: usize =
                     inputs.iter().zip(&held).filter(|(_, at)| !at.contains(w)).map(|(v, _)| v.len()).sum();
@@ -285,8 +286,22 @@ impl<'e> Run<'e> {
                 self.nodes[node].target = Some(target);
                 Ok(target)
             }
-            None => Err(self.last_failure.take().unwrap_or_else(|| stuck("every device is quarantined"))),
+            None => Err(self.nowhere(node)),
         }
+    }
+
+    /// Why no device can run a node.
+    fn nowhere(&self, node: usize) -> KernelFailure {
+        let node = &self.nodes[node];
+        let kernel = node.recipe.kernel.name();
+        let refused = node.unsupported.iter().min_by_key(|(worker, _)| **worker);
+        if let Some((&worker, reason)) = refused {
+            let (device, reason) = (self.workers[worker].name().into(), reason.clone());
+            return KernelFailure::Unsupported { device, kernel, reason };
+        }
+        let reasons: Vec<String> = self.workers.iter().filter_map(Worker::quarantined).collect();
+        let device = "every device".into();
+        KernelFailure::DeviceFailed { device, kernel, source: reasons.join("; ").into() }
     }
 
     fn close(&mut self, node: usize) {
@@ -296,19 +311,30 @@ impl<'e> Run<'e> {
     }
 
     fn take(&mut self, answer: Answer) -> Result<(), KernelFailure> {
-        let Some(errand) = self.errands.remove(&answer.tag) else {
+        let (tag, result) = match answer {
+            Answer::Done { tag, result } => (tag, result),
+            Answer::Settle(settled) => {
+                // The worker waits for this.
+                let _ = settled.send(());
+                return Ok(());
+            }
+        };
+        let Some(UnderWay { errand, worker, elements }) = self.errands.remove(&tag) else {
             return Err(stuck("expected an answer to a task in flight, got another"));
         };
-        match answer.result {
+        self.load[worker] -= elements;
+        match result {
             Ok(completion) => self.succeed(errand, completion),
-            Err(JobFailure::Missing(vectors)) => self.retry(errand, &vectors),
+            Err(JobFailure::Missing(vectors)) => {
+                self.forget(&errand, worker, &vectors);
+                self.reopen(errand, worker, None);
+            }
+            Err(JobFailure::Kernel(KernelFailure::Unsupported { reason, .. })) => {
+                self.reopen(errand, worker, Some(reason));
+            }
+            Err(JobFailure::Kernel(KernelFailure::DeviceFailed { .. })) => self.reopen(errand, worker, None),
             Err(JobFailure::Kernel(failure @ KernelFailure::InvariantViolation { .. })) => {
                 return Err(failure);
-            }
-            Err(JobFailure::Kernel(failure)) => {
-                let unsupported = matches!(failure, KernelFailure::Unsupported { .. });
-                self.last_failure = Some(failure);
-                self.reopen(errand, unsupported);
             }
         }
         Ok(())
@@ -316,14 +342,13 @@ impl<'e> Run<'e> {
 
     fn succeed(&mut self, errand: Errand, completion: Completion) {
         match errand {
-            Errand::Node { node, worker } => {
-                self.unload(worker, node);
+            Errand::Node { node, .. } => {
                 if node < self.own {
                     self.results[node] = NodeResult { point: completion.point, scalars: completion.scalars };
                 }
                 self.close(node);
             }
-            Errand::Fetch { vector, to, .. } => {
+            Errand::Fetch { vector, to } => {
                 self.moving.remove(&(vector.id(), to));
                 if !self.workers[to].is_quarantined() {
                     self.bring(vector, to, &Kernel::Upload(HostData::full(completion.scalars)));
@@ -333,60 +358,45 @@ impl<'e> Run<'e> {
         }
     }
 
-    fn unload(&mut self, worker: usize, node: usize) {
-        let recipe = &self.nodes[node].recipe;
-        let elements = recipe.kernel.elements(&recipe.input_lens());
-        self.load[worker] = self.load[worker].saturating_sub(elements);
-    }
-
-    /// The device never had these inputs: forget that it should, and plan the task again.
-    fn retry(&mut self, errand: Errand, missing: &[VectorId]) {
-        let forget = |vector: &Vector, worker: usize| {
-            if missing.contains(&vector.id()) {
-                vector.remove_place(self.workers[worker].key);
-            }
+    /// A device never had these inputs, because what should have made them did not run: do not expect them there.
+    fn forget(&self, errand: &Errand, worker: usize, missing: &[VectorId]) {
+        let inputs = match errand {
+            Errand::Node { node, .. } => self.nodes[*node].inputs.as_slice(),
+            Errand::Fetch { vector, .. } => std::slice::from_ref(vector),
+            Errand::Bring { .. } => &[],
         };
-        match &errand {
-            Errand::Node { node, worker } => {
-                self.nodes[*node].inputs.iter().for_each(|vector| forget(vector, *worker));
-            }
-            Errand::Fetch { vector, from, .. } => forget(vector, *from),
-            Errand::Bring { .. } => {}
+        for vector in inputs.iter().filter(|vector| missing.contains(&vector.id())) {
+            vector.remove_place(self.workers[worker].key);
         }
-        self.reopen(errand, false);
     }
 
-    /// Takes back what was expected of a task that did not run.
-    fn reopen(&mut self, errand: Errand, unsupported: bool) {
+    /// Takes back what was expected of a task that did not run, so that it is planned again.
+    fn reopen(&mut self, errand: Errand, worker: usize, unsupported: Option<String>) {
+        let key = self.workers[worker].key;
         match errand {
-            Errand::Node { node, worker } => {
-                self.unload(worker, node);
-                for vector in self.nodes[node].recipe.living().into_iter().flatten() {
-                    vector.remove_place(self.workers[worker].key);
-                }
-                if unsupported {
-                    self.nodes[node].unsupported.insert(worker);
-                }
+            Errand::Node { node, outputs } => {
+                outputs.iter().flatten().for_each(|vector| vector.remove_place(key));
+                self.nodes[node].unsupported.extend(unsupported.map(|reason| (worker, reason)));
                 self.nodes[node].target = None;
                 self.waiting.insert(node);
             }
-            Errand::Fetch { vector, to, .. } => {
+            Errand::Fetch { vector, to } => {
                 self.moving.remove(&(vector.id(), to));
             }
-            Errand::Bring { vector, to } => {
-                vector.remove_place(self.workers[to].key);
-                if unsupported {
-                    self.avoid(&vector, to);
+            Errand::Bring { vector } => {
+                vector.remove_place(key);
+                if let Some(reason) = unsupported {
+                    self.avoid(&vector, worker, &reason);
                 }
             }
         }
     }
 
     /// Keeps the readers of a vector away from a device that cannot hold it.
-    fn avoid(&mut self, vector: &Vector, worker: usize) {
+    fn avoid(&mut self, vector: &Vector, worker: usize, reason: &str) {
         for node in self.nodes.iter_mut().filter(|node| !node.done) {
             if node.inputs.iter().any(|input| input.id() == vector.id()) {
-                node.unsupported.insert(worker);
+                node.unsupported.insert(worker, reason.into());
                 node.target = None;
             }
         }

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use ark_bn254::Fr;
 use ark_ff::{FftField, One};
+use kiln_abi::{Activity, Endpoint, HostMemory, Interrupts};
 use kiln_kernels::{Bases, Engine, Graph, HostData, ProgramBuilder, ScalarBound, ScanKind, cpu};
 
-use crate::{card_device, card_engine, download, points, random_values, upload};
+use kiln_sim::{DEFAULT_PROFILE, Profile};
+
+use crate::{bring_up, card_device, card_engine, download, points, random_values, upload};
 
 #[test]
 fn only_results_come_back_and_the_report_says_what_they_cost() {
@@ -90,4 +93,57 @@ fn a_program_too_long_for_the_card_runs_elsewhere() {
     assert_eq!(outcome.scalars(out), [0, 70_001].map(Fr::from));
     assert!(engine.report().devices[0].kernels.contains_key("scan"));
     assert!(engine.report().devices[1].kernels.contains_key("pointwise"));
+}
+
+/// A card that is pulled out of its slot after some register writes.
+struct Pulled {
+    inner: kiln_sim::Card,
+    writes_left: usize,
+}
+
+impl Endpoint<Arc<dyn HostMemory>, Arc<dyn Interrupts>> for Pulled {
+    fn attach(&mut self, memory: Arc<dyn HostMemory>, interrupts: Arc<dyn Interrupts>) {
+        self.inner.attach(memory, interrupts);
+    }
+    fn read32(&mut self, bar: u8, offset: u64) -> u32 {
+        if self.writes_left == 0 { u32::MAX } else { self.inner.read32(bar, offset) }
+    }
+    fn write32(&mut self, bar: u8, offset: u64, value: u32) {
+        self.writes_left = self.writes_left.saturating_sub(1);
+        if self.writes_left > 0 {
+            self.inner.write32(bar, offset, value);
+        }
+    }
+    fn advance(&mut self) -> Activity {
+        if self.writes_left == 0 { Activity::Idle } else { self.inner.advance() }
+    }
+    fn reset(&mut self) {
+        self.inner.reset();
+    }
+}
+
+#[test]
+fn a_card_that_is_pulled_out_is_quarantined_and_the_work_is_finished_elsewhere() {
+    let work = |engine: &Engine| {
+        let mut graph = Graph::new();
+        let mut v = upload(&mut graph, &random_values(32, 64));
+        for _ in 0..10 {
+            let sum = graph.scan(&v, ScanKind::Sum);
+            v = graph.invert(&sum);
+        }
+        let out = download(&mut graph, &v);
+        engine.run(graph).unwrap().scalars(out).to_vec()
+    };
+    let expected = work(&Engine::new(vec![cpu::device()]).unwrap());
+    // Bringing it up takes some writes, and each command at least one.
+    for writes_left in [18, 26] {
+        let inner = kiln_sim::Card::new(Profile::load(DEFAULT_PROFILE).unwrap());
+        let card = bring_up("pulled", Box::new(Pulled { inner, writes_left }));
+        let engine = Engine::with_standby(vec![card], vec![cpu::device()]).unwrap();
+        assert_eq!(work(&engine), expected);
+        let report = engine.report();
+        let reason = report.devices[0].quarantined.clone().unwrap();
+        assert!(reason.contains("pulled failed") && reason.contains("all ones"), "{reason}");
+        assert!(report.devices[1].kernels.contains_key("invert"));
+    }
 }

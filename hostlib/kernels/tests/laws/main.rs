@@ -4,9 +4,11 @@
 mod card;
 mod copies;
 mod engine;
+mod large;
 mod msm;
 mod ntt;
 mod pointwise;
+mod random;
 mod vectors;
 
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use ark_bn254::{Fr, G1Affine, G1Projective};
 use ark_ec::{CurveGroup, PrimeGroup};
 use ark_ff::{One, UniformRand, Zero};
+use kiln_driver::transport::in_process::BoxedEndpoint;
 use kiln_driver::{Card, InProcess, Settings};
 use kiln_kernels::{Device, Engine, Graph, HostData, PendingScalars, Vector};
 use kiln_sim::{DEFAULT_PROFILE, Profile};
@@ -51,8 +54,11 @@ fn card_engine() -> Engine {
 
 /// A simulated card of the default profile, brought up by the driver.
 fn card_device(name: &str) -> Box<dyn Device> {
-    let endpoint = kiln_sim::Card::new(Profile::load(DEFAULT_PROFILE).unwrap());
-    let transport = Arc::new(InProcess::new(name, Box::new(endpoint)).unwrap());
+    bring_up(name, Box::new(kiln_sim::Card::new(Profile::load(DEFAULT_PROFILE).unwrap())))
+}
+
+fn bring_up(name: &str, endpoint: BoxedEndpoint) -> Box<dyn Device> {
+    let transport = Arc::new(InProcess::new(name, endpoint).unwrap());
     let card = Card::found(transport).bring_up(&Settings::default()).unwrap();
     kiln_kernels::card::device(card, Duration::from_secs(120)).unwrap()
 }

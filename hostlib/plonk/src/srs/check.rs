@@ -5,7 +5,8 @@ use ark_ec::pairing::{Pairing, PairingOutput};
 use ark_ec::{AffineRepr, VariableBaseMSM};
 use ark_ff::{Field, One, Zero, batch_inversion};
 
-use super::{Srs, SrsError, powers, root_of_unity};
+use super::{Srs, SrsError, powers};
+use crate::permutation::root_of_unity;
 
 impl Srs {
     /// Checks that the points are the powers of one τ, given a random z that could not be known when they were made.
@@ -15,7 +16,8 @@ impl Srs {
     /// both bases must commit to it alike. A wrong point passes with probability at most N/r.
     pub(super) fn check_consistency(&self, z: Fr) -> Result<(), SrsError> {
         let inconsistent = |what| Err(SrsError::Inconsistent { what });
-        let (Some(first), Some(last)) = (self.monomial.first(), self.monomial.last()) else {
+        let (monomial, lagrange) = (self.monomial(), self.lagrange());
+        let (Some(first), Some(last)) = (monomial.first(), monomial.last()) else {
             return inconsistent("it has no points");
         };
         if *first != G1Affine::generator() || self.g2 != G2Affine::generator() {
@@ -24,16 +26,16 @@ impl Srs {
         if self.tau_g2 == self.g2 {
             return inconsistent("τ is one");
         }
-        let powers_z = powers(z, self.monomial.len());
-        let sum = G1Projective::msm_unchecked(&self.monomial, &powers_z);
+        let powers_z = powers(z, monomial.len());
+        let sum = G1Projective::msm_unchecked(monomial, &powers_z);
         let without_last = sum - *last * powers_z.last().copied().unwrap_or_default();
         let shifted = (sum - first.into_group()) * z.inverse().unwrap_or_default();
         if Bn254::multi_pairing([shifted, -without_last], [self.g2, self.tau_g2]) != PairingOutput::zero() {
             return inconsistent("the monomial points are not the powers of one τ");
         }
         let coefficients = coefficients_of_powers(self.k, z);
-        let in_monomial = G1Projective::msm_unchecked(&self.monomial[..self.lagrange.len()], &coefficients);
-        let in_lagrange = G1Projective::msm_unchecked(&self.lagrange, &powers_z[..self.lagrange.len()]);
+        let in_monomial = G1Projective::msm_unchecked(&monomial[..lagrange.len()], &coefficients);
+        let in_lagrange = G1Projective::msm_unchecked(lagrange, &powers_z[..lagrange.len()]);
         if in_monomial != in_lagrange {
             return inconsistent("the Lagrange points do not belong to the monomial points");
         }

@@ -41,9 +41,4 @@ pub enum SrsError {
     /// The points are not powers of one τ.
     #[error("the SRS is inconsistent: {what}; do not use it")]
     Inconsistent { what: &'static str },
-    /// The SRS serves another size.
-    #[error(
-        "the SRS serves circuits of 2^{got} rows, this one has 2^{expected}; make one of that size with `setup`"
-    )]
-    WrongSize { expected: u32, got: u32 },
 }

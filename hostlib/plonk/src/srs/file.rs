@@ -67,7 +67,7 @@ impl Srs {
         bytes.extend(INSECURE);
         bytes.extend(g2_to_bytes(&self.g2));
         bytes.extend(g2_to_bytes(&self.tau_g2));
-        for point in self.monomial.iter().chain(self.lagrange.iter()) {
+        for point in self.monomial().iter().chain(self.lagrange().iter()) {
             let (x, y) = g1_coordinates(point);
             bytes.extend(x);
             bytes.extend(y);
@@ -128,7 +128,7 @@ fn parse_file(k: u32, bytes: &[u8]) -> Result<Srs, SrsError> {
     let monomial_bytes = ((1 << k) + SRS_EXTRA) * G1_BYTES;
     let monomial = parse_points(reader.take(monomial_bytes))?;
     let lagrange = parse_points(reader.take(reader.remaining()))?;
-    let srs = Srs::from_parts(k, true, monomial, lagrange, [g2, tau_g2]);
+    let srs = Srs::from_points(k, monomial, lagrange, [g2, tau_g2]);
     srs.check_consistency(challenge(checksum))?;
     Ok(srs)
 }

@@ -41,7 +41,7 @@ fn bases_commit_alike() {
     // X^5 has the values ω^(5j)
     let values = powers(root_of_unity(3).pow([5]), 8);
     assert_eq!(G1Projective::msm_unchecked(srs.lagrange(), &values), srs.monomial()[5]);
-    assert_eq!(srs.g1(), G1Affine::generator());
+    assert_eq!(srs.verifier().g1, G1Affine::generator());
 }
 
 #[test]
@@ -131,9 +131,8 @@ fn points_of_another_tau_are_inconsistent() {
         let point = other.monomial()[7];
         assert!(matches!(swap(at, point), Err(SrsError::Inconsistent { .. })), "point {at}");
     }
-    let result = reread_resealed(&srs, |bytes| {
-        bytes[52 + 128..][..128].copy_from_slice(&g2_to_bytes(&other.tau_g2()))
-    });
+    let result =
+        reread_resealed(&srs, |bytes| bytes[52 + 128..][..128].copy_from_slice(&g2_to_bytes(&other.tau_g2)));
     assert!(matches!(result, Err(SrsError::Inconsistent { .. })));
 }
 

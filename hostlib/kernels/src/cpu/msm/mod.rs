@@ -13,6 +13,7 @@ use ark_bn254::{Fr, G1Affine, G1Projective};
 use ark_ec::CurveGroup;
 use ark_ff::{PrimeField, Zero};
 use rayon::prelude::*;
+use zeroize::Zeroize;
 
 use crate::error::KernelFailure;
 use crate::host_data::HostData;
@@ -43,7 +44,7 @@ pub(super) fn msm_vartime(
             small_vartime(points, values.len(), bits, |i| i64::from(values[i]))
         }
         (HostData::Full(values), ScalarBound::Signed { bits }) => {
-            let small: Vec<i64> = values
+            let mut small: Vec<i64> = values
                 .par_iter()
                 .enumerate()
                 .map(|(i, s)| match small_magnitude_vartime(s, bits) {
@@ -53,7 +54,9 @@ pub(super) fn msm_vartime(
                     None => Err(bound_violated(i, bits)),
                 })
                 .collect::<Result<_, _>>()?;
-            small_vartime(points, small.len(), bits, |i| small[i])
+            let sum = small_vartime(points, small.len(), bits, |i| small[i]);
+            small.zeroize();
+            sum
         }
         (HostData::Full(values), ScalarBound::Full) => full_vartime(points, values),
     };
@@ -82,15 +85,18 @@ fn full_vartime(points: &[G1Affine], scalars: &[Fr]) -> G1Projective {
         offset
     });
     // Montgomery form is left once, not once per window.
-    let shifted: Vec<[u64; 5]> =
+    let mut shifted: Vec<[u64; 5]> =
         scalars.par_iter().with_min_len(256).map(|s| add(&offset, &s.into_bigint().0)).collect();
-    shape.sum(points, |i, window| {
+    let sum = shape.sum(points, |i, window| {
         let first = window * shape.window_bits;
         let (limb, shift) = (first as usize / 64, first % 64);
         let low = shifted[i][limb] >> shift;
         let high = shifted[i].get(limb + 1).map_or(0, |&high| (high << 1) << (63 - shift));
         ((low | high) as u32 & shape.mask()) as i32 - shape.half()
-    })
+    });
+    // The scalars may be secret.
+    shifted.zeroize();
+    sum
 }
 
 fn add(a: &[u64; 5], b: &[u64; 4]) -> [u64; 5] {
@@ -151,8 +157,10 @@ impl Shape {
                 let (window, piece) = ((task / pieces) as u32, task % pieces);
                 let first = piece * piece_len;
                 let points = &points[first..points.len().min(first + piece_len)];
-                let digits: Vec<i32> = (first..first + points.len()).map(|i| digit(i, window)).collect();
-                buckets::sum_vartime(points, &digits, self.half() as usize)
+                let mut digits: Vec<i32> = (first..first + points.len()).map(|i| digit(i, window)).collect();
+                let sum = buckets::sum_vartime(points, &digits, self.half() as usize);
+                digits.zeroize();
+                sum
             })
             .collect();
         let mut total = G1Projective::zero();

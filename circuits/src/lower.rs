@@ -1,0 +1,114 @@
+//! From an integer graph to a circuit and its witness: tensors stay where they are committed, and random evaluations of them
+//! prove every linear layer with O(inputs + weights + outputs) cells.
+//!
+//! - [`layout`]: where elements lie; [`chain`]: random evaluations over them; [`identity`]: what these must satisfy;
+//! - [`linear`]: what each kind of node asks for, a file a kind; [`tables`]: ranges and activations;
+//! - [`planner`]: lanes and rows by predicted cost; [`ledger`] and [`emit`]: the circuit; [`witness`]: its values;
+//! - [`statement`]: what is public.
+
+mod chain;
+mod emit;
+mod identity;
+mod layout;
+mod ledger;
+mod linear;
+mod monomial;
+mod planner;
+mod statement;
+mod tables;
+mod witness;
+
+use kiln_plonk::ColumnValues;
+use kiln_plonk::circuit::Circuit;
+
+use crate::graph::{IntGraph, Linear, TableKind};
+use crate::validate::{GraphError, validate_graph};
+
+use ledger::Ledger;
+use planner::Choice;
+use tables::Tables;
+
+pub use planner::{ColumnCounts, LayerReport, PlanOptions, PlanReport};
+pub use statement::{InputVisibility, Visibility, WeightVisibility, public_inputs};
+pub use witness::ModelWitness;
+
+/// Why a graph cannot be laid out, or why values do not fit it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // each message names its fields
+pub enum LowerError {
+    /// The graph is malformed.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// A node's shift is neither 0 nor the graph's.
+    #[error("node `{node}` shifts by {got} bits, expected 0 or {expected}; compile the model again")]
+    Shift { node: String, expected: u32, got: u32 },
+    /// The input is not clamped to the activation range.
+    #[error(
+        "input `{node}` must clamp to the activation range without a shift, got {got}; compile the model again"
+    )]
+    Input { node: String, got: String },
+    /// Too many lanes, or none.
+    #[error("the number of lanes must be 1 to {expected_max}, got {got}; choose 4, 8 or 16")]
+    Lanes { expected_max: usize, got: usize },
+    /// More rows than allowed.
+    #[error("the model needs {got} rows, at most {expected_max} are allowed; allow more rows or more lanes")]
+    Rows { expected_max: usize, got: u32 },
+    /// Values of another graph.
+    #[error("expected {expected} {what}, got {got}; these values belong to another model")]
+    Mismatch { what: &'static str, expected: usize, got: usize },
+}
+
+/// A graph as a circuit. The same graph, visibility and options always give the same circuit, so only those three need to
+/// be stored.
+pub struct Lowered {
+    /// The circuit; [`Circuit::meaning`] is empty.
+    pub circuit: Circuit,
+    /// Values of the fixed columns.
+    pub fixed: Vec<ColumnValues>,
+    /// What the planner chose.
+    pub report: PlanReport,
+    /// Who may see what.
+    pub visibility: Visibility,
+    graph: IntGraph,
+    choice: Choice,
+    ledger: Ledger,
+    tables: Tables,
+}
+
+/// Lays out a graph.
+///
+/// # Errors
+/// [`LowerError`] if the graph is malformed or does not fit the options.
+pub fn lower(graph: &IntGraph, visibility: Visibility, options: &PlanOptions) -> Result<Lowered, LowerError> {
+    validate_graph(graph)?;
+    check_nodes(graph)?;
+    let tables = Tables::new(graph);
+    let choice = planner::choose(graph, visibility, options, &tables)?;
+    let ledger = Ledger::new(&choice.plan.identities, &choice.colouring);
+    let (circuit, fixed) = emit::emit(graph, &choice, &ledger, &tables, options.degree);
+    let mut report = choice.report(graph, visibility, options.degree);
+    report.instance_cells = circuit.instance_cells.len();
+    tracing::debug!(%report, "circuit planned");
+    Ok(Lowered { circuit, fixed, report, visibility, graph: graph.clone(), choice, ledger, tables })
+}
+
+/// What the circuit takes for granted beyond a well-formed graph.
+fn check_nodes(graph: &IntGraph) -> Result<(), LowerError> {
+    for node in &graph.nodes {
+        if node.shift != 0 && node.shift != graph.shift {
+            return Err(LowerError::Shift {
+                node: node.name.clone(),
+                expected: graph.shift,
+                got: node.shift,
+            });
+        }
+        if matches!(node.linear, Linear::Input) && (node.table, node.shift) != (TableKind::Clamp, 0) {
+            let got = format!("{:?} with shift {}", node.table, node.shift);
+            return Err(LowerError::Input { node: node.name.clone(), got });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

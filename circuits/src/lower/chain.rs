@@ -1,0 +1,416 @@
+//! Chains: random evaluations of tensors in place.
+//!
+//! An operator asks for `Σ monomial · cell` over cells of one family ([`Request`]). A chain walks the rows of these cells with
+//! a running value `acc[i] = M·acc[i−1] + Σ_j A_j·lane_j[i]`, where the *multiplier* `M` and the *pattern* `A` are challenge
+//! monomials (no entry: the lane is masked, whatever stands there). With row coefficients `C_i` such that
+//! `A_j = monomial_j/C_i` and `M = C_{i−1}/C_i`, the last row holds the wanted sum divided by its coefficient.
+//!
+//! Each multiplier and each pattern of an accumulator column costs a selector, so the same ones should come back again and
+//! again. A pattern is normalised by its first active lane; how far its row coefficients are shifted is chosen at its first use
+//! such that a multiplier in use is used again; and where a multiplier would be rare, the chain ends and another begins, which
+//! costs only one more number that the verifier computes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::layout::Spot;
+use super::monomial::Exponents;
+
+/// What a chain reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Family {
+    /// Weights.
+    W,
+    /// Accumulators, `2^shift·q + r − 2^(shift−1)`.
+    Z,
+    /// Requantised values, the accumulators of nodes without shift.
+    Q,
+    /// Activations.
+    Y,
+    /// Edges of convolutions.
+    E,
+    /// The committed input.
+    X,
+}
+
+/// Row spaces; each is moved to its rows of the circuit as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Space {
+    Weights,
+    Activations,
+    Edges,
+    Input,
+}
+
+impl Family {
+    pub(crate) fn space(self) -> Space {
+        match self {
+            Self::W => Space::Weights,
+            Self::Z | Self::Q | Self::Y => Space::Activations,
+            Self::E => Space::Edges,
+            Self::X => Space::Input,
+        }
+    }
+}
+
+/// First row of the circuit that each space takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Offsets {
+    pub activations: u32,
+    pub edges: u32,
+    pub input: u32,
+}
+
+impl Offsets {
+    pub(crate) fn of(&self, space: Space) -> u32 {
+        match space {
+            Space::Weights => 0,
+            Space::Activations => self.activations,
+            Space::Edges => self.edges,
+            Space::Input => self.input,
+        }
+    }
+}
+
+/// `Σ monomial · cell`. A cell comes at most once.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub family: Family,
+    pub entries: Vec<(Spot, Exponents)>,
+    /// Whether the sum may come in several parts on several rows.
+    pub breakable: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct RequestId(pub usize);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct PatternId(pub usize);
+
+/// Lane coefficients of a row, `None` where a lane is masked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Pattern {
+    pub family: Family,
+    pub lanes: Vec<Option<Exponents>>,
+}
+
+/// One row of a chain.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    /// What the row adds (`None`: nothing, the value is carried over).
+    pub pattern: Option<PatternId>,
+    /// `C_{i−1}/C_i`; of no meaning on a first row.
+    pub multiplier: Exponents,
+    /// `C_i`
+    pub coefficient: Exponents,
+}
+
+/// Consecutive rows of one request.
+#[derive(Clone, Debug)]
+struct Piece {
+    request: RequestId,
+    family: Family,
+    breakable: bool,
+    /// Within the row space.
+    first_row: u32,
+    steps: Vec<Step>,
+}
+
+/// A gap of more rows than this ends a chain if it may be broken; shorter gaps are carried over.
+const GAP_MAX: u32 = 16;
+
+/// All chains, before they have columns.
+#[derive(Default)]
+pub(crate) struct ChainSet {
+    lanes: usize,
+    pieces: Vec<Piece>,
+    requests: usize,
+    patterns: Vec<Pattern>,
+    pattern_ids: HashMap<Pattern, PatternId>,
+    /// First active lane's coefficient of each pattern, once chosen.
+    scales: Vec<Option<Exponents>>,
+    uses: HashMap<(Family, Exponents), usize>,
+}
+
+impl ChainSet {
+    pub(crate) fn new(lanes: usize) -> Self {
+        Self { lanes, ..Self::default() }
+    }
+
+    pub(crate) fn request(&mut self, mut request: Request) -> RequestId {
+        let id = RequestId(self.requests);
+        self.requests += 1;
+        request.entries.sort_unstable_by_key(|(spot, _)| *spot);
+        let rows = self.rows_of(&request);
+        let split = |a: &(u32, PatternId, Exponents), b: &(u32, PatternId, Exponents)| {
+            !request.breakable || b.0 - a.0 <= GAP_MAX
+        };
+        for run in rows.chunk_by(split) {
+            let steps = self.steps_of(run, request.family);
+            let (family, breakable) = (request.family, request.breakable);
+            self.pieces.push(Piece { request: id, family, breakable, first_row: run[0].0, steps });
+        }
+        id
+    }
+
+    /// Per row: its normalised pattern and the monomial of its first active lane.
+    fn rows_of(&mut self, request: &Request) -> Vec<(u32, PatternId, Exponents)> {
+        let mut rows = Vec::new();
+        for cells in request.entries.chunk_by(|a, b| a.0.row == b.0.row) {
+            let lead = cells[0].1;
+            let mut lanes = vec![None; self.lanes];
+            for (spot, monomial) in cells {
+                lanes[spot.lane as usize] = Some(monomial.over(lead));
+            }
+            rows.push((cells[0].0.row, self.intern(Pattern { family: request.family, lanes }), lead));
+        }
+        rows
+    }
+
+    fn intern(&mut self, pattern: Pattern) -> PatternId {
+        if let Some(id) = self.pattern_ids.get(&pattern) {
+            return *id;
+        }
+        let id = PatternId(self.patterns.len());
+        self.patterns.push(pattern.clone());
+        self.scales.push(None);
+        self.pattern_ids.insert(pattern, id);
+        id
+    }
+
+    fn steps_of(&mut self, rows: &[(u32, PatternId, Exponents)], family: Family) -> Vec<Step> {
+        let mut steps: Vec<Step> = Vec::with_capacity(rows.len());
+        let mut here: HashMap<Exponents, usize> = HashMap::new();
+        for (index, &(row, pattern, lead)) in rows.iter().enumerate() {
+            let before = steps.last().map(|step| step.coefficient);
+            let scale = match self.scales[pattern.0] {
+                Some(scale) => scale,
+                None => {
+                    let usual = self.usual_multiplier(&here, family);
+                    let scale = match (before, usual) {
+                        (Some(before), Some(usual)) => lead.times(usual).over(before),
+                        _ => self.scale_before(rows.get(index + 1), lead, usual),
+                    };
+                    self.scales[pattern.0] = Some(scale);
+                    scale
+                }
+            };
+            let coefficient = lead.over(scale);
+            if let (Some(before), Some(previous)) = (before, index.checked_sub(1)) {
+                for _ in rows[previous].0 + 1..row {
+                    let carry = Step { pattern: None, multiplier: Exponents::ONE, coefficient: before };
+                    steps.push(carry);
+                }
+                let multiplier = before.over(coefficient);
+                *here.entry(multiplier).or_default() += 1;
+                *self.uses.entry((family, multiplier)).or_default() += 1;
+                steps.push(Step { pattern: Some(pattern), multiplier, coefficient });
+            } else {
+                steps.push(Step { pattern: Some(pattern), multiplier: Exponents::ONE, coefficient });
+            }
+        }
+        steps
+    }
+
+    /// The multiplier used most in this chain, or else in this family.
+    fn usual_multiplier(&self, here: &HashMap<Exponents, usize>, family: Family) -> Option<Exponents> {
+        let most =
+            |uses: &mut dyn Iterator<Item = (usize, Exponents)>| uses.max().map(|(_, multiplier)| multiplier);
+        most(&mut here.iter().map(|(multiplier, uses)| (*uses, *multiplier))).or_else(|| {
+            let family_uses = self.uses.iter().filter(|((of, _), _)| *of == family);
+            most(&mut family_uses.map(|((_, multiplier), uses)| (*uses, *multiplier)))
+        })
+    }
+
+    /// The scale of a chain's first pattern such that the step to the next row has the usual multiplier.
+    fn scale_before(
+        &self,
+        next: Option<&(u32, PatternId, Exponents)>,
+        lead: Exponents,
+        usual: Option<Exponents>,
+    ) -> Exponents {
+        let next = next.and_then(|(_, pattern, lead)| Some(lead.over(self.scales[pattern.0]?)));
+        match (next, usual) {
+            (Some(next), Some(usual)) => lead.over(usual.times(next)),
+            _ => Exponents::ONE,
+        }
+    }
+
+    /// Most chains that meet on one row of a space.
+    pub(crate) fn depth(&self, space: Space) -> usize {
+        let mut ends = Vec::new();
+        for piece in self.pieces.iter().filter(|piece| piece.family.space() == space) {
+            ends.push((piece.first_row, 1i64));
+            ends.push((piece.first_row + piece.steps.len() as u32, -1));
+        }
+        ends.sort_unstable();
+        let depths = ends.iter().scan(0, |depth, (_, change)| {
+            *depth += change;
+            Some(*depth)
+        });
+        depths.max().unwrap_or(0) as usize
+    }
+
+    /// The lane coefficients of a pattern, with its scale.
+    pub(crate) fn pattern(&self, id: PatternId) -> Pattern {
+        let pattern = &self.patterns[id.0];
+        let scale = self.scales[id.0].unwrap_or_default();
+        let lanes = pattern.lanes.iter().map(|lane| lane.map(|monomial| monomial.times(scale))).collect();
+        Pattern { family: pattern.family, lanes }
+    }
+
+    /// Gives every chain rows and an accumulator column.
+    pub(crate) fn colour(&self, offsets: &Offsets) -> Colouring {
+        let mut order = (0..self.pieces.len()).collect::<Vec<_>>();
+        order.sort_by_key(|index| (self.pieces[*index].family, self.pieces[*index].first_row));
+        let mut columns: Vec<Shelf> = Vec::new();
+        let mut column_of = vec![0; self.pieces.len()];
+        for index in order {
+            let piece = &self.pieces[index];
+            let first = piece.first_row + offsets.of(piece.family.space());
+            let end = first + piece.steps.len() as u32;
+            let free = columns.iter().enumerate().filter(|(_, shelf)| shelf.is_free(first, end));
+            let best = free.min_by_key(|(_, shelf)| shelf.new_selectors(piece)).map(|(column, _)| column);
+            let column = best.unwrap_or_else(|| {
+                columns.push(Shelf::default());
+                columns.len() - 1
+            });
+            columns[column].put(piece, first, end);
+            column_of[index] = column;
+        }
+        self.segments(&columns, &column_of, offsets)
+    }
+
+    fn segments(&self, shelves: &[Shelf], column_of: &[usize], offsets: &Offsets) -> Colouring {
+        let mut colouring = Colouring {
+            columns: vec![AccColumn::default(); shelves.len()],
+            segments: Vec::new(),
+            of_request: vec![Vec::new(); self.requests],
+        };
+        for (piece, &column) in self.pieces.iter().zip(column_of) {
+            let offset = piece.first_row + offsets.of(piece.family.space());
+            let keeps = |step: &Step| !piece.breakable || shelves[column].keeps(step.multiplier);
+            let mut from = 0;
+            while from < piece.steps.len() {
+                if piece.steps[from].pattern.is_none() {
+                    from += 1;
+                    continue;
+                }
+                let more = piece.steps[from + 1..].iter().take_while(|step| keeps(step)).count();
+                let mut to = from + 1 + more;
+                let next = to;
+                // Where a chain breaks, rows that only carry it over are left out on both sides.
+                while piece.steps[to - 1].pattern.is_none() {
+                    to -= 1;
+                }
+                let steps = piece.steps[from..to].to_vec();
+                colouring.push(piece, column, offset + from as u32, steps);
+                from = next;
+            }
+        }
+        colouring
+    }
+}
+
+/// A multiplier of an accumulator column is worth a selector from this many uses on; below, chains are broken there.
+const USES_MIN: usize = 24;
+
+/// What an accumulator column holds so far.
+#[derive(Default)]
+struct Shelf {
+    taken: BTreeMap<u32, u32>,
+    patterns: BTreeSet<PatternId>,
+    multipliers: BTreeMap<Exponents, usize>,
+    needed: BTreeSet<Exponents>,
+}
+
+impl Shelf {
+    fn is_free(&self, first: u32, end: u32) -> bool {
+        self.taken.range(..end).next_back().is_none_or(|(_, taken_end)| *taken_end <= first)
+    }
+
+    fn new_selectors(&self, piece: &Piece) -> usize {
+        let patterns: BTreeSet<_> = piece.steps.iter().filter_map(|step| step.pattern).collect();
+        let multipliers: BTreeSet<_> = piece.steps[1..].iter().map(|step| step.multiplier).collect();
+        patterns.difference(&self.patterns).count()
+            + multipliers.iter().filter(|multiplier| !self.multipliers.contains_key(multiplier)).count()
+    }
+
+    fn put(&mut self, piece: &Piece, first: u32, end: u32) {
+        self.taken.insert(first, end);
+        self.patterns.extend(piece.steps.iter().filter_map(|step| step.pattern));
+        for step in &piece.steps[1..] {
+            *self.multipliers.entry(step.multiplier).or_default() += 1;
+            if !piece.breakable {
+                self.needed.insert(step.multiplier);
+            }
+        }
+    }
+
+    fn keeps(&self, multiplier: Exponents) -> bool {
+        self.needed.contains(&multiplier)
+            || self.multipliers.get(&multiplier).is_some_and(|uses| *uses >= USES_MIN)
+    }
+}
+
+/// A chain with its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment {
+    pub family: Family,
+    pub column: usize,
+    /// Of the circuit.
+    pub first_row: u32,
+    /// One a row.
+    pub steps: Vec<Step>,
+}
+
+impl Segment {
+    /// The row that holds the value.
+    pub(crate) fn end_row(&self) -> u32 {
+        self.first_row + self.steps.len() as u32 - 1
+    }
+
+    /// What the value must be multiplied by to give the wanted sum.
+    pub(crate) fn end_coefficient(&self) -> Exponents {
+        self.steps.last().map(|step| step.coefficient).unwrap_or_default()
+    }
+}
+
+/// The selectors of an accumulator column: on which rows of the circuit each pattern and multiplier acts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AccColumn {
+    pub patterns: BTreeMap<PatternId, Vec<u32>>,
+    pub multipliers: BTreeMap<Exponents, Vec<u32>>,
+}
+
+/// All chains with their places.
+pub(crate) struct Colouring {
+    pub columns: Vec<AccColumn>,
+    pub segments: Vec<Segment>,
+    /// The segments whose values add up to each request's sum.
+    pub of_request: Vec<Vec<usize>>,
+}
+
+impl Colouring {
+    fn push(&mut self, piece: &Piece, column: usize, first_row: u32, steps: Vec<Step>) {
+        for (row, (index, step)) in (first_row..).zip(steps.iter().enumerate()) {
+            if let Some(pattern) = step.pattern {
+                self.columns[column].patterns.entry(pattern).or_default().push(row);
+            }
+            if index > 0 {
+                self.columns[column].multipliers.entry(step.multiplier).or_default().push(row);
+            }
+        }
+        self.of_request[piece.request.0].push(self.segments.len());
+        self.segments.push(Segment { family: piece.family, column, first_row, steps });
+    }
+
+    /// Number of selectors.
+    pub(crate) fn selectors(&self) -> usize {
+        self.columns.iter().map(|column| column.patterns.len() + column.multipliers.len()).sum()
+    }
+
+    /// Accumulator cells in use.
+    pub(crate) fn cells(&self) -> usize {
+        self.segments.iter().map(|segment| segment.steps.len()).sum()
+    }
+}

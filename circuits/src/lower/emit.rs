@@ -1,0 +1,292 @@
+//! A plan as a circuit: columns, gates, lookups, fixed values, instance cells, and regions that name operators and tensors.
+//!
+//! Gates: one an accumulator column, `acc[i] = (Σ_m S_m·M_m)·acc[i−1] + Σ_p P_p·(Σ_j A_pj·lane_j)` (degree 2; where nothing is
+//! selected the accumulator is zero), and the running sum `s[i] = s[i−1] + Σ slots` (degree 3), which wraps, so that the whole sum
+//! is zero. Lookups: on every row and lane, `(0, r, 0)` and `(tag, q, y)`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use kiln_plonk::ColumnValues;
+use kiln_plonk::circuit::{AdviceColumn, Circuit, CommittedGroup, Gate, Lookup, Region, Table};
+use kiln_plonk::expression::{Column, Expression};
+use kiln_plonk::formula::{InstanceCell, Run};
+
+use crate::graph::IntGraph;
+
+use super::chain::{Family, Pattern};
+use super::ledger::{Ledger, RelayColumn, Slot};
+use super::monomial::{CHALLENGES_PHASE_0, CHALLENGES_PHASE_1, Exponents};
+use super::planner::{Choice, ColumnCounts};
+use super::tables::Tables;
+
+/// Every column by its role.
+struct Columns {
+    r: Vec<Column>,
+    q: Vec<Column>,
+    y: Vec<Column>,
+    e: Vec<Column>,
+    cell_relays: Vec<Column>,
+    acc: Vec<Column>,
+    chain_relays: Vec<Column>,
+    s: Vec<Column>,
+    w: Vec<Column>,
+    x: Vec<Column>,
+}
+
+impl Columns {
+    /// Advice columns in order of their phases.
+    fn new(counts: &ColumnCounts, circuit: &mut Circuit) -> Self {
+        let lanes = counts.activations / 2;
+        let last_phase = if counts.chain_relays > 0 { 2 } else { 1 };
+        let mut advice = |name: &str, count: usize, phase: u8, linear: bool| {
+            let first = circuit.advice.len();
+            let named =
+                (0..count).map(|index| AdviceColumn { name: format!("{name}{index}"), phase, linear });
+            circuit.advice.extend(named);
+            (first..first + count).map(|index| Column::Advice(index as u32)).collect::<Vec<_>>()
+        };
+        let committed =
+            |first: usize, count: usize| (first..first + count).map(|index| Column::Committed(index as u32));
+        Self {
+            r: advice("r", counts.remainders, 0, false),
+            q: advice("q", lanes, 0, false),
+            y: advice("y", lanes, 0, false),
+            e: advice("e", counts.edges, 0, true),
+            cell_relays: advice("v", counts.cell_relays, 0, true),
+            acc: advice("acc", counts.accumulators, 1, false),
+            chain_relays: advice("t", counts.chain_relays, 1, true),
+            s: advice("s", 1, last_phase, false),
+            w: committed(0, counts.weights).collect(),
+            x: committed(counts.weights, counts.input).collect(),
+        }
+    }
+
+    fn relay(&self, column: RelayColumn) -> Column {
+        match column {
+            RelayColumn::Cell(index) => self.cell_relays[index],
+            RelayColumn::Chain(index) => self.chain_relays[index],
+        }
+    }
+}
+
+/// Fixed columns; equal ones are kept once.
+struct Fixed {
+    rows: usize,
+    names: Vec<String>,
+    values: Vec<ColumnValues>,
+    known: HashMap<Vec<i32>, Column>,
+}
+
+impl Fixed {
+    fn add(&mut self, name: String, values: Vec<i32>) -> Column {
+        if let Some(column) = self.known.get(&values) {
+            return *column;
+        }
+        let column = Column::Fixed(self.values.len() as u32);
+        self.known.insert(values.clone(), column);
+        self.values.push(ColumnValues::small(values));
+        self.names.push(name);
+        column
+    }
+
+    fn selector(&mut self, name: String, rows: &[u32]) -> Column {
+        let mut values = vec![0; self.rows];
+        for row in rows {
+            values[*row as usize] = 1;
+        }
+        self.add(name, values)
+    }
+}
+
+/// The circuit and the values of its fixed columns.
+pub(crate) fn emit(
+    graph: &IntGraph,
+    choice: &Choice,
+    ledger: &Ledger,
+    tables: &Tables,
+    degree: u32,
+) -> (Circuit, Vec<ColumnValues>) {
+    let mut circuit = Circuit {
+        k: choice.k,
+        degree,
+        public_inputs: choice.plan.public_inputs,
+        challenges: vec![CHALLENGES_PHASE_0.map(str::to_owned).to_vec()],
+        ..Circuit::default()
+    };
+    if choice.columns.chain_relays > 0 {
+        circuit.challenges.push(CHALLENGES_PHASE_1.map(str::to_owned).to_vec());
+    }
+    for (name, columns) in [("model", choice.columns.weights), ("input", choice.columns.input)] {
+        if columns > 0 {
+            circuit.committed.push(CommittedGroup { name: name.to_owned(), columns: columns as u32 });
+        }
+    }
+    let columns = Columns::new(&choice.columns, &mut circuit);
+    let rows = 1 << choice.k;
+    let mut fixed = Fixed { rows, names: Vec::new(), values: Vec::new(), known: HashMap::new() };
+    for index in 0..columns.acc.len() {
+        let gate = accumulator_gate(choice, &columns, &mut fixed, tables.shift(), index);
+        circuit.gates.push(gate);
+    }
+    add_sum(&mut circuit, &columns, ledger);
+    add_lookups(&mut circuit, &columns, &mut fixed, tables, tag_values(graph, choice, tables));
+    circuit.regions = regions(graph, choice, &columns);
+    circuit.fixed = fixed.names;
+    (circuit, fixed.values)
+}
+
+fn scaled(monomial: Exponents, expression: Expression) -> Expression {
+    if monomial == Exponents::ONE {
+        expression
+    } else {
+        Expression::Product(vec![Expression::Challenge(monomial.monomial()), expression])
+    }
+}
+
+/// `z` of a lane.
+fn accumulator_lane(columns: &Columns, lane: usize, shift: u32) -> Expression {
+    let shifted = Expression::integer(1 << shift) * columns.q[lane].here();
+    Expression::Sum(vec![shifted, columns.r[lane].here(), Expression::integer(-(1 << shift >> 1))])
+}
+
+fn lane(columns: &Columns, family: Family, lane: usize, shift: u32) -> Expression {
+    match family {
+        Family::W => columns.w[lane].here(),
+        Family::Z => accumulator_lane(columns, lane, shift),
+        Family::Q => columns.q[lane].here(),
+        Family::Y => columns.y[lane].here(),
+        Family::E => columns.e[lane].here(),
+        Family::X => columns.x[lane].here(),
+    }
+}
+
+fn pattern_sum(columns: &Columns, pattern: &Pattern, shift: u32) -> Expression {
+    let lanes = pattern.lanes.iter().enumerate().filter_map(|(index, monomial)| {
+        let monomial = (*monomial)?;
+        Some(scaled(monomial, lane(columns, pattern.family, index, shift)))
+    });
+    Expression::Sum(lanes.collect())
+}
+
+fn accumulator_gate(choice: &Choice, columns: &Columns, fixed: &mut Fixed, shift: u32, index: usize) -> Gate {
+    let (acc, uses) = (columns.acc[index], &choice.colouring.columns[index]);
+    let mut parts = Vec::new();
+    let multipliers = uses.multipliers.iter().enumerate().map(|(number, (monomial, rows))| {
+        let selector = fixed.selector(format!("acc{index}.multiplier{number}"), rows);
+        scaled(*monomial, selector.here())
+    });
+    let multipliers = multipliers.collect::<Vec<_>>();
+    if !multipliers.is_empty() {
+        parts.push(Expression::Sum(multipliers) * acc.previous());
+    }
+    for (number, (pattern, rows)) in uses.patterns.iter().enumerate() {
+        let selector = fixed.selector(format!("acc{index}.pattern{number}"), rows);
+        let sum = pattern_sum(columns, &choice.plan.chains.pattern(*pattern), shift);
+        parts.push(Expression::Product(vec![selector.here(), sum]));
+    }
+    Gate { name: format!("chain acc{index}"), expression: acc.here() - Expression::Sum(parts) }
+}
+
+/// The running sum of all identities, and its instance cells.
+fn add_sum(circuit: &mut Circuit, columns: &Columns, ledger: &Ledger) {
+    let mut cells: BTreeMap<(Slot, u32), Vec<Run>> = BTreeMap::new();
+    for entry in &ledger.entries {
+        let runs = entry.weight.iter().map(|weight| weight.run(entry.factor));
+        cells.entry((entry.slot, entry.row)).or_default().extend(runs);
+    }
+    let mut instance: BTreeMap<Slot, u32> = BTreeMap::new();
+    for ((slot, row), runs) in cells {
+        let next = instance.len() as u32;
+        let column = *instance.entry(slot).or_insert(next);
+        circuit.instance_cells.push(InstanceCell { column, row, runs });
+    }
+    let s = columns.s[0];
+    let mut parts = vec![s.previous()];
+    let mut names = vec![String::new(); instance.len()];
+    for (slot, index) in instance {
+        let weight = Column::Instance(index).here();
+        let (name, part) = match slot {
+            Slot::Known => ("known".to_owned(), weight),
+            Slot::Acc(acc) => (format!("acc{acc}"), weight * columns.acc[acc].here()),
+            Slot::Relay(relay) => (relay_name(relay), weight * columns.relay(relay).here()),
+            Slot::Product(acc, relay) => {
+                let name = format!("acc{acc}.{}", relay_name(relay));
+                (
+                    name,
+                    Expression::Product(vec![weight, columns.acc[acc].here(), columns.relay(relay).here()]),
+                )
+            }
+        };
+        names[index as usize] = name;
+        parts.push(part);
+    }
+    circuit.instance = names;
+    let expression = s.here() - Expression::Sum(parts);
+    circuit.gates.push(Gate { name: "identities".to_owned(), expression });
+}
+
+fn relay_name(relay: RelayColumn) -> String {
+    match relay {
+        RelayColumn::Cell(index) => format!("v{index}"),
+        RelayColumn::Chain(index) => format!("t{index}"),
+    }
+}
+
+/// The table's tag on each row; a row that holds nothing has any tag.
+fn tag_values(graph: &IntGraph, choice: &Choice, tables: &Tables) -> Vec<i32> {
+    let mut tags = vec![1; 1 << choice.k];
+    for node in &graph.nodes {
+        let placed = &choice.plan.tensors[node.output.0];
+        let first = (placed.first_row + choice.offsets.activations) as usize;
+        tags[first..first + placed.rows as usize].fill(tables.tag(node.table));
+    }
+    tags
+}
+
+fn add_lookups(circuit: &mut Circuit, columns: &Columns, fixed: &mut Fixed, tables: &Tables, tags: Vec<i32>) {
+    let tag = fixed.add("tag".to_owned(), tags);
+    let zero = || Expression::integer(0);
+    let lookup = |name: String, inputs| Lookup { name, inputs, table: 0 };
+    for (index, r) in columns.r.iter().enumerate() {
+        circuit.lookups.push(lookup(format!("range r{index}"), vec![zero(), r.here(), zero()]));
+    }
+    for (index, (q, y)) in columns.q.iter().zip(&columns.y).enumerate() {
+        let inputs = vec![tag.here(), q.here(), y.here()];
+        circuit.lookups.push(lookup(format!("activation y{index}"), inputs));
+    }
+    let mut segments = Vec::new();
+    for (number, segment) in tables.segments(circuit.rows()).into_iter().enumerate() {
+        let names = ["tag", "u", "v"].map(|name| format!("table{number}.{name}"));
+        let columns = names.into_iter().zip(segment).map(|(name, values)| fixed.add(name, values));
+        segments.push(columns.collect());
+    }
+    circuit.tables.push(Table { name: "range and activations".to_owned(), segments });
+}
+
+fn regions(graph: &IntGraph, choice: &Choice, columns: &Columns) -> Vec<Region> {
+    let mut regions = Vec::new();
+    let activations =
+        [&columns.r, &columns.q, &columns.y, &columns.acc, &columns.s].map(|part| part.as_slice()).concat();
+    for (node, edges) in graph.nodes.iter().zip(&choice.plan.edges) {
+        let placed = &choice.plan.tensors[node.output.0];
+        let mut region = |first_row: u32, rows: u32, columns: &[Column]| {
+            let operator = format!("{} \"{}\"", node.operator, node.name);
+            let tensor = graph.tensors[node.output.0].name.clone();
+            regions.push(Region { first_row, rows, operator, tensor, columns: columns.to_vec() });
+        };
+        region(placed.first_row + choice.offsets.activations, placed.rows, &activations);
+        if let Some(edges) = edges {
+            region(edges.placed.first_row + choice.offsets.edges, edges.placed.rows, &columns.e);
+        }
+    }
+    for (weight, placed) in graph.weights.iter().zip(&choice.plan.weights) {
+        regions.push(Region {
+            first_row: placed.first_row,
+            rows: placed.rows,
+            operator: "weights".to_owned(),
+            tensor: weight.name.clone(),
+            columns: columns.w.clone(),
+        });
+    }
+    regions
+}

@@ -1,0 +1,161 @@
+//! The identities as entries of one running sum: which column, on which row, times what the verifier computes.
+
+use std::collections::BTreeMap;
+
+use super::chain::{Colouring, RequestId};
+use super::identity::{Identities, Part, Relay, Source, Weighting};
+use super::monomial::Exponents;
+use super::monomial::Variable::{Eta, Lambda};
+
+/// What an entry reads on its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Slot {
+    /// Nothing: the entry is what the verifier computes.
+    Known,
+    /// An accumulator column.
+    Acc(usize),
+    /// A relay column.
+    Relay(RelayColumn),
+    /// An accumulator times a relay column.
+    Product(usize, RelayColumn),
+}
+
+/// A column of relays, of cells or of chains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum RelayColumn {
+    Cell(usize),
+    Chain(usize),
+}
+
+/// Where a relay stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RelayPlace {
+    pub column: RelayColumn,
+    pub row: u32,
+}
+
+/// `slot[row] · factor · Σ weight`, a summand of the running sum.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// The identity that it is part of; `None` for the ties of chain relays.
+    pub identity: Option<usize>,
+    pub slot: Slot,
+    pub row: u32,
+    pub factor: Exponents,
+    pub weight: Vec<Weighting>,
+}
+
+/// All entries, and where relays stand.
+pub(crate) struct Ledger {
+    pub relays: Vec<RelayPlace>,
+    pub entries: Vec<Entry>,
+    /// Per identity, the row on which a violation is reported.
+    pub homes: Vec<u32>,
+}
+
+/// A relay stands on the last row of the chain beside it, in the first relay column that is free there.
+pub(crate) fn place_relays(relays: &[Relay], colouring: &Colouring) -> Vec<RelayPlace> {
+    let mut used: BTreeMap<(bool, u32), usize> = BTreeMap::new();
+    let place = |relay: &Relay| {
+        let row = end_row(colouring, relay.beside);
+        let of_chain = matches!(relay.source, Source::Chain(_));
+        let next = used.entry((of_chain, row)).or_default();
+        let column = if of_chain { RelayColumn::Chain(*next) } else { RelayColumn::Cell(*next) };
+        *next += 1;
+        RelayPlace { column, row }
+    };
+    relays.iter().map(place).collect()
+}
+
+/// The row on which the last part of a request's sum ends.
+fn end_row(colouring: &Colouring, request: RequestId) -> u32 {
+    let last = colouring.of_request[request.0].last();
+    last.map_or(0, |segment| colouring.segments[*segment].end_row())
+}
+
+impl Ledger {
+    pub(crate) fn new(identities: &Identities, colouring: &Colouring) -> Self {
+        let relays = place_relays(&identities.relays, colouring);
+        let homes = identities.list.iter().map(|identity| end_row(colouring, identity.home)).collect();
+        let mut ledger = Self { relays, entries: Vec::new(), homes };
+        for (index, identity) in identities.list.iter().enumerate() {
+            let eta = Eta.power(index as i64);
+            for part in &identity.parts {
+                ledger.add_part(Some(index), part, identities, colouring, eta);
+            }
+        }
+        let chains = identities.relays.iter().enumerate().filter_map(|(index, relay)| match relay.source {
+            Source::Chain(request) => Some((index, request)),
+            Source::Cell(_) => None,
+        });
+        for (number, (index, request)) in (1..).zip(chains) {
+            let place = ledger.relays[index];
+            let lambda = Lambda.power(number);
+            ledger.push(None, Slot::Relay(place.column), place.row, lambda, vec![one(1)]);
+            ledger.add_chain(None, request, &[one(-1)], colouring, lambda);
+        }
+        ledger
+    }
+
+    fn push(
+        &mut self,
+        identity: Option<usize>,
+        slot: Slot,
+        row: u32,
+        factor: Exponents,
+        weight: Vec<Weighting>,
+    ) {
+        self.entries.push(Entry { identity, slot, row, factor, weight });
+    }
+
+    fn add_chain(
+        &mut self,
+        identity: Option<usize>,
+        request: RequestId,
+        weight: &[Weighting],
+        colouring: &Colouring,
+        factor: Exponents,
+    ) {
+        for segment in colouring.of_request[request.0].iter().map(|segment| &colouring.segments[*segment]) {
+            let factor = factor.times(segment.end_coefficient());
+            self.push(identity, Slot::Acc(segment.column), segment.end_row(), factor, weight.to_vec());
+        }
+    }
+
+    fn add_part(
+        &mut self,
+        identity: Option<usize>,
+        part: &Part,
+        identities: &Identities,
+        colouring: &Colouring,
+        eta: Exponents,
+    ) {
+        match part {
+            Part::Chain { request, weight } => self.add_chain(identity, *request, weight, colouring, eta),
+            Part::Known { weight } => {
+                let row = identity.map_or(0, |index| self.homes[index]);
+                self.push(identity, Slot::Known, row, eta, weight.clone());
+            }
+            Part::Relay { relay, coefficient, monomial } => {
+                let place = self.relays[relay.0];
+                let weight = vec![Weighting::single(*coefficient, *monomial)];
+                self.push(identity, Slot::Relay(place.column), place.row, eta, weight);
+            }
+            Part::Product { relay, coefficient } => {
+                let place = self.relays[relay.0];
+                let beside = identities.relays[relay.0].beside;
+                for segment in
+                    colouring.of_request[beside.0].iter().map(|segment| &colouring.segments[*segment])
+                {
+                    let factor = eta.times(segment.end_coefficient());
+                    let slot = Slot::Product(segment.column, place.column);
+                    self.push(identity, slot, place.row, factor, vec![one(*coefficient)]);
+                }
+            }
+        }
+    }
+}
+
+fn one(coefficient: i64) -> Weighting {
+    Weighting::single(coefficient, Exponents::ONE)
+}

@@ -1,0 +1,151 @@
+//! What each kind of node asks of chains and identities, one file a kind.
+
+pub(crate) mod combine;
+pub(crate) mod conv;
+pub(crate) mod input;
+pub(crate) mod matmul;
+pub(crate) mod output;
+
+use crate::graph::{IntGraph, Linear, Node, TensorId, View, WeightId};
+
+use super::chain::{ChainSet, Family, Request, RequestId};
+use super::identity::{Identities, Part, Weighting};
+use super::layout::{Packer, Placed, Spot, place_activations, place_weights};
+use super::monomial::Exponents;
+use super::statement::{InputVisibility, Visibility};
+
+/// Everything that a graph asks for at a number of lanes; rows of the circuit are not given out yet.
+pub(crate) struct Plan {
+    pub lanes: usize,
+    pub tensors: Vec<Placed>,
+    pub weights: Vec<Placed>,
+    /// Per node, where its edge cells lie (convolutions only).
+    pub edges: Vec<Option<conv::Edges>>,
+    pub rows: SpaceRows,
+    pub chains: ChainSet,
+    pub identities: Identities,
+    pub public_inputs: u32,
+}
+
+/// Row counts of the row spaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SpaceRows {
+    pub activations: u32,
+    pub weights: u32,
+    pub edges: u32,
+    pub input: u32,
+}
+
+/// A [`Plan`] while nodes are being added to it.
+pub(crate) struct Planning<'a> {
+    pub graph: &'a IntGraph,
+    pub plan: Plan,
+    pub edge_packer: Packer,
+}
+
+impl Plan {
+    pub(crate) fn new(graph: &IntGraph, visibility: Visibility, lanes: usize) -> Self {
+        let (tensors, activations) = place_activations(graph, lanes);
+        let (weights, weight_rows) = place_weights(graph, lanes);
+        let mut rows = SpaceRows { activations, weights: weight_rows, ..SpaceRows::default() };
+        if visibility.input == InputVisibility::Committed {
+            rows.input = tensors[graph.input.0].rows;
+        }
+        let plan = Self {
+            lanes,
+            tensors,
+            weights,
+            edges: graph.nodes.iter().map(|_| None).collect(),
+            rows,
+            chains: ChainSet::new(lanes),
+            identities: Identities::default(),
+            public_inputs: 0,
+        };
+        let mut planning = Planning { graph, plan, edge_packer: Packer::new(lanes) };
+        for (index, node) in graph.nodes.iter().enumerate() {
+            planning.add(index, node, visibility);
+        }
+        output::add(&mut planning);
+        planning.plan.rows.edges = planning.edge_packer.rows();
+        planning.plan
+    }
+}
+
+impl Planning<'_> {
+    fn add(&mut self, index: usize, node: &Node, visibility: Visibility) {
+        match &node.linear {
+            Linear::Input => input::add(self, node.output, visibility.input),
+            Linear::Conv { input, weight, bias, geometry } => {
+                conv::add(self, index, input, *weight, *bias, geometry);
+            }
+            Linear::MatMul { input, weight, bias } => matmul::add(self, node, input, *weight, *bias),
+            Linear::Combine { terms, constant } => combine::add(self, node, terms, *constant),
+        }
+    }
+
+    /// Asks for `Σ monomial · cell`. Should a cell come twice, the second time goes to a request of its own.
+    pub(crate) fn sums(
+        &mut self,
+        family: Family,
+        entries: impl IntoIterator<Item = (Spot, Exponents)>,
+    ) -> Vec<RequestId> {
+        let mut rest = entries.into_iter().collect::<Vec<_>>();
+        let mut requests = Vec::new();
+        while !rest.is_empty() {
+            let mut seen = std::collections::HashSet::new();
+            let (entries, again) = rest.into_iter().partition(|(spot, _)| seen.insert(*spot));
+            requests.push(self.plan.chains.request(Request { family, entries, breakable: true }));
+            rest = again;
+        }
+        requests
+    }
+
+    /// Asks for a sum over weights that stays in one piece, so that a relay can stand beside its end.
+    pub(crate) fn weight_sum(&mut self, entries: Vec<(Spot, Exponents)>) -> RequestId {
+        self.plan.chains.request(Request { family: Family::W, entries, breakable: false })
+    }
+
+    /// `Σ monomial(e) · z[e]` over a node's output.
+    pub(crate) fn accumulators(
+        &mut self,
+        node: &Node,
+        monomial: impl Fn(&Placed, usize) -> Exponents,
+    ) -> Vec<RequestId> {
+        let family = if node.shift == 0 { Family::Q } else { Family::Z };
+        let placed = &self.plan.tensors[node.output.0];
+        let entries =
+            (0..placed.spots.len()).map(|e| (placed.spots[e], monomial(placed, e))).collect::<Vec<_>>();
+        self.sums(family, entries)
+    }
+
+    /// The cell of an element of a view.
+    pub(crate) fn seen(&self, view: &View, element: usize) -> Spot {
+        self.plan.tensors[view.tensor.0].spots[view.element(element)]
+    }
+
+    /// The address of an element of a tensor.
+    pub(crate) fn address(&self, tensor: TensorId, element: usize) -> Exponents {
+        self.plan.tensors[tensor.0].address(element)
+    }
+
+    /// The parts `−Σ_o monomial(o)·bias[o]·weight`.
+    pub(crate) fn bias(
+        &mut self,
+        bias: Option<WeightId>,
+        monomial: impl Fn(usize) -> Exponents,
+        weight: Vec<Weighting>,
+    ) -> Vec<Part> {
+        let Some(bias) = bias else { return Vec::new() };
+        let spots = &self.plan.weights[bias.0].spots;
+        let entries = spots.iter().enumerate().map(|(o, spot)| (*spot, monomial(o))).collect::<Vec<_>>();
+        let negative = |w: &Weighting| Weighting { coefficient: -w.coefficient, ..*w };
+        let weight = weight.iter().map(negative).collect::<Vec<_>>();
+        let requests = self.sums(Family::W, entries).into_iter();
+        requests.map(|request| Part::Chain { request, weight: weight.clone() }).collect()
+    }
+}
+
+/// The parts that add up requests.
+pub(crate) fn add_up(requests: &[RequestId], coefficient: i64) -> Vec<Part> {
+    requests.iter().map(|request| Part::chain(*request, coefficient)).collect()
+}

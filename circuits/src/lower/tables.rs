@@ -1,0 +1,101 @@
+//! The one tagged table: `(0, r, 0)` for `0 ≤ r < 2^shift`, and `(tag, q, table(q))` for every kind of table in use.
+//!
+//! A kind's `q` run only as far as the worst case of its nodes. The entries are spread over as many segments as they need.
+
+use std::collections::BTreeMap;
+
+use crate::graph::{IntGraph, Linear, TableKind, requantise};
+
+/// The tag of the range entries.
+const RANGE_TAG: i32 = 0;
+
+/// The entries that a graph needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Tables {
+    /// In order of their tags, with the smallest and the largest `q`.
+    kinds: Vec<(TableKind, (i64, i64))>,
+    /// 0 when no node shifts.
+    shift: u32,
+    activation: (i64, i64),
+}
+
+impl Tables {
+    pub(crate) fn new(graph: &IntGraph) -> Self {
+        let mut ranges: BTreeMap<u8, (TableKind, (i64, i64))> = BTreeMap::new();
+        let limit = 1i64 << graph.q_bits;
+        for node in &graph.nodes {
+            let bound = node.accumulator_bound;
+            let (lo, hi) = match node.linear {
+                Linear::Input => graph.activation,
+                _ => (requantise(-bound, node.shift), requantise(bound, node.shift)),
+            };
+            let (lo, hi) = (lo.clamp(-limit, 0), hi.clamp(0, limit - 1));
+            let entry = ranges.entry(kind_order(node.table)).or_insert((node.table, (lo, hi)));
+            entry.1 = (entry.1.0.min(lo), entry.1.1.max(hi));
+        }
+        let shift = if graph.nodes.iter().any(|node| node.shift > 0) { graph.shift } else { 0 };
+        Self { kinds: ranges.into_values().collect(), shift, activation: graph.activation }
+    }
+
+    /// The graph's shift, 0 if no node shifts.
+    pub(crate) fn shift(&self) -> u32 {
+        self.shift
+    }
+
+    /// The tag of a kind; of the first kind in use if it is not in use.
+    pub(crate) fn tag(&self, kind: TableKind) -> i32 {
+        self.kinds.iter().zip(1..).find(|((of, _), _)| *of == kind).map_or(1, |(_, tag)| tag)
+    }
+
+    /// Number of entries.
+    pub(crate) fn len(&self) -> usize {
+        let kinds = self.kinds.iter().map(|(_, (lo, hi))| (hi - lo + 1) as usize);
+        (1 << self.shift) + kinds.sum::<usize>()
+    }
+
+    /// The segments, three columns (tag, u, v) of `rows` rows each; what is left over repeats `(0, 0, 0)`.
+    pub(crate) fn segments(&self, rows: usize) -> Vec<[Vec<i32>; 3]> {
+        let mut entries = (0..1i32 << self.shift).map(|r| [RANGE_TAG, r, 0]).collect::<Vec<_>>();
+        for ((kind, (lo, hi)), tag) in self.kinds.iter().zip(1..) {
+            // |q| ≤ 2^24, see the limit above.
+            entries.extend((*lo..=*hi).map(|q| [tag, q as i32, kind.apply(q, self.activation) as i32]));
+        }
+        let column = |part: &[[i32; 3]], index: usize| {
+            let mut values = part.iter().map(|entry| entry[index]).collect::<Vec<_>>();
+            values.resize(rows, 0);
+            values
+        };
+        entries.chunks(rows).map(|part| std::array::from_fn(|index| column(part, index))).collect()
+    }
+}
+
+fn kind_order(kind: TableKind) -> u8 {
+    match kind {
+        TableKind::Identity => 0,
+        TableKind::Clamp => 1,
+        TableKind::ReluClamp => 2,
+        TableKind::Relu => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn segments_hold_every_entry_and_zero() {
+        let (graph, _, _) = samples::mlp(&[5, 4, 3]);
+        let tables = Tables::new(&graph);
+        let segments = tables.segments(64);
+        assert_eq!(segments.len(), tables.len().div_ceil(64));
+        let all = segments.iter().flat_map(|s| (0..64).map(move |row| [s[0][row], s[1][row], s[2][row]]));
+        let all = all.collect::<std::collections::HashSet<_>>();
+        assert!((0..64).all(|r| all.contains(&[0, r, 0])) && !all.contains(&[0, 64, 0]));
+        let relu = tables.tag(TableKind::ReluClamp);
+        assert!(all.contains(&[relu, -5, 0]) && all.contains(&[relu, 7, 7]) && !all.contains(&[relu, 7, 8]));
+        for kind in [TableKind::Clamp, TableKind::ReluClamp, TableKind::Identity] {
+            assert!(all.contains(&[tables.tag(kind), 0, 0]), "unused rows hold zeros");
+        }
+    }
+}

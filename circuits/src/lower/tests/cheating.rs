@@ -1,0 +1,252 @@
+//! Dishonest provers: one value is wrong, everything that follows from it is computed as a clever prover would.
+
+use super::*;
+use crate::graph::requantise;
+use crate::interpret::Trace;
+use crate::lower::chain::Family;
+use crate::lower::identity::Source;
+
+/// The sample with its layout and run.
+struct Case {
+    sample: Sample,
+    lowered: Lowered,
+    trace: Trace,
+}
+
+impl Case {
+    fn new(sample: Sample, visibility: Visibility) -> Self {
+        let lowered = lower(&sample.0, visibility, &lanes(4)).unwrap();
+        let trace = run(&sample.0, &sample.1, &sample.2).unwrap();
+        Self { sample, lowered, trace }
+    }
+
+    fn witness(&self) -> ModelWitness<'_> {
+        self.lowered.witness(&self.trace, &self.sample.1).unwrap()
+    }
+
+    fn failures(&self, witness: &ModelWitness<'_>) -> Vec<MockFailure> {
+        failures(&self.lowered, witness, &self.lowered.public_inputs(&self.trace).unwrap())
+    }
+
+    /// Column and row of an element of a node's output.
+    fn spot(&self, node: usize, element: usize) -> (usize, usize) {
+        let placed = &self.lowered.choice.plan.tensors[self.sample.0.nodes[node].output.0];
+        let spot = placed.spots[element];
+        (spot.lane as usize, (spot.row + self.lowered.choice.offsets.activations) as usize)
+    }
+
+    /// Sets one accumulator to `z` as an honest prover would.
+    fn set(&self, witness: &mut ModelWitness<'_>, node: usize, element: usize, z: i64) {
+        let (lane, row) = self.spot(node, element);
+        let operator = &self.sample.0.nodes[node];
+        let q = requantise(z, operator.shift);
+        witness.cells.q[lane][row] = q as i32;
+        witness.cells.y[lane][row] = operator.table.apply(q, self.sample.0.activation) as i32;
+        if operator.shift > 0 {
+            let half = 1i64 << (operator.shift - 1);
+            witness.cells.r[lane][row] = (z + half - (q << operator.shift)) as i32;
+        }
+    }
+}
+
+fn place_of(failures: &[MockFailure]) -> String {
+    let place = failures.iter().find_map(|failure| match failure {
+        MockFailure::Gate { place, .. } | MockFailure::Lookup { place, .. } => place.clone(),
+        MockFailure::Copy { .. } => None,
+    });
+    place.map(|place| place.operator).unwrap_or_default()
+}
+
+#[test]
+fn a_wrong_accumulator_is_caught_and_its_operator_named() {
+    for (_, sample) in graphs::all() {
+        let case = Case::new(sample, PRIVATE);
+        for (index, node) in case.sample.0.nodes.iter().enumerate().skip(1) {
+            let values = &case.trace.nodes[index].z;
+            for element in [0, values.len() / 2, values.len() - 1] {
+                let mut witness = case.witness();
+                // Changed by one, in the direction that stays inside the worst case.
+                let z = values[element] - values[element].signum().max(0) * 2 + 1;
+                case.set(&mut witness, index, element, z);
+                let place = place_of(&case.failures(&witness));
+                assert!(place.contains(&format!("\"{}\"", node.name)), "{}: got `{place}`", node.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_activation_is_not_in_the_table() {
+    let case = Case::new(graphs::cnn(), PRIVATE);
+    for index in 0..case.sample.0.nodes.len() {
+        let (lane, row) = case.spot(index, 0);
+        let mut witness = case.witness();
+        witness.cells.y[lane][row] += 1;
+        assert!(case.failures(&witness).iter().any(|failure| matches!(failure, MockFailure::Lookup { .. })));
+    }
+    let (lane, row) = case.spot(1, 0);
+    for change in [64, -64] {
+        let mut witness = case.witness();
+        witness.cells.r[lane][row] += change;
+        assert!(!case.failures(&witness).is_empty());
+        // The same sum in other limbs.
+        witness.cells.q[lane][row] -= change / 64;
+        assert!(!case.failures(&witness).is_empty());
+    }
+}
+
+#[test]
+fn a_wrong_edge_is_caught() {
+    for sample in [graphs::cnn(), graphs::all().swap_remove(4).1] {
+        let case = Case::new(sample, PRIVATE);
+        let edges = case.lowered.choice.plan.edges.iter().flatten();
+        for (edges, element) in edges.flat_map(|edges| [(edges, 0), (edges, edges.placed.spots.len() - 1)]) {
+            let spot = edges.placed.spots[element];
+            let mut witness = case.witness();
+            witness.cells.e[spot.lane as usize][(spot.row + case.lowered.choice.offsets.edges) as usize] += 1;
+            assert!(!case.failures(&witness).is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_wrong_relay_is_caught() {
+    let (mut cells, mut chains) = (0, 0);
+    for (_, sample) in graphs::all() {
+        let case = Case::new(sample, PRIVATE);
+        let relays = &case.lowered.choice.plan.identities.relays;
+        for (relay, place) in relays.iter().zip(&case.lowered.ledger.relays) {
+            let mut witness = case.witness();
+            let row = place.row as usize;
+            match (relay.source, place.column) {
+                (Source::Cell(_), ledger::RelayColumn::Cell(column)) => {
+                    witness.cells.v[column][row] += 1;
+                    cells += 1;
+                }
+                (Source::Chain(_), ledger::RelayColumn::Chain(column)) => {
+                    spoil_chain_relay(&case, &mut witness, column, row);
+                    chains += 1;
+                }
+                _ => panic!("a relay in a column of the other kind"),
+            }
+            assert!(!case.failures(&witness).is_empty());
+        }
+    }
+    assert!(cells > 30 && chains > 20, "{cells} cell relays, {chains} chain relays");
+}
+
+/// The challenges that the mock draws, by asking it.
+fn mock_challenges(case: &Case) -> Vec<ark_bn254::Fr> {
+    let witness = case.witness();
+    case.failures(&witness);
+    witness.chains.lock().unwrap().as_ref().map(|(challenges, _)| challenges.clone()).unwrap()
+}
+
+fn spoil_chain_relay(case: &Case, witness: &mut ModelWitness<'_>, column: usize, row: usize) {
+    let challenges = mock_challenges(case);
+    kiln_plonk::Witness::phase(witness, 1, &challenges).unwrap();
+    if let Some((_, chains)) = witness.chains.get_mut().unwrap() {
+        std::sync::Arc::make_mut(chains).t[column][row] += ark_bn254::Fr::from(1);
+    }
+}
+
+#[test]
+fn a_wrong_output_is_caught() {
+    let case = Case::new(graphs::cnn(), PRIVATE);
+    let mut public = case.lowered.public_inputs(&case.trace).unwrap();
+    public[2] += ark_bn254::Fr::from(1);
+    let told = failures(&case.lowered, &case.witness(), &public);
+    assert!(place_of(&told).contains("\"fc\""), "only the public value is wrong");
+    let mut witness = case.witness();
+    let last = case.sample.0.nodes.len() - 1;
+    case.set(&mut witness, last, 2, case.trace.nodes[last].z[2] + 64);
+    assert!(
+        !failures(&case.lowered, &witness, &public).is_empty(),
+        "the last layer agrees with the public value"
+    );
+}
+
+#[test]
+fn a_wrong_public_or_committed_input_is_caught() {
+    for input in [InputVisibility::Public, InputVisibility::Committed] {
+        let visibility = Visibility { input, weights: WeightVisibility::Hidden };
+        let case = Case::new(samples::mlp(&[9, 4]), visibility);
+        let mut other = case.sample.2.clone();
+        other[8] = if other[8] == 0 { 1 } else { 0 };
+        let trace = run(&case.sample.0, &case.sample.1, &other).unwrap();
+        let mut public = case.lowered.public_inputs(&case.trace).unwrap();
+        let outputs = case.lowered.public_inputs(&trace).unwrap();
+        let at = public.len() - 4;
+        public[at..].copy_from_slice(&outputs[at..]);
+        let mut witness = case.lowered.witness(&trace, &case.sample.1).unwrap();
+        witness.cells.x = case.witness().cells.x.clone();
+        assert!(!failures(&case.lowered, &witness, &public).is_empty());
+    }
+}
+
+#[test]
+fn weights_other_than_the_committed_are_caught() {
+    let case = Case::new(graphs::cnn(), PRIVATE);
+    for (index, weight) in case.sample.0.weights.iter().enumerate() {
+        let mut others = case.sample.1.clone();
+        let bound = weight.bound as i32;
+        others.0[index][0] = if others.0[index][0] == bound { -bound } else { bound };
+        let trace = run(&case.sample.0, &others, &case.sample.2).unwrap();
+        let witness = case.lowered.witness(&trace, &others).unwrap();
+        let public = case.lowered.public_inputs(&trace).unwrap();
+        let committed = case.witness().committed();
+        let told = mock(&case.lowered.circuit, &case.lowered.fixed, &committed, &public, &witness).unwrap();
+        assert!(!told.is_empty(), "chains over other weights");
+        let mut witness = case.lowered.witness(&trace, &others).unwrap();
+        witness.cells.w = case.witness().cells.w.clone();
+        assert!(!failures(&case.lowered, &witness, &public).is_empty(), "values of other weights");
+    }
+}
+
+/// Cells that no tensor occupies, per family, as (lane, row).
+fn free_cells(case: &Case, family: Family) -> Vec<(usize, usize)> {
+    let choice = &case.lowered.choice;
+    let (placed, offset): (Vec<_>, u32) = match family {
+        Family::W => (choice.plan.weights.iter().collect(), 0),
+        Family::E => {
+            (choice.plan.edges.iter().flatten().map(|edges| &edges.placed).collect(), choice.offsets.edges)
+        }
+        _ => (choice.plan.tensors.iter().collect(), choice.offsets.activations),
+    };
+    let mut used = std::collections::HashSet::new();
+    for spot in placed.iter().flat_map(|placed| &placed.spots) {
+        used.insert((spot.lane as usize, (spot.row + offset) as usize));
+    }
+    let all = (0..choice.plan.lanes).flat_map(|lane| (0..1 << choice.k).map(move |row| (lane, row)));
+    all.filter(|cell| !used.contains(cell)).collect()
+}
+
+#[test]
+fn garbage_in_unused_cells_changes_nothing() {
+    for (name, sample) in graphs::all() {
+        let case = Case::new(sample, PRIVATE);
+        let mut witness = case.witness();
+        for (lane, row) in free_cells(&case, Family::Y) {
+            // 5 is in the table of every kind as itself.
+            witness.cells.q[lane][row] = 5;
+            witness.cells.y[lane][row] = 5;
+            if let Some(r) = witness.cells.r.get_mut(lane) {
+                r[row] = 3;
+            }
+        }
+        for (lane, row) in free_cells(&case, Family::W) {
+            if let Some(w) = witness.cells.w.get_mut(lane) {
+                w[row] = 77;
+            }
+        }
+        for (lane, row) in free_cells(&case, Family::E) {
+            if let Some(e) = witness.cells.e.get_mut(lane) {
+                e[row] = -77;
+            }
+        }
+        assert_eq!(case.failures(&witness).first(), None, "{name}");
+        let mut public = case.lowered.public_inputs(&case.trace).unwrap();
+        public[0] += ark_bn254::Fr::from(1);
+        assert!(!failures(&case.lowered, &witness, &public).is_empty(), "{name}");
+    }
+}

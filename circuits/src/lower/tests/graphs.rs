@@ -1,0 +1,136 @@
+//! Small graphs that between them use every kind of node and view.
+
+use super::*;
+use crate::graph::{TableKind, Term, WeightId};
+
+fn term(tensor: TensorId, shape: &[usize], coefficient: i64, target: Option<Vec<Option<u32>>>) -> Term {
+    Term { input: View::plain(tensor, shape.into()), coefficient, target }
+}
+
+fn square(pad: usize) -> ConvGeometry {
+    ConvGeometry { stride: (1, 1), dilation: (1, 1), pads: (pad, pad, pad, pad), groups: 1 }
+}
+
+/// Each element of a (C,H,W) tensor to its window of `size` × `size`; what is left over at the ends to none.
+fn windows(shape: (usize, usize, usize), size: usize) -> Vec<Option<u32>> {
+    let (channels, height, width) = shape;
+    let (oh, ow) = (height / size, width / size);
+    let target = (0..channels * height * width).map(|e| {
+        let (c, y, x) = (e / (height * width), e / width % height / size, e % width / size);
+        (y < oh && x < ow).then_some(((c * oh + y) * ow + x) as u32)
+    });
+    target.collect()
+}
+
+/// Widens a node's promise: the builder takes each term of a sum to reach an output once.
+fn widen(graph: &mut IntGraph, name: &str, times: i64) {
+    for node in graph.nodes.iter_mut().filter(|node| node.name == name) {
+        node.accumulator_bound *= times;
+    }
+}
+
+fn noisy(b: &mut GraphBuilder, noise: &mut Noise, name: &str, shape: &[usize], magnitude: i32) -> WeightId {
+    let values = noise.vector(shape.iter().product(), magnitude);
+    b.weight(name, shape, values)
+}
+
+/// Two convolutions with a skip connection, average pooling and a last layer.
+pub(super) fn cnn() -> Sample {
+    let (mut noise, mut b) = (Noise(5), GraphBuilder::new(6, 11, (-128, 127)));
+    let x = b.input("x", &[1, 6, 6]);
+    let w = noisy(&mut b, &mut noise, "conv1.w", &[3, 1, 3, 3], 20);
+    let bias = noisy(&mut b, &mut noise, "conv1.b", &[3], 100);
+    let first = b.conv("conv1", x, w, Some(bias), square(1), TableKind::ReluClamp);
+    let w = noisy(&mut b, &mut noise, "conv2.w", &[3, 3, 3, 3], 15);
+    let second = b.conv("conv2", first, w, None, square(1), TableKind::Clamp);
+    let shape = [3, 6, 6];
+    let terms = vec![term(first, &shape, 1, None), term(second, &shape, 1, None)];
+    let sum = b.combine("add", terms, 0, 0, TableKind::ReluClamp, &shape);
+    let pool = vec![term(sum, &shape, 16, Some(windows((3, 6, 6), 2)))];
+    let pooled = b.combine("pool", pool, 0, 6, TableKind::Clamp, &[3, 3, 3]);
+    let w = noisy(&mut b, &mut noise, "fc.w", &[27, 5], 20);
+    let bias = noisy(&mut b, &mut noise, "fc.b", &[5], 100);
+    let y = b.matmul("fc", pooled, &[1, 27], w, Some(bias), TableKind::Identity);
+    let (mut graph, weights) = b.finish(y);
+    widen(&mut graph, "pool", 4);
+    (graph, weights, noise.vector(36, 127))
+}
+
+/// Two matrix products with four rows, the second of a transposed view, with one weight used twice.
+fn matrices() -> Sample {
+    let (mut noise, mut b) = (Noise(6), GraphBuilder::new(6, 11, (-128, 127)));
+    let x = b.input("x", &[4, 6]);
+    let w = noisy(&mut b, &mut noise, "w1", &[6, 4], 20);
+    let bias = noisy(&mut b, &mut noise, "b1", &[4], 100);
+    let first = b.matmul("first", x, &[4, 6], w, Some(bias), TableKind::Clamp);
+    let w = noisy(&mut b, &mut noise, "w2", &[4, 4], 20);
+    let second = b.matmul("second", first, &[4, 4], w, None, TableKind::Clamp);
+    let third = b.matmul("third", second, &[4, 4], w, Some(bias), TableKind::Identity);
+    let (mut graph, weights) = b.finish(third);
+    let transposed = (0..16).map(|e| e % 4 * 4 + e / 4).collect::<Vec<u32>>();
+    if let Linear::MatMul { input, .. } = &mut graph.nodes[2].linear {
+        input.order = Some(transposed.clone());
+    }
+    graph.output.order = Some(transposed);
+    (graph, weights, noise.vector(24, 127))
+}
+
+/// A tensor read by two one-row products with the same weight, and their difference.
+fn twins() -> Sample {
+    let (mut noise, mut b) = (Noise(7), GraphBuilder::new(5, 11, (-64, 63)));
+    let x = b.input("x", &[7]);
+    let w = noisy(&mut b, &mut noise, "w", &[7, 6], 20);
+    let one = b.matmul("one", x, &[1, 7], w, None, TableKind::ReluClamp);
+    let other = b.matmul("other", x, &[1, 7], w, None, TableKind::Clamp);
+    let terms = vec![term(one, &[6], 3, None), term(other, &[6], -2, None)];
+    let y = b.combine("difference", terms, 7, 0, TableKind::Identity, &[6]);
+    let (mut graph, weights) = b.finish(y);
+    if let Linear::MatMul { input, .. } = &mut graph.nodes[2].linear {
+        input.order = Some((0..7).rev().collect());
+    }
+    (graph, weights, noise.vector(7, 63))
+}
+
+/// Global average pooling, then a convolution of 1 × 1 images, then a flattened output.
+fn pooled() -> Sample {
+    let (mut noise, mut b) = (Noise(8), GraphBuilder::new(6, 11, (-128, 127)));
+    let x = b.input("x", &[6, 3, 5]);
+    let target = (0..90).map(|e| Some(e / 15)).collect();
+    let terms = vec![term(x, &[6, 3, 5], 4, Some(target))];
+    let mean = b.combine("mean", terms, 3, 6, TableKind::Clamp, &[6, 1, 1]);
+    let w = noisy(&mut b, &mut noise, "w", &[5, 6, 1, 1], 30);
+    let y = b.conv("conv", mean, w, None, square(0), TableKind::ReluClamp);
+    let (mut graph, weights) = b.finish(y);
+    widen(&mut graph, "mean", 15);
+    (graph, weights, noise.vector(90, 127))
+}
+
+/// A strided, a grouped and a depthwise convolution after one another.
+fn strided() -> Sample {
+    let (mut noise, mut b) = (Noise(9), GraphBuilder::new(7, 11, (-128, 127)));
+    let x = b.input("x", &[2, 9, 10]);
+    let mut geometry = ConvGeometry { stride: (2, 2), ..square(1) };
+    let w = noisy(&mut b, &mut noise, "w1", &[4, 2, 3, 3], 20);
+    let first = b.conv("strided", x, w, None, geometry.clone(), TableKind::ReluClamp);
+    let w = noisy(&mut b, &mut noise, "w2", &[6, 2, 2, 2], 20);
+    geometry = ConvGeometry { stride: (1, 2), groups: 2, ..square(1) };
+    let second = b.conv("grouped", first, w, None, geometry, TableKind::Clamp);
+    let w = noisy(&mut b, &mut noise, "w3", &[6, 1, 3, 2], 20);
+    let bias = noisy(&mut b, &mut noise, "b3", &[6], 100);
+    let geometry = ConvGeometry { groups: 6, ..square(0) };
+    let third = b.conv("depthwise", second, w, Some(bias), geometry, TableKind::Clamp);
+    let (graph, weights) = b.finish(third);
+    (graph, weights, noise.vector(180, 127))
+}
+
+pub(super) fn all() -> Vec<(&'static str, Sample)> {
+    vec![
+        ("cnn", cnn()),
+        ("matrices", matrices()),
+        ("twins", twins()),
+        ("pooled", pooled()),
+        ("strided", strided()),
+        ("max pool", samples::max_pool((3, 5, 6))),
+        ("residual", samples::residual()),
+    ]
+}

@@ -1,0 +1,84 @@
+//! Real proofs.
+
+use kiln_kernels::{Engine, cpu};
+use kiln_plonk::{Randomness, Silent, Srs, Statement, commit_group, keygen, prove, verify};
+
+use super::*;
+use crate::quantise::{QuantiseOptions, quantise, quantise_record};
+
+/// Proves the sample and checks the proof, also against another output. Returns the proof and the predicted size.
+fn prove_and_verify(sample: &Sample, visibility: Visibility, options: &PlanOptions) -> (Vec<u8>, PlanReport) {
+    let (graph, weights, record) = sample;
+    let lowered = lower(graph, visibility, options).unwrap();
+    let trace = run(graph, weights, record).unwrap();
+    let engine = Engine::new(vec![cpu::device()]).unwrap();
+    let k = lowered.circuit.k;
+    let srs = Srs::insecure_local(k, [3; 32]).unwrap();
+    let mut rng = Randomness::insecure_from_seed([4; 32]);
+    let (pk, vk) = keygen(&engine, &srs, lowered.circuit.clone(), lowered.fixed.clone()).unwrap();
+    let witness = lowered.witness(&trace, weights).unwrap();
+    let hiding = visibility.weights == WeightVisibility::Hidden;
+    let groups = lowered.circuit.committed.iter().zip(witness.committed());
+    let groups = groups.map(|(group, values)| {
+        let hiding = hiding || group.name == "input";
+        commit_group(&engine, &srs, k, &group.name, values, hiding, &mut rng).unwrap()
+    });
+    let (secret, committed): (Vec<_>, Vec<_>) = groups.unzip();
+    let public_inputs = lowered.public_inputs(&trace).unwrap();
+    let mut statement = Statement { public_inputs, committed };
+    let (proof, report) = prove(&engine, &pk, &srs, &statement, &secret, &witness, rng, &Silent).unwrap();
+    println!(
+        "{}proof of {} bytes in {} ms: {:?}",
+        lowered.report,
+        proof.len(),
+        report.wall_ns() / 1_000_000,
+        report.rounds
+    );
+    verify(&vk, &statement, &proof).unwrap();
+    if let Some(last) = statement.public_inputs.last_mut() {
+        *last += ark_bn254::Fr::from(1);
+    }
+    assert!(verify(&vk, &statement, &proof).is_err(), "another output");
+    (proof, lowered.report)
+}
+
+fn model(onnx: &[u8], calibration: &[u8], record: &[u8]) -> Sample {
+    let model = crate::onnx::import(onnx).unwrap();
+    let calibration = crate::data::read_records(calibration).unwrap();
+    let (graph, weights, _) = quantise(&model, &calibration, &QuantiseOptions::default()).unwrap();
+    let record = quantise_record(&graph, &crate::data::read_record(record).unwrap()).unwrap();
+    (graph, weights, record)
+}
+
+#[test]
+fn hand_made_graphs_are_proven() {
+    for (index, (name, sample)) in graphs::all().into_iter().enumerate() {
+        println!("{name}");
+        let input =
+            [InputVisibility::Private, InputVisibility::Public, InputVisibility::Committed][index % 3];
+        let visibility = Visibility { input, weights: WeightVisibility::Hidden };
+        prove_and_verify(&sample, visibility, &PlanOptions::default());
+    }
+}
+
+#[test]
+fn the_diagnostic_model_is_proven_in_few_bytes() {
+    let sample = model(
+        include_bytes!("../../../models/diagnostic.onnx"),
+        include_bytes!("../../../models/diagnostic.calibration.json"),
+        include_bytes!("../../../models/diagnostic.record.json"),
+    );
+    let (proof, _) = prove_and_verify(&sample, PRIVATE, &PlanOptions::default());
+    assert!(proof.len() <= 6144, "{} bytes", proof.len());
+}
+
+#[test]
+fn the_digits_model_is_proven_with_cells_that_grow_with_the_data() {
+    let sample = model(
+        include_bytes!("../../../models/digits.onnx"),
+        include_bytes!("../../../models/digits.calibration.json"),
+        include_bytes!("../../../models/digits.record.json"),
+    );
+    let (_, report) = prove_and_verify(&sample, PRIVATE, &PlanOptions::default());
+    assert!(report.small_cells + report.full_cells <= 5 * report.data, "{report}");
+}

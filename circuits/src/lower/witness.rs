@@ -1,0 +1,375 @@
+//! The values of a circuit's columns: phase 0 from the interpreter's trace, later phases from the columns of phase 0.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ark_bn254::Fr;
+use ark_ff::{AdditiveGroup, Field, One, Zero};
+use kiln_plonk::{ColumnValues, Witness, WitnessError};
+
+use crate::graph::{Linear, View, WeightValues};
+use crate::interpret::Trace;
+
+use super::chain::{Family, Segment};
+use super::identity::{Source, Weighting};
+use super::layout::Placed;
+use super::ledger::{Entry, RelayColumn, Slot};
+use super::monomial::Exponents;
+use super::{LowerError, Lowered};
+
+/// One vector of rows a lane.
+pub(crate) type Lanes = Vec<Vec<i32>>;
+
+/// The columns that do not depend on challenges.
+#[derive(Clone, Debug)]
+pub(crate) struct Cells {
+    pub r: Lanes,
+    pub q: Lanes,
+    pub y: Lanes,
+    pub e: Vec<Vec<i64>>,
+    pub v: Lanes,
+    pub w: Lanes,
+    pub x: Lanes,
+}
+
+/// Makes the advice columns of a [`Lowered`] graph for one record.
+pub struct ModelWitness<'a> {
+    lowered: &'a Lowered,
+    pub(crate) cells: Cells,
+    public_inputs: Vec<Fr>,
+    pub(super) chains: Mutex<Option<(Vec<Fr>, Arc<Chains>)>>,
+}
+
+/// The columns of phase 1.
+#[derive(Clone, Debug)]
+pub(super) struct Chains {
+    pub(super) acc: Vec<Vec<Fr>>,
+    pub(super) t: Vec<Vec<Fr>>,
+}
+
+/// Powers of challenges, with inverses at hand.
+struct Powers {
+    bases: Vec<(Fr, Fr)>,
+}
+
+impl Powers {
+    fn new(challenges: &[Fr]) -> Self {
+        // A challenge is zero with probability 1/r only.
+        Self { bases: challenges.iter().map(|c| (*c, c.inverse().unwrap_or(Fr::ZERO))).collect() }
+    }
+
+    fn of(&self, exponents: Exponents) -> Fr {
+        let mut product = Fr::one();
+        for (exponent, (base, inverse)) in exponents.0.iter().zip(&self.bases) {
+            if *exponent != 0 {
+                let base = if *exponent > 0 { base } else { inverse };
+                product *= base.pow([u64::from(exponent.unsigned_abs())]);
+            }
+        }
+        product
+    }
+}
+
+/// Puts a tensor's values into lanes; `first` is the row of the circuit at which the row space starts.
+fn fill<T: Copy>(lanes: &mut [Vec<T>], placed: &Placed, first: u32, values: impl IntoIterator<Item = T>) {
+    for (spot, value) in placed.spots.iter().zip(values) {
+        lanes[spot.lane as usize][(spot.row + first) as usize] = value;
+    }
+}
+
+fn mismatch(what: &'static str, expected: usize, got: usize) -> Result<(), LowerError> {
+    if expected == got { Ok(()) } else { Err(LowerError::Mismatch { what, expected, got }) }
+}
+
+impl Lowered {
+    /// The columns of the group "model", in the layout of this circuit.
+    ///
+    /// # Errors
+    /// [`LowerError::Mismatch`] if the values are not this graph's.
+    pub fn model_columns(&self, weights: &WeightValues) -> Result<Vec<ColumnValues>, LowerError> {
+        Ok(self.weight_lanes(weights)?.into_iter().map(ColumnValues::small).collect())
+    }
+
+    /// The columns of the group "input" (none unless the input is committed).
+    ///
+    /// # Errors
+    /// [`LowerError::Mismatch`] if the record has another length.
+    pub fn input_columns(&self, record: &[i32]) -> Result<Vec<ColumnValues>, LowerError> {
+        Ok(self.input_lanes(record)?.into_iter().map(ColumnValues::small).collect())
+    }
+
+    /// The public inputs of the statement that a trace shows.
+    ///
+    /// # Errors
+    /// [`LowerError::Mismatch`] if the trace is not this graph's.
+    pub fn public_inputs(&self, trace: &Trace) -> Result<Vec<Fr>, LowerError> {
+        let input = self.input_of(trace)?;
+        mismatch("output values", self.graph.output.len(), trace.output.len())?;
+        super::statement::public_inputs(&self.graph, self.visibility, input, &trace.output).ok_or(
+            LowerError::Mismatch {
+                what: "public inputs",
+                expected: self.circuit.public_inputs as usize,
+                got: 0,
+            },
+        )
+    }
+
+    /// The witness for one run of the interpreter.
+    ///
+    /// # Errors
+    /// [`LowerError::Mismatch`] if trace or weights are not this graph's.
+    pub fn witness(&self, trace: &Trace, weights: &WeightValues) -> Result<ModelWitness<'_>, LowerError> {
+        let public_inputs = self.public_inputs(trace)?;
+        let mut cells = self.activation_cells(trace)?;
+        cells.w = self.weight_lanes(weights)?;
+        cells.x = self.input_lanes(self.input_of(trace)?)?;
+        self.fill_edges(trace, weights, &mut cells.e);
+        self.fill_cell_relays(&mut cells);
+        Ok(ModelWitness { lowered: self, cells, public_inputs, chains: Mutex::new(None) })
+    }
+
+    fn rows(&self) -> usize {
+        1 << self.choice.k
+    }
+
+    fn lanes<T: Clone + Default>(&self, count: usize) -> Vec<Vec<T>> {
+        vec![vec![T::default(); self.rows()]; count]
+    }
+
+    fn input_of<'t>(&self, trace: &'t Trace) -> Result<&'t [i32], LowerError> {
+        mismatch("nodes", self.graph.nodes.len(), trace.nodes.len())?;
+        let node = self.graph.nodes.iter().position(|node| node.output == self.graph.input);
+        Ok(node.map_or(&[], |node| trace.nodes[node].y.as_slice()))
+    }
+
+    fn weight_lanes(&self, weights: &WeightValues) -> Result<Lanes, LowerError> {
+        let mut lanes = self.lanes(self.choice.columns.weights);
+        mismatch("weights", self.graph.weights.len(), weights.0.len())?;
+        for (placed, values) in self.choice.plan.weights.iter().zip(&weights.0) {
+            mismatch("values of a weight", placed.spots.len(), values.len())?;
+            fill(&mut lanes, placed, 0, values.iter().copied());
+        }
+        Ok(lanes)
+    }
+
+    fn input_lanes(&self, record: &[i32]) -> Result<Lanes, LowerError> {
+        let placed = &self.choice.plan.tensors[self.graph.input.0];
+        mismatch("values of the record", placed.spots.len(), record.len())?;
+        let mut lanes = self.lanes(self.choice.columns.input);
+        if !lanes.is_empty() {
+            for (spot, value) in placed.spots.iter().zip(record) {
+                lanes[spot.lane as usize][(spot.row - placed.first_row) as usize] = *value;
+            }
+        }
+        Ok(lanes)
+    }
+
+    fn activation_cells(&self, trace: &Trace) -> Result<Cells, LowerError> {
+        let counts = &self.choice.columns;
+        let lanes = counts.activations / 2;
+        let (mut r, mut q, mut y) = (self.lanes(counts.remainders), self.lanes(lanes), self.lanes(lanes));
+        let first = self.choice.offsets.activations;
+        for (node, values) in self.graph.nodes.iter().zip(&trace.nodes) {
+            let placed = &self.choice.plan.tensors[node.output.0];
+            for got in [values.z.len(), values.q.len(), values.y.len()] {
+                mismatch("values of a node", placed.spots.len(), got)?;
+            }
+            fill(&mut q, placed, first, values.q.iter().copied());
+            fill(&mut y, placed, first, values.y.iter().copied());
+            if node.shift > 0 {
+                let half = 1i64 << (node.shift - 1);
+                let remainders =
+                    values.z.iter().zip(&values.q).map(|(z, q)| z + half - (i64::from(*q) << node.shift));
+                fill(&mut r, placed, first, remainders.map(|r| r as i32));
+            }
+        }
+        let (e, v) = (self.lanes(counts.edges), self.lanes(counts.cell_relays));
+        Ok(Cells { r, q, y, e, v, w: Vec::new(), x: Vec::new() })
+    }
+
+    fn fill_edges(&self, trace: &Trace, weights: &WeightValues, lanes: &mut [Vec<i64>]) {
+        for (node, edges) in self.graph.nodes.iter().zip(&self.choice.plan.edges) {
+            let (Linear::Conv { input, weight, geometry, .. }, Some(edges)) = (&node.linear, edges) else {
+                continue;
+            };
+            let image = self.gather(input, trace);
+            let kernel = &self.graph.weights[weight.0].shape;
+            let values = edges.values(&image, &input.shape, &weights.0[weight.0], kernel, geometry);
+            fill(lanes, &edges.placed, self.choice.offsets.edges, values);
+        }
+    }
+
+    fn gather(&self, view: &View, trace: &Trace) -> Vec<i32> {
+        let maker = self.graph.nodes.iter().position(|node| node.output == view.tensor);
+        let values = maker.map_or(&[][..], |maker| trace.nodes[maker].y.as_slice());
+        (0..view.len()).map(|e| values[view.element(e)]).collect()
+    }
+
+    fn fill_cell_relays(&self, cells: &mut Cells) {
+        for (relay, place) in self.choice.plan.identities.relays.iter().zip(&self.ledger.relays) {
+            if let (Source::Cell(spot), RelayColumn::Cell(column)) = (relay.source, place.column) {
+                let row = (spot.row + self.choice.offsets.activations) as usize;
+                cells.v[column][place.row as usize] = cells.y[spot.lane as usize][row];
+            }
+        }
+    }
+}
+
+impl ModelWitness<'_> {
+    /// The committed groups that belong to this witness, in the circuit's order.
+    pub fn committed(&self) -> Vec<Vec<ColumnValues>> {
+        let small = |lanes: &Lanes| lanes.iter().cloned().map(ColumnValues::small).collect::<Vec<_>>();
+        [small(&self.cells.w), small(&self.cells.x)].into_iter().filter(|group| !group.is_empty()).collect()
+    }
+
+    /// The integer that a family reads in a lane of a row.
+    fn lane(&self, family: Family, lane: usize, row: usize) -> i64 {
+        let cells = &self.cells;
+        match family {
+            Family::W => cells.w[lane][row].into(),
+            Family::Z => {
+                let shift = self.lowered.tables.shift();
+                let half = (1i64 << shift) >> 1;
+                (i64::from(cells.q[lane][row]) << shift) + i64::from(cells.r[lane][row]) - half
+            }
+            Family::Q => cells.q[lane][row].into(),
+            Family::Y => cells.y[lane][row].into(),
+            Family::E => cells.e[lane][row],
+            Family::X => cells.x[lane][row].into(),
+        }
+    }
+
+    /// The columns of phase 1, computed once for given challenges.
+    fn chains(&self, challenges: &[Fr]) -> Arc<Chains> {
+        let mut known = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
+        let first_four = &challenges[..challenges.len().min(4)];
+        if let Some((of, chains)) = known.as_ref()
+            && of == first_four
+        {
+            return chains.clone();
+        }
+        let chains = Arc::new(self.compute_chains(&Powers::new(first_four)));
+        *known = Some((first_four.to_vec(), chains.clone()));
+        chains
+    }
+
+    fn compute_chains(&self, powers: &Powers) -> Chains {
+        let choice = &self.lowered.choice;
+        let mut acc = self.lowered.lanes::<Fr>(choice.columns.accumulators);
+        let mut patterns = std::collections::HashMap::new();
+        let mut multipliers = std::collections::HashMap::new();
+        for segment in &choice.colouring.segments {
+            let mut value = Fr::zero();
+            for (row, step) in (segment.first_row as usize..).zip(&segment.steps) {
+                if row > segment.first_row as usize {
+                    value *=
+                        *multipliers.entry(step.multiplier).or_insert_with(|| powers.of(step.multiplier));
+                }
+                if let Some(id) = step.pattern {
+                    let pattern: &Vec<(usize, Fr)> = patterns.entry(id).or_insert_with(|| {
+                        let lanes = choice.plan.chains.pattern(id).lanes.into_iter().enumerate();
+                        lanes.filter_map(|(lane, monomial)| Some((lane, powers.of(monomial?)))).collect()
+                    });
+                    for (lane, weight) in pattern {
+                        let cell = self.lane(segment.family, *lane, row);
+                        if cell != 0 {
+                            value += *weight * Fr::from(cell);
+                        }
+                    }
+                }
+                acc[segment.column][row] = value;
+            }
+        }
+        let t = self.chain_relays(&acc, powers);
+        Chains { acc, t }
+    }
+
+    fn chain_relays(&self, acc: &[Vec<Fr>], powers: &Powers) -> Vec<Vec<Fr>> {
+        let choice = &self.lowered.choice;
+        let mut t = self.lowered.lanes::<Fr>(choice.columns.chain_relays);
+        let value = |segment: &Segment| {
+            acc[segment.column][segment.end_row() as usize] * powers.of(segment.end_coefficient())
+        };
+        for (relay, place) in choice.plan.identities.relays.iter().zip(&self.lowered.ledger.relays) {
+            if let (Source::Chain(request), RelayColumn::Chain(column)) = (relay.source, place.column) {
+                let segments = &choice.colouring.of_request[request.0];
+                let sum = segments.iter().map(|segment| value(&choice.colouring.segments[*segment])).sum();
+                t[column][place.row as usize] = sum;
+            }
+        }
+        t
+    }
+
+    /// The running sum. An identity that does not hold is made good on its home row, so that the gate fails exactly
+    /// there and the report names the operator.
+    fn running_sum(&self, chains: &Chains, challenges: &[Fr]) -> Vec<Fr> {
+        let powers = Powers::new(challenges);
+        let ledger = &self.lowered.ledger;
+        let mut changes = vec![Fr::zero(); self.lowered.rows()];
+        let mut sums = vec![Fr::zero(); ledger.homes.len()];
+        for entry in &ledger.entries {
+            let value = self.entry_value(entry, chains, &powers, challenges);
+            changes[entry.row as usize] += value;
+            if let Some(identity) = entry.identity {
+                sums[identity] += value;
+            }
+        }
+        for (home, sum) in ledger.homes.iter().zip(sums) {
+            changes[*home as usize] -= sum;
+        }
+        let mut sum = Fr::zero();
+        for change in &mut changes {
+            sum += *change;
+            *change = sum;
+        }
+        changes
+    }
+
+    fn entry_value(&self, entry: &Entry, chains: &Chains, powers: &Powers, challenges: &[Fr]) -> Fr {
+        let row = entry.row as usize;
+        let relay = |column: RelayColumn| match column {
+            RelayColumn::Cell(index) => Fr::from(self.cells.v[index][row]),
+            RelayColumn::Chain(index) => chains.t[index][row],
+        };
+        let slot = match entry.slot {
+            Slot::Known => Fr::one(),
+            Slot::Acc(acc) => chains.acc[acc][row],
+            Slot::Relay(column) => relay(column),
+            Slot::Product(acc, column) => chains.acc[acc][row] * relay(column),
+        };
+        let value = |weight: &Weighting| match weight {
+            Weighting { public: None, len: 1, .. } => Fr::from(weight.coefficient) * powers.of(weight.first),
+            _ => weight.run(Exponents::ONE).evaluate(&self.public_inputs, challenges),
+        };
+        let weight: Fr = entry.weight.iter().map(value).sum();
+        slot * weight * powers.of(entry.factor)
+    }
+
+    fn small_cells(&self) -> Vec<ColumnValues> {
+        let cells = &self.cells;
+        let small = |lanes: &Lanes| lanes.iter().cloned().map(ColumnValues::small).collect::<Vec<_>>();
+        let edge =
+            |values: &Vec<i64>| match values.iter().map(|v| i32::try_from(*v)).collect::<Result<Vec<_>, _>>()
+            {
+                Ok(values) => ColumnValues::small(values),
+                Err(_) => ColumnValues::full(values.iter().map(|v| Fr::from(*v)).collect()),
+            };
+        let edges = cells.e.iter().map(edge).collect();
+        [small(&cells.r), small(&cells.q), small(&cells.y), edges, small(&cells.v)].concat()
+    }
+}
+
+impl Witness for ModelWitness<'_> {
+    fn phase(&self, phase: u8, challenges: &[Fr]) -> Result<Vec<ColumnValues>, WitnessError> {
+        let full = |columns: &[Vec<Fr>]| columns.iter().cloned().map(ColumnValues::full).collect::<Vec<_>>();
+        if phase == 0 {
+            return Ok(self.small_cells());
+        }
+        let chains = self.chains(challenges);
+        let last = if chains.t.is_empty() { 1 } else { 2 };
+        let mut columns = if phase == 1 { [full(&chains.acc), full(&chains.t)].concat() } else { Vec::new() };
+        if phase == last {
+            columns.push(ColumnValues::full(self.running_sum(&chains, challenges)));
+        }
+        Ok(columns)
+    }
+}

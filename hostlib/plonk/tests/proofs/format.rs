@@ -1,0 +1,43 @@
+//! Formats do not change by accident. If one of these fails on purpose, the version of what it covers must change too.
+
+use kiln_plonk::PROOF_VERSION;
+use sha3::{Digest, Keccak256};
+
+use crate::sample::{Sample, Setting};
+
+fn digest(bytes: &[u8]) -> String {
+    Keccak256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn bytes_of_version_1_are_what_they_were() {
+    let setting = Setting::new(Sample::new(3, 4));
+    let group = &setting.statement.committed[0];
+    let hex = |id: [u8; 32]| id.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mut vk = Vec::new();
+    setting.vk.write(&mut vk).unwrap();
+    let mut pk = Vec::new();
+    setting.pk.write(&mut pk).unwrap();
+    let mut secret = Vec::new();
+    setting.secret[0].write(&mut secret).unwrap();
+    let found = [
+        ("srs id", hex(setting.srs.id())),
+        ("key digest", hex(setting.vk.digest())),
+        ("group id", hex(group.id())),
+        ("verifying key", digest(&vk)),
+        ("proving key", digest(&pk)),
+        ("secret half", digest(&secret)),
+        ("proof", digest(&setting.prove(1))),
+    ];
+    assert_eq!(PROOF_VERSION, 1);
+    let expected = [
+        ("srs id", "5a3d04406fa68bb6"),
+        ("key digest", "80335665bd7e9006"),
+        ("group id", "166dda1f46890216"),
+        ("verifying key", "1dd61a6ee7c8dca4"),
+        ("proving key", "f532963ddebb6a63"),
+        ("secret half", "66cc20681060d738"),
+        ("proof", "fe1a8f1decfe24b2"),
+    ];
+    assert_eq!(found.each_ref().map(|(name, digest)| (*name, digest.as_str())), expected);
+}

@@ -1,0 +1,8 @@
+//! The commands, one file each. The documentation at the top of a file is its command's help.
+
+pub mod card;
+pub mod compile;
+pub mod demo;
+pub mod prove;
+pub mod setup;
+pub mod verify;

@@ -1,0 +1,239 @@
+//! Lists the cards that can prove, or describes one.
+//!
+//! ```console
+//! $ kiln card list
+//! $ kiln card info sim:u55c
+//! ```
+//! A card named `sim:PROFILE` is simulated, cycle by cycle, behind the same driver: use it as `--backend
+//! card:PROFILE`. What `info` prints is what the card itself answers when the driver asks.
+
+use std::fmt;
+
+use clap::Subcommand;
+use kiln_abi::feature::FeatureBlock;
+use kiln_sim::profile::Profile;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::backend;
+use crate::error::Failure;
+use crate::output::{self, Format, Report};
+
+/// How the names of simulated cards begin.
+const SIMULATED: &str = "sim:";
+
+/// Arguments of `kiln card`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the cards
+    List {
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Bring up a card and print what it says of itself
+    Info {
+        /// Its name, as `kiln card list` prints it
+        name: String,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+impl Args {
+    /// How to print the result.
+    pub fn format(&self) -> Format {
+        match &self.action {
+            Action::List { format } | Action::Info { format, .. } => *format,
+        }
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    match &args.action {
+        Action::List { format } => output::result(*format, &list()?),
+        Action::Info { name, format } => output::result(*format, &info(name)?),
+    }
+    Ok(())
+}
+
+/// The cards there are.
+#[derive(Debug, Serialize)]
+struct List {
+    cards: Vec<Entry>,
+}
+
+#[derive(Debug, Serialize)]
+struct Entry {
+    name: String,
+    backend: String,
+    simulated: bool,
+    clock_mhz: u64,
+    memory_bytes: u64,
+}
+
+fn list() -> Result<List, Failure> {
+    let entry = |name: &str| {
+        let profile = Profile::load(name).map_err(|e| Failure::refused("read a card profile", e))?;
+        Ok(Entry {
+            name: format!("{SIMULATED}{name}"),
+            backend: format!("card:{name}"),
+            simulated: true,
+            clock_mhz: profile.core_mhz,
+            memory_bytes: profile.memory.gib << 30,
+        })
+    };
+    Ok(List { cards: Profile::names().into_iter().map(entry).collect::<Result<_, Failure>>()? })
+}
+
+impl Report for List {
+    const SCHEMA: &'static str = "kiln.card.list/1";
+}
+
+impl fmt::Display for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<12}{:<12}{:<12}{:>10}{:>12}", "CARD", "BACKEND", "KIND", "CLOCK", "MEMORY")?;
+        for card in &self.cards {
+            let kind = if card.simulated { "simulated" } else { "PCIe" };
+            let (clock, memory) = (format!("{} MHz", card.clock_mhz), output::bytes(card.memory_bytes));
+            write!(f, "\n{:<12}{:<12}{kind:<12}{clock:>10}{memory:>12}", card.name, card.backend)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a card says of itself.
+#[derive(Debug, Serialize)]
+struct Info {
+    name: String,
+    model: String,
+    simulated: bool,
+    serial: String,
+    firmware: String,
+    firmware_version: String,
+    interface_version: u32,
+    clock_hz: u64,
+    memory_bytes: u64,
+    temperature_celsius: f64,
+    power_w: f64,
+    commands_completed: u64,
+    commands_failed: u64,
+    features: serde_json::Map<String, Value>,
+}
+
+fn info(name: &str) -> Result<Info, Failure> {
+    let profile = name.strip_prefix(SIMULATED).ok_or_else(|| {
+        Failure::Input(format!("no card is called {name:?}; `kiln card list` names those there are"))
+    })?;
+    let card = backend::simulated_card(profile)?;
+    let health = card.health().map_err(|e| Failure::device("ask the card for its health", e))?;
+    let identify = card.identify();
+    Ok(Info {
+        name: name.to_owned(),
+        model: identify.model.as_str().to_owned(),
+        simulated: true,
+        serial: format!("{:016x}", identify.serial),
+        firmware: identify.firmware.as_str().to_owned(),
+        firmware_version: format!(
+            "{}.{}",
+            identify.firmware_version >> 16,
+            identify.firmware_version & 0xffff
+        ),
+        interface_version: identify.interface_version,
+        clock_hz: identify.clock_hz,
+        memory_bytes: identify.memory_bytes,
+        temperature_celsius: f64::from(health.temperature_milli_celsius) / 1000.0,
+        power_w: f64::from(health.power_mw) / 1000.0,
+        commands_completed: health.commands_completed,
+        commands_failed: health.commands_failed,
+        features: card.features().blocks.iter().map(feature).collect(),
+    })
+}
+
+/// A block of the card's feature chain, by name.
+fn feature(block: &FeatureBlock) -> (String, Value) {
+    let (name, value) = match *block {
+        FeatureBlock::FirmwareId { version, revision } => {
+            ("firmware", json!({ "version": version, "revision": format!("{revision:08x}") }))
+        }
+        FeatureBlock::EngineMsm { adders, window_bits, adder_latency, log_length_max } => (
+            "msm",
+            json!({ "adders": adders, "window_bits": window_bits, "adder_latency_cycles": adder_latency,
+                    "log_length_max": log_length_max }),
+        ),
+        FeatureBlock::EngineNtt { butterflies, butterfly_latency, log_n_max } => (
+            "ntt",
+            json!({ "butterflies": butterflies, "butterfly_latency_cycles": butterfly_latency,
+                    "log_n_max": log_n_max }),
+        ),
+        FeatureBlock::EngineVector {
+            lanes,
+            multiplier_latency,
+            registers,
+            instructions_max,
+            constants_max,
+            inputs_max,
+            outputs_max,
+        } => (
+            "vector",
+            json!({ "lanes": lanes, "multiplier_latency_cycles": multiplier_latency, "registers": registers,
+                    "instructions_max": instructions_max, "constants_max": constants_max,
+                    "inputs_max": inputs_max, "outputs_max": outputs_max }),
+        ),
+        FeatureBlock::Memory { bytes, channels, bandwidth_mb_per_s } => (
+            "memory",
+            json!({ "bytes": bytes, "channels": channels, "bandwidth_mb_per_s": bandwidth_mb_per_s }),
+        ),
+        FeatureBlock::Counters { clock_hz } => ("counters", json!({ "clock_hz": clock_hz })),
+        FeatureBlock::Sensors { temperature_sensors, power_sensors, throttle_milli_celsius } => (
+            "sensors",
+            json!({ "temperature": temperature_sensors, "power": power_sensors,
+                    "throttle_celsius": f64::from(throttle_milli_celsius) / 1000.0 }),
+        ),
+        FeatureBlock::FirmwareSlots { slots, active } => {
+            ("firmware_slots", json!({ "slots": slots, "active": active }))
+        }
+        FeatureBlock::ErrorLog { entries } => ("error_log", json!({ "entries": entries })),
+        FeatureBlock::Watchdog { limit_max } => ("watchdog", json!({ "limit_cycles_max": limit_max })),
+        FeatureBlock::Security { signed_firmware, attestation } => {
+            ("security", json!({ "signed_firmware": signed_firmware != 0, "attestation": attestation != 0 }))
+        }
+    };
+    (name.to_owned(), value)
+}
+
+impl Report for Info {
+    const SCHEMA: &'static str = "kiln.card.info/1";
+}
+
+impl fmt::Display for Info {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.simulated { ", simulated" } else { "" };
+        writeln!(f, "{} ({}{kind})", self.name, self.model)?;
+        writeln!(f, "  serial      {}", self.serial)?;
+        writeln!(
+            f,
+            "  firmware    {} {}, interface {:#x}",
+            self.firmware, self.firmware_version, self.interface_version
+        )?;
+        writeln!(f, "  clock       {} MHz", self.clock_hz / 1_000_000)?;
+        writeln!(f, "  memory      {}", output::bytes(self.memory_bytes))?;
+        writeln!(f, "  health      {:.1} °C, {:.1} W", self.temperature_celsius, self.power_w)?;
+        write!(f, "  commands    {} completed, {} failed", self.commands_completed, self.commands_failed)?;
+        for (name, values) in &self.features {
+            write!(f, "\n  {name:<12}")?;
+            let mut separator = "";
+            for (key, value) in values.as_object().into_iter().flatten() {
+                write!(f, "{separator}{} {value}", key.replace('_', " "))?;
+                separator = ", ";
+            }
+        }
+        Ok(())
+    }
+}

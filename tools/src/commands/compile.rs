@@ -1,0 +1,133 @@
+//! Turns an ONNX model into what proving needs: quantises it with calibration records, lays it out as a circuit, makes
+//! the proving and the verifying key, and commits to the weights.
+//!
+//! ```console
+//! $ kiln compile --model m.onnx --calibration c.json -o compiled
+//! $ kiln compile --model m.onnx --calibration c.json -o compiled --input public --weights public --srs test.srs
+//! ```
+//! The directory that it makes holds, for everybody:
+//!
+//! ```text
+//! model.vk         the verifying key, with the meaning of input and output: give it to verifiers
+//! model.json       the model commitment and its id: publish it once, every proof names it
+//! proving.key      the proving key
+//! srs              the structured reference string
+//! ```
+//! and for the owner alone (mode 0600):
+//!
+//! ```text
+//! model.kiln       the integer graph and the weights
+//! model.secret     the blinding of the model commitment
+//! ```
+//! The calibration file is JSON, `[[0.1, 0.2, …], …]`: some dozens of typical inputs, each with as many
+//! numbers as the model takes, in row-major order. They set the scales of the integers.
+//!
+//! Without `--srs` a reference string of the right size is generated locally. Whoever runs that command could forge
+//! proofs, so such a string is INSECURE, every verifier will say so, and it is for tests only.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use kiln_plonk::Srs;
+use serde::Serialize;
+
+use crate::artefact::{self, LARGE_FILE_BYTES_MAX, StagedDirectory};
+use crate::backend::{self, BackendArgs};
+use crate::compiled::{Compiled, Options, Shape};
+use crate::error::Failure;
+use crate::hexadecimal;
+use crate::meaning::{InputVisibility, WeightVisibility};
+use crate::output::{self, Format, Report};
+use crate::progress::{Phase, Progress};
+use crate::record;
+use crate::resources::{Snapshot, Used};
+use crate::secret;
+
+/// Arguments of `kiln compile`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The model, an ONNX file
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// Typical inputs, a JSON list of lists
+    #[arg(long, value_name = "FILE")]
+    calibration: PathBuf,
+    /// The directory to make
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// Who sees the record
+    #[arg(long, value_enum, default_value_t = InputVisibility::Private)]
+    input: InputVisibility,
+    /// Who can check the model commitment against the weights
+    #[arg(long, value_enum, default_value_t = WeightVisibility::Hidden)]
+    weights: WeightVisibility,
+    /// The reference string; without it an INSECURE one is generated
+    #[arg(long, value_name = "FILE")]
+    srs: Option<PathBuf>,
+    #[command(flatten)]
+    backend: BackendArgs,
+    /// How to print the result
+    #[command(flatten)]
+    pub format: Format,
+}
+
+/// What was compiled.
+#[derive(Debug, Serialize)]
+pub struct Made {
+    directory: PathBuf,
+    model: String,
+    model_id: String,
+    weights: WeightVisibility,
+    input_visibility: InputVisibility,
+    insecure: bool,
+    shape: Shape,
+    phases: Vec<Phase>,
+    used: Used,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Made, Failure> {
+    let start = Snapshot::now();
+    let directory = StagedDirectory::new(&args.output)?;
+    let onnx = artefact::read("read the model", &args.model, LARGE_FILE_BYTES_MAX)?;
+    let calibration = record::read_calibration(&args.calibration)?;
+    let srs = args.srs.as_deref().map(Srs::read_from).transpose();
+    let srs = srs.map_err(|e| Failure::refused("read the reference string", e))?;
+    let engine = backend::engine(&args.backend.backend)?;
+    let progress = Progress::new(args.format.json);
+    let name = args.model.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let options = Options { name, input: args.input, weights: args.weights };
+    let compiled =
+        Compiled::make(&engine, &onnx, &calibration, options, srs, secret::randomness()?, &progress)?;
+    progress.phase("write", || compiled.write(&directory))?;
+    directory.commit()?;
+    if compiled.is_insecure() {
+        output::warn(super::verify::INSECURE);
+    }
+    Ok(Made {
+        directory: args.output.clone(),
+        model: compiled.meaning.model.clone(),
+        model_id: hexadecimal::encode(&compiled.commitment.id()),
+        weights: args.weights,
+        input_visibility: args.input,
+        insecure: compiled.is_insecure(),
+        shape: compiled.shape(),
+        phases: progress.phases(),
+        used: start.used(),
+    })
+}
+
+impl Report for Made {
+    const SCHEMA: &'static str = "kiln.compile/1";
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Compiled {:?} into {}", self.model, self.directory.display())?;
+        writeln!(f, "  model id  {}", self.model_id)?;
+        writeln!(f, "  weights   {}", self.weights)?;
+        writeln!(f, "  record    {}", self.input_visibility)?;
+        writeln!(f, "  circuit   {}", self.shape)?;
+        write!(f, "  took      {}, measured", output::seconds(self.used.wall_s))
+    }
+}

@@ -1,0 +1,161 @@
+//! Checks a proof. Needs the proof, the verifying key and the public values, and neither model nor reference string.
+//!
+//! ```console
+//! $ kiln verify --proof proof.bin --vk model.vk --public public.json
+//! $ kiln verify --proof proof.bin --vk model.vk --public public.json --model-id 5f0c…
+//! ```
+//! With `--model-id` it also checks that the proof is about that very model: use it whenever the id was published
+//! before the proof was made. Exit code 0 means valid, 1 means that the proof does not show what the public values say,
+//! 2 that some file is not what it should be.
+//!
+//! If the verifying key rests on a locally generated reference string, its maker could forge proofs: a warning says
+//! INSECURE on standard error and in the result.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use kiln_plonk::{VerifyError, VerifyingKey, verify};
+use serde::Serialize;
+
+use crate::artefact::{self, SMALL_FILE_BYTES_MAX};
+use crate::error::{Failure, Source};
+use crate::meaning::{InputVisibility, Meaning, WeightVisibility};
+use crate::output::{self, Format, Report};
+use crate::public::PublicFile;
+use crate::resources::{Snapshot, Used};
+
+/// Arguments of `kiln verify`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The proof
+    #[arg(long, value_name = "FILE")]
+    proof: PathBuf,
+    /// The verifying key
+    #[arg(long, value_name = "FILE")]
+    vk: PathBuf,
+    /// The public values
+    #[arg(long, value_name = "FILE")]
+    public: PathBuf,
+    /// The id that the model must have, 64 hexadecimal digits
+    #[arg(long, value_name = "HEX")]
+    model_id: Option<String>,
+    /// How to print the result
+    #[command(flatten)]
+    pub format: Format,
+}
+
+/// What was verified.
+#[derive(Debug, Serialize)]
+pub struct Verified {
+    valid: bool,
+    /// The reference string was made locally: its maker could forge proofs.
+    insecure: bool,
+    model: String,
+    model_id: String,
+    /// The id was given, not only read from the public values.
+    model_id_checked: bool,
+    weights: WeightVisibility,
+    input_visibility: InputVisibility,
+    output: Vec<i64>,
+    output_scale: f64,
+    proof_bytes: usize,
+    used: Used,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Verified, Failure> {
+    let start = Snapshot::now();
+    let (key, meaning) = read_key(&args.vk)?;
+    let public = PublicFile::read(&args.public)?;
+    let proof = artefact::read("read the proof", &args.proof, SMALL_FILE_BYTES_MAX)?;
+    if let Some(expected) = &args.model_id {
+        check_model_id(expected, &public.model.id)?;
+    }
+    check(&key, &meaning, &public, &proof)?;
+    if key.is_insecure() {
+        output::warn(INSECURE);
+    }
+    Ok(Verified {
+        valid: true,
+        insecure: key.is_insecure(),
+        model: meaning.model,
+        model_id: public.model.id,
+        model_id_checked: args.model_id.is_some(),
+        weights: meaning.weights,
+        input_visibility: meaning.input_visibility,
+        output: public.output.values,
+        output_scale: public.output.scale,
+        proof_bytes: proof.len(),
+        used: start.used(),
+    })
+}
+
+/// Reads a verifying key.
+fn read_key(path: &Path) -> Result<(VerifyingKey, Meaning), Failure> {
+    const ACTION: &str = "read the verifying key";
+    let bytes = artefact::read(ACTION, path, SMALL_FILE_BYTES_MAX)?;
+    parse_key(&bytes).map_err(|source| Failure::file(ACTION, path, source))
+}
+
+fn parse_key(bytes: &[u8]) -> Result<(VerifyingKey, Meaning), Source> {
+    let key = VerifyingKey::read(bytes)?;
+    let meaning = Meaning::from_text(&key.circuit().meaning)?;
+    Ok((key, meaning))
+}
+
+/// Verifies from bytes alone, as they would arrive from elsewhere.
+pub fn check_bytes(key: &[u8], public: &str, proof: &[u8]) -> Result<(), Failure> {
+    let (key, meaning) = parse_key(key).map_err(|e| Failure::refused("read the verifying key", e))?;
+    let public = PublicFile::from_text(public).map_err(|e| Failure::refused("read the public values", e))?;
+    check(&key, &meaning, &public, proof)
+}
+
+/// What every user of an insecure reference string is told.
+pub const INSECURE: &str = "INSECURE: this rests on a locally generated reference string, whose maker could forge proofs; \
+                            for tests and demonstrations only";
+
+/// Checks a proof against public values.
+pub fn check(
+    key: &VerifyingKey,
+    meaning: &Meaning,
+    public: &PublicFile,
+    proof: &[u8],
+) -> Result<(), Failure> {
+    let statement = public.statement(key, meaning)?;
+    verify(key, &statement, proof).map_err(|error| match error {
+        VerifyError::Rejected(_) => Failure::Invalid(error.to_string()),
+        VerifyError::Malformed(_) => Failure::refused("read the proof", error),
+        VerifyError::Statement { .. } => Failure::refused("check the proof", error),
+    })
+}
+
+fn check_model_id(expected: &str, got: &str) -> Result<(), Failure> {
+    if crate::hexadecimal::decode::<32>(expected).is_none() {
+        return Err(Failure::Input(format!(
+            "the model id {expected:?} is not 64 lower-case hexadecimal digits"
+        )));
+    }
+    if expected != got {
+        return Err(Failure::Invalid(format!("the proof is about model {got}, not about {expected}")));
+    }
+    Ok(())
+}
+
+impl Report for Verified {
+    const SCHEMA: &'static str = "kiln.verify/1";
+}
+
+impl fmt::Display for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let standing = if self.insecure { "VALID, on an INSECURE reference string" } else { "VALID" };
+        writeln!(f, "{standing}")?;
+        writeln!(f, "  model      {:?}, weights {}", self.model, self.weights)?;
+        let checked =
+            if self.model_id_checked { "as expected" } else { "as claimed; compare it, or give --model-id" };
+        writeln!(f, "  model id   {} ({checked})", self.model_id)?;
+        writeln!(f, "  record     {}", self.input_visibility)?;
+        writeln!(f, "  output     {:?} × {}", self.output, self.output_scale)?;
+        writeln!(f, "  proof      {}", output::bytes(self.proof_bytes as u64))?;
+        write!(f, "  verified   in {}, measured", output::seconds(self.used.wall_s))
+    }
+}

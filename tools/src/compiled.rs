@@ -1,0 +1,432 @@
+//! A compiled model: what `kiln compile` makes and `kiln prove` uses.
+
+use std::fmt;
+use std::path::Path;
+
+use kiln_circuits::lower::{Lowered, PlanOptions, Visibility, lower};
+use kiln_circuits::{IntGraph, QuantiseOptions, Trace, WeightValues, import, quantise, quantise_record, run};
+use kiln_kernels::{Engine, KernelFailure};
+use kiln_plonk::{
+    CommittedPublic, CommittedSecret, KeyError, ProveError, ProvingKey, Randomness, Srs, commit_group,
+    keygen, prove,
+};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::artefact::{self, Audience, LARGE_FILE_BYTES_MAX, SMALL_FILE_BYTES_MAX, StagedDirectory};
+use crate::commands::setup;
+use crate::container;
+use crate::error::{Failure, Source};
+use crate::meaning::{self, InputVisibility, Meaning, Port, WeightVisibility};
+use crate::progress::Progress;
+use crate::public::{Commitment, INPUT_GROUP, MODEL_GROUP, PublicFile, PublicInput, PublicTensor};
+
+const VERIFYING_KEY: &str = "model.vk";
+const PROVING_KEY: &str = "proving.key";
+const SRS: &str = "srs";
+const COMMITMENT: &str = "model.json";
+const SECRET: &str = "model.secret";
+const GRAPH: &str = "model.kiln";
+
+/// The integer graph and the weights, as a file.
+const GRAPH_FILE: container::Kind = container::Kind { magic: *b"KILN-IG\n", version: 1 };
+/// Version of the published commitment.
+const COMMITMENT_SCHEMA: &str = "kiln.model/1";
+
+/// What is asked of a compilation.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What the model is called.
+    pub name: String,
+    /// Who sees the record.
+    pub input: InputVisibility,
+    /// Who sees the weights.
+    pub weights: WeightVisibility,
+}
+
+/// A compiled model.
+pub struct Compiled {
+    /// What its public values mean.
+    pub meaning: Meaning,
+    /// The model commitment.
+    pub commitment: CommittedPublic,
+    secret: CommittedSecret,
+    key: ProvingKey,
+    srs: Srs,
+    graph: IntGraph,
+    weights: WeightValues,
+    lowered: Lowered,
+}
+
+/// A proof and what it speaks about.
+pub struct Proven {
+    /// The proof.
+    pub proof: Vec<u8>,
+    /// The public values.
+    pub public: PublicFile,
+}
+
+/// How large a circuit is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Shape {
+    /// log2 of the rows.
+    pub rows_log2: u32,
+    /// Cells side by side in which tensors lie.
+    pub lanes: usize,
+    /// Columns that the prover commits to for each proof.
+    pub advice_columns: usize,
+    /// Columns of the model commitment.
+    pub weight_columns: usize,
+    /// What the model computes.
+    pub multiply_accumulates: u64,
+    /// Inputs, weights and outputs of all layers.
+    pub layer_data: usize,
+    /// Cells that hold data, small and full-width.
+    pub cells: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GraphFile {
+    graph: IntGraph,
+    weights: WeightValues,
+}
+
+/// The published model commitment.
+#[derive(Serialize, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct CommitmentFile {
+    schema: String,
+    name: String,
+    #[serde(flatten)]
+    commitment: Commitment,
+}
+
+impl Compiled {
+    /// Compiles a model. Without `srs`, an insecure reference string of the right size is made. `randomness` blinds the
+    /// model commitment.
+    pub fn make(
+        engine: &Engine,
+        onnx: &[u8],
+        calibration: &[Vec<f32>],
+        options: Options,
+        srs: Option<Srs>,
+        randomness: Randomness,
+        progress: &Progress,
+    ) -> Result<Self, Failure> {
+        let float = progress.phase("read the model", || import(onnx));
+        let float = float.map_err(|e| Failure::refused("read the model", e))?;
+        let quantised =
+            progress.phase("quantise", || quantise(&float, calibration, &QuantiseOptions::default()));
+        let (graph, weights, _) = quantised.map_err(|e| Failure::refused("quantise the model", e))?;
+        let meaning = meaning_of(&graph, &options)?;
+        let lowered = progress.phase("lay out the circuit", || lower_with(&graph, &meaning))?;
+        let srs = match srs {
+            Some(srs) => srs,
+            None => progress.phase("make the reference string", || setup::insecure_srs(lowered.circuit.k))?,
+        };
+        let (circuit, fixed) = (lowered.circuit.clone(), lowered.fixed.clone());
+        let keys = progress.phase("make the keys", || keygen(engine, &srs, circuit, fixed));
+        let (key, _) = keys.map_err(key_failure)?;
+        let (secret, commitment) = progress.phase("commit to the model", || {
+            commit_to(engine, &srs, &lowered, &weights, options.weights, randomness)
+        })?;
+        Ok(Self { meaning, commitment, secret, key, srs, graph, weights, lowered })
+    }
+
+    /// The same circuit and keys with other weights: another model, with another commitment.
+    pub fn with_weights(
+        &self,
+        engine: &Engine,
+        weights: WeightValues,
+        randomness: Randomness,
+    ) -> Result<Self, Failure> {
+        let lowered = lower_with(&self.graph, &self.meaning)?;
+        let (secret, commitment) =
+            commit_to(engine, &self.srs, &lowered, &weights, self.meaning.weights, randomness)?;
+        let (meaning, key, srs) = (self.meaning.clone(), self.key.clone(), self.srs.clone());
+        Ok(Self { meaning, commitment, secret, key, srs, graph: self.graph.clone(), weights, lowered })
+    }
+
+    /// Writes everything into a directory.
+    pub fn write(&self, directory: &StagedDirectory) -> Result<(), Failure> {
+        directory.add(VERIFYING_KEY, Audience::Anyone, &self.verifying_key_bytes()?)?;
+        let key = bytes_of("write the proving key", |out| self.key.write(out))?;
+        directory.add(PROVING_KEY, Audience::Anyone, &key)?;
+        let path = directory.path(SRS);
+        self.srs.write_to(&path).map_err(|e| Failure::refused("write the reference string", e))?;
+        directory.add(COMMITMENT, Audience::Anyone, self.commitment_text().as_bytes())?;
+        let secret = Zeroizing::new(bytes_of("write the model's secret", |out| self.secret.write(out))?);
+        directory.add(SECRET, Audience::Owner, &secret)?;
+        let file = GraphFile { graph: self.graph.clone(), weights: self.weights.clone() };
+        let body = serde_json::to_vec(&file).map_err(|e| Failure::refused("write the integer model", e))?;
+        let file = Zeroizing::new(GRAPH_FILE.wrap(&Zeroizing::new(body)));
+        directory.add(GRAPH, Audience::Owner, &file)
+    }
+
+    /// Reads what [`Compiled::write`] wrote, and checks that the parts belong together.
+    pub fn read(directory: &Path) -> Result<Self, Failure> {
+        let key =
+            read_part(directory, PROVING_KEY, "read the proving key", |bytes| Ok(ProvingKey::read(bytes)?))?;
+        let meaning = Meaning::from_text(&key.verifying_key().circuit().meaning)
+            .map_err(|e| Failure::file("read the proving key", &directory.join(PROVING_KEY), e))?;
+        let commitment = read_part(directory, COMMITMENT, "read the model commitment", parse_commitment)?;
+        let secret = read_part(directory, SECRET, "read the model's secret", |bytes| {
+            Ok(CommittedSecret::read(bytes)?)
+        })?;
+        let GraphFile { graph, weights } = read_part(directory, GRAPH, "read the integer model", |bytes| {
+            Ok(serde_json::from_slice(GRAPH_FILE.unwrap(bytes)?)?)
+        })?;
+        let path = directory.join(SRS);
+        artefact::open("read the reference string", &path)?;
+        let srs = Srs::read_from(&path).map_err(|e| Failure::refused("read the reference string", e))?;
+        let lowered = lower_with(&graph, &meaning)?;
+        let compiled = Self { meaning, commitment, secret, key, srs, graph, weights, lowered };
+        compiled.check_parts(directory)?;
+        Ok(compiled)
+    }
+
+    /// The key knows the circuit; the graph says what it should be. (The labels of its rows are not in the key.)
+    fn check_parts(&self, directory: &Path) -> Result<(), Failure> {
+        let mut circuit = self.lowered.circuit.clone();
+        circuit.regions.clear();
+        let mut known = self.key.verifying_key().circuit().clone();
+        known.regions.clear();
+        let refuse = |reason: &str| Err(Failure::file("use", directory, reason.to_owned()));
+        if circuit != known {
+            return refuse(
+                "its key is not of its model, or another version of kiln made it; compile the model again",
+            );
+        }
+        let vk =
+            artefact::read("read the verifying key", &directory.join(VERIFYING_KEY), LARGE_FILE_BYTES_MAX)?;
+        if vk != self.verifying_key_bytes()? {
+            return refuse("its verifying key is not that of its proving key; compile the model again");
+        }
+        if self.srs.id() != self.key.verifying_key().srs().id {
+            return refuse("its reference string is not that of its keys; compile the model again");
+        }
+        Ok(())
+    }
+
+    /// The verifying key, as a file.
+    pub fn verifying_key_bytes(&self) -> Result<Vec<u8>, Failure> {
+        bytes_of("write the verifying key", |out| self.key.verifying_key().write(out))
+    }
+
+    /// True if proofs rest on a reference string that was made locally.
+    pub fn is_insecure(&self) -> bool {
+        self.key.verifying_key().is_insecure()
+    }
+
+    /// The integer graph.
+    pub fn graph(&self) -> &IntGraph {
+        &self.graph
+    }
+
+    /// The integer weights.
+    pub fn weights(&self) -> &WeightValues {
+        &self.weights
+    }
+
+    /// Runs the integer model.
+    pub fn infer(&self, record: &[f32]) -> Result<Trace, Failure> {
+        let refused = |e: Source| Failure::refused("use the record", e);
+        let integers = quantise_record(&self.graph, record).map_err(|e| refused(e.into()))?;
+        run(&self.graph, &self.weights, &integers).map_err(|e| refused(e.into()))
+    }
+
+    /// Proves what the model answers on a record.
+    pub fn prove(
+        &self,
+        engine: &Engine,
+        record: &[f32],
+        randomness: Randomness,
+        progress: &Progress,
+    ) -> Result<Proven, Failure> {
+        let trace = progress.phase("run the integer model", || self.infer(record))?;
+        let witness = self.lowered.witness(&trace, &self.weights);
+        let witness = witness.map_err(|e| Failure::refused("make the witness", e))?;
+        let mut randomness = randomness;
+        let (public, secrets) = self.public_side(engine, record, &trace, &mut randomness)?;
+        let statement = public.statement(self.key.verifying_key(), &self.meaning)?;
+        let (proof, report) =
+            prove(engine, &self.key, &self.srs, &statement, &secrets, &witness, randomness, progress)
+                .map_err(prove_failure)?;
+        for (round, wall_ns) in report.rounds {
+            progress.record(&format!("prove: {round}"), wall_ns as f64 * 1e-9);
+        }
+        Ok(Proven { proof, public })
+    }
+
+    /// The public values of a run, and the secrets behind its commitments.
+    fn public_side(
+        &self,
+        engine: &Engine,
+        record: &[f32],
+        trace: &Trace,
+        randomness: &mut Randomness,
+    ) -> Result<(PublicFile, Vec<CommittedSecret>), Failure> {
+        let integers =
+            quantise_record(&self.graph, record).map_err(|e| Failure::refused("use the record", e))?;
+        let circuit = self.key.verifying_key().circuit();
+        let has_weights = circuit.committed.iter().any(|group| group.name == MODEL_GROUP);
+        let mut secrets = if has_weights { vec![self.secret.clone()] } else { Vec::new() };
+        let input = match self.meaning.input_visibility {
+            InputVisibility::Private => PublicInput::Private {},
+            InputVisibility::Public => {
+                PublicInput::Public(PublicTensor::new(&self.meaning.input, widen(&integers)))
+            }
+            InputVisibility::Committed => {
+                let columns = self.lowered.input_columns(&integers);
+                let columns = columns.map_err(|e| Failure::refused("lay out the record", e))?;
+                let (secret, public) =
+                    commit_group(engine, &self.srs, circuit.k, INPUT_GROUP, columns, true, randomness)
+                        .map_err(prove_failure)?;
+                secrets.push(secret);
+                PublicInput::Committed(Commitment::new(&public))
+            }
+        };
+        let model = Commitment::new(&self.commitment);
+        let key = self.key.verifying_key();
+        Ok((PublicFile::new(key, &self.meaning, model, input, widen(&trace.output)), secrets))
+    }
+
+    /// How large the circuit is.
+    pub fn shape(&self) -> Shape {
+        let report = &self.lowered.report;
+        Shape {
+            rows_log2: report.k,
+            lanes: report.lanes,
+            advice_columns: self.lowered.circuit.advice.len(),
+            weight_columns: self.commitment.commitments.len(),
+            multiply_accumulates: report.multiply_accumulates,
+            layer_data: report.data,
+            cells: report.small_cells + report.full_cells,
+        }
+    }
+
+    fn commitment_text(&self) -> String {
+        commitment_text(&self.commitment)
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "2^{} rows, {} lanes, {} advice and {} weight columns; {} cells for {} multiply–accumulates",
+            self.rows_log2,
+            self.lanes,
+            self.advice_columns,
+            self.weight_columns,
+            self.cells,
+            self.multiply_accumulates
+        )
+    }
+}
+
+fn meaning_of(graph: &IntGraph, options: &Options) -> Result<Meaning, Failure> {
+    let scale = |tensor: usize| graph.tensors.get(tensor).map(|tensor| tensor.scale);
+    let shape = graph.tensors.get(graph.input.0).map(|tensor| tensor.shape.clone());
+    let (Some(input_scale), Some(shape), Some(output_scale)) =
+        (scale(graph.input.0), shape, scale(graph.output.tensor.0))
+    else {
+        return Err(Failure::Input("the model has no input or no output".into()));
+    };
+    Ok(Meaning {
+        schema: meaning::SCHEMA.into(),
+        model: options.name.clone(),
+        weights: options.weights,
+        input_visibility: options.input,
+        input: Port::new(shape, input_scale),
+        output: Port::new(graph.output.shape.clone(), output_scale),
+    })
+}
+
+/// The circuit of a graph, with its meaning.
+fn lower_with(graph: &IntGraph, meaning: &Meaning) -> Result<Lowered, Failure> {
+    let visibility = Visibility { input: meaning.input_visibility.into(), weights: meaning.weights.into() };
+    let mut lowered = lower(graph, visibility, &PlanOptions::default())
+        .map_err(|e| Failure::refused("lay out the model as a circuit", e))?;
+    lowered.circuit.meaning = meaning.to_text();
+    Ok(lowered)
+}
+
+/// Makes the model commitment.
+fn commit_to(
+    engine: &Engine,
+    srs: &Srs,
+    lowered: &Lowered,
+    weights: &WeightValues,
+    visibility: WeightVisibility,
+    mut randomness: Randomness,
+) -> Result<(CommittedSecret, CommittedPublic), Failure> {
+    let columns = lowered.model_columns(weights).map_err(|e| Failure::refused("lay out the weights", e))?;
+    let hiding = visibility == WeightVisibility::Hidden;
+    commit_group(engine, srs, lowered.circuit.k, MODEL_GROUP, columns, hiding, &mut randomness)
+        .map_err(prove_failure)
+}
+
+fn commitment_text(group: &CommittedPublic) -> String {
+    let file = CommitmentFile {
+        schema: COMMITMENT_SCHEMA.into(),
+        name: group.name.clone(),
+        commitment: Commitment::new(group),
+    };
+    // Plain data: it always has a JSON form.
+    serde_json::to_string_pretty(&file).map(|text| text + "\n").unwrap_or_default()
+}
+
+fn parse_commitment(bytes: &[u8]) -> Result<CommittedPublic, Source> {
+    let file: CommitmentFile = serde_json::from_slice(bytes)?;
+    let group = file.commitment.group(&file.name)?;
+    if commitment_text(&group).as_bytes() != bytes {
+        return Err("it is not what kiln wrote; get an intact copy".into());
+    }
+    Ok(group)
+}
+
+/// Reads a file of a compiled model and parses it.
+fn read_part<T>(
+    directory: &Path,
+    name: &str,
+    action: &'static str,
+    parse: impl FnOnce(&[u8]) -> Result<T, Source>,
+) -> Result<T, Failure> {
+    let path = directory.join(name);
+    let limit = if name == COMMITMENT { SMALL_FILE_BYTES_MAX } else { LARGE_FILE_BYTES_MAX };
+    let bytes = Zeroizing::new(artefact::read(action, &path, limit)?);
+    parse(&bytes).map_err(|e| Failure::file(action, &path, e))
+}
+
+fn bytes_of<E: Into<Source>>(
+    action: &'static str,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    write(&mut bytes).map_err(|e| Failure::refused(action, e))?;
+    Ok(bytes)
+}
+
+fn widen(integers: &[i32]) -> Vec<i64> {
+    integers.iter().map(|integer| i64::from(*integer)).collect()
+}
+
+fn key_failure(error: KeyError) -> Failure {
+    match error {
+        KeyError::Kernel(source) => kernel_failure("make the keys", source),
+        other => Failure::refused("make the keys", other),
+    }
+}
+
+fn prove_failure(error: ProveError) -> Failure {
+    match error {
+        ProveError::Kernel(source) => kernel_failure("prove", source),
+        error @ (ProveError::Unsatisfied(_) | ProveError::Randomness(_)) => Failure::device("prove", error),
+        other => Failure::refused("prove", other),
+    }
+}
+
+fn kernel_failure(action: &'static str, source: KernelFailure) -> Failure {
+    Failure::device(action, source)
+}

@@ -1,0 +1,82 @@
+//! A checked file: a header, a body, and a Keccak-256 checksum over both.
+//!
+//! magic, 8 bytes | version u32 | body length u64 | body | checksum, 32 bytes; integers are big-endian. It finds
+//! damage; it does not find forgery, and need not: what is kept so never leaves its owner.
+
+use sha3::{Digest, Keccak256};
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// How such a file begins.
+    pub magic: [u8; 8],
+    /// Version of the body.
+    pub version: u32,
+}
+
+const HEADER_BYTES: usize = 8 + 4 + 8;
+const CHECKSUM_BYTES: usize = 32;
+
+impl Kind {
+    /// Puts a file together.
+    pub fn wrap(self, body: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len() + CHECKSUM_BYTES);
+        bytes.extend(self.header(body.len()));
+        bytes.extend(body);
+        let checksum = Keccak256::digest(&bytes);
+        bytes.extend(checksum);
+        bytes
+    }
+
+    /// The body of a file that is whole and of this kind.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn unwrap(self, bytes: &[u8]) -> Result<&[u8], &'static str> {
+        let (content, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or("it is truncated")?;
+        let (header, body) = content.split_first_chunk::<HEADER_BYTES>().ok_or("it is truncated")?;
+        if header[..8] != self.magic {
+            return Err("it is not such a file");
+        }
+        if header[8..12] != self.version.to_be_bytes() {
+            return Err("it was written by another version of kiln; compile the model again");
+        }
+        if *header != self.header(body.len()) {
+            return Err("it is not as long as it says; get an intact copy");
+        }
+        if Keccak256::digest(content).as_slice() != checksum {
+            return Err("it is damaged; get an intact copy");
+        }
+        Ok(body)
+    }
+
+    fn header(self, body_len: usize) -> [u8; HEADER_BYTES] {
+        let mut header = [0; HEADER_BYTES];
+        header[..8].copy_from_slice(&self.magic);
+        header[8..12].copy_from_slice(&self.version.to_be_bytes());
+        header[12..].copy_from_slice(&(body_len as u64).to_be_bytes());
+        header
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIND: Kind = Kind { magic: *b"KILN-T0\n", version: 3 };
+
+    #[test]
+    fn a_body_comes_back_and_any_change_is_found() {
+        for body in [&b""[..], b"a", b"some body"] {
+            let bytes = KIND.wrap(body);
+            assert_eq!(KIND.unwrap(&bytes), Ok(body));
+            for position in 0..bytes.len() {
+                let mut changed = bytes.clone();
+                changed[position] ^= 1;
+                assert!(KIND.unwrap(&changed).is_err(), "byte {position}");
+                assert!(KIND.unwrap(&bytes[..position]).is_err(), "length {position}");
+            }
+            assert!(KIND.unwrap(&[&bytes[..], b"x"].concat()).is_err());
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What a proof of a compiled model speaks about: shapes, scales, and who sees what.
+//!
+//! The text of this travels inside the verifying key, whose digest every proof is bound to. So a proof cannot be read
+//! with other scales than those that it was made with.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Source;
+
+/// Version of this text.
+pub const SCHEMA: &str = "kiln.meaning/1";
+
+/// Who sees the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum InputVisibility {
+    /// The verifier sees the (quantised) record
+    Public,
+    /// Nobody but the prover sees it
+    Private,
+    /// The verifier sees a hiding commitment to it, which other proofs can name too
+    Committed,
+}
+
+/// Who sees the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum WeightVisibility {
+    /// The model commitment has no blinding: whoever has the model can recompute it
+    Public,
+    /// The model commitment hides the weights, for ever
+    Hidden,
+}
+
+impl From<InputVisibility> for kiln_circuits::lower::InputVisibility {
+    fn from(visibility: InputVisibility) -> Self {
+        match visibility {
+            InputVisibility::Public => Self::Public,
+            InputVisibility::Private => Self::Private,
+            InputVisibility::Committed => Self::Committed,
+        }
+    }
+}
+
+impl From<WeightVisibility> for kiln_circuits::lower::WeightVisibility {
+    fn from(visibility: WeightVisibility) -> Self {
+        match visibility {
+            WeightVisibility::Public => Self::Public,
+            WeightVisibility::Hidden => Self::Hidden,
+        }
+    }
+}
+
+/// A tensor at the boundary of the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Port {
+    /// Dimensions, without the batch.
+    pub shape: Vec<usize>,
+    /// float = integer · scale
+    pub scale: f64,
+}
+
+/// What the public values of a proof mean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Meaning {
+    /// [`SCHEMA`]
+    pub schema: String,
+    /// What the model is called.
+    pub model: String,
+    /// Who sees the weights.
+    pub weights: WeightVisibility,
+    /// Who sees the record.
+    pub input_visibility: InputVisibility,
+    /// The record.
+    pub input: Port,
+    /// The answer.
+    pub output: Port,
+}
+
+impl Meaning {
+    /// As text, for the verifying key.
+    pub fn to_text(&self) -> String {
+        // Plain data with finite numbers: it always has a JSON form.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// From the text in a verifying key.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn from_text(text: &str) -> Result<Self, Source> {
+        let meaning: Self = serde_json::from_str(text)
+            .map_err(|e| format!("what it says of input and output cannot be read: {e}"))?;
+        if meaning.schema != SCHEMA {
+            return Err(
+                format!("it is of version {:?}, this program knows {SCHEMA:?}", meaning.schema).into()
+            );
+        }
+        for port in [&meaning.input, &meaning.output] {
+            if port.elements().is_none() || !port.scale.is_finite() || port.scale <= 0.0 {
+                return Err("a shape or scale in it makes no sense".into());
+            }
+        }
+        Ok(meaning)
+    }
+}
+
+impl Port {
+    /// A tensor of that shape. The scale is stated to nine significant digits: these survive text to the last bit,
+    /// whichever parser reads it.
+    pub fn new(shape: Vec<usize>, scale: f64) -> Self {
+        Self { shape, scale: format!("{scale:.8e}").parse().unwrap_or(scale) }
+    }
+
+    /// How many values the tensor has; none if that overflows.
+    pub fn elements(&self) -> Option<usize> {
+        self.shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size))
+    }
+
+    /// Integers as the numbers that they stand for.
+    pub fn values(&self, integers: &[i64]) -> Vec<f64> {
+        integers.iter().map(|integer| *integer as f64 * self.scale).collect()
+    }
+}
+
+impl fmt::Display for InputVisibility {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Public => "public",
+            Self::Private => "private",
+            Self::Committed => "committed",
+        })
+    }
+}
+
+impl fmt::Display for WeightVisibility {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Public => "public",
+            Self::Hidden => "hidden",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meaning() -> Meaning {
+        Meaning {
+            schema: SCHEMA.into(),
+            model: "m".into(),
+            weights: WeightVisibility::Hidden,
+            input_visibility: InputVisibility::Private,
+            input: Port::new(vec![1, 8, 8], 0.1),
+            output: Port::new(vec![10], 1.0 / 3.0e5),
+        }
+    }
+
+    #[test]
+    fn the_text_says_it_all_and_scales_survive_to_the_last_bit() {
+        assert_eq!(Meaning::from_text(&meaning().to_text()).unwrap(), meaning());
+    }
+
+    #[test]
+    fn stated_scales_survive_text_to_the_last_bit() {
+        let mut scale = 1e-12;
+        while scale < 1e12 {
+            let stated = Port::new(vec![1], scale).scale;
+            assert!((stated / scale - 1.0).abs() < 1e-8);
+            let text = serde_json::to_string(&stated).unwrap();
+            assert_eq!(serde_json::from_str::<f64>(&text).unwrap(), stated, "{text}");
+            scale *= 1.37;
+        }
+    }
+
+    #[test]
+    fn other_versions_unknown_fields_and_senseless_numbers_are_refused() {
+        let text = meaning().to_text();
+        for (from, to) in [
+            ("kiln.meaning/1", "kiln.meaning/2"),
+            ("\"model\"", "\"extra\":1,\"model\""),
+            ("0.1", "-0.1"),
+            ("[10]", "[4294967296,4294967296]"),
+            ("hidden", "visible"),
+        ] {
+            assert!(text.contains(from));
+            assert!(Meaning::from_text(&text.replacen(from, to, 1)).is_err(), "{to}");
+        }
+    }
+}

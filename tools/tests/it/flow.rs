@@ -1,0 +1,170 @@
+//! The whole way: compile, prove, verify.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::{compile, diagnostic, kiln, model_file, names, prove, verify};
+
+fn public(path: &Path) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_verifier_needs_three_files_and_nothing_else() {
+    let proven = diagnostic();
+    let place = tempfile::tempdir().unwrap();
+    for (from, to) in [("proof.bin", "p"), ("compiled/model.vk", "v"), ("public.json", "u")] {
+        fs::copy(proven.path(from), place.path().join(to)).unwrap();
+    }
+    let [p, v, u] = ["p", "v", "u"].map(|name| place.path().join(name));
+    let run = verify(&p, &v, &u).succeeds();
+    assert!(run.stderr.contains("INSECURE"), "said aloud: {run:#?}");
+    let result = run.json();
+    assert_eq!(result["schema"], "kiln.verify/1");
+    assert_eq!(result["valid"], true);
+    assert_eq!(result["insecure"], true);
+    assert_eq!(result["output"], public(&u)["output"]["values"]);
+    assert!(fs::metadata(&p).unwrap().len() <= 6 * 1024, "a small model has a small proof");
+}
+
+#[test]
+fn secrets_are_the_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let compiled = diagnostic().path("compiled");
+    for name in ["model.kiln", "model.secret"] {
+        let mode = fs::metadata(compiled.join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    let expected = ["model.json", "model.kiln", "model.secret", "model.vk", "proving.key", "srs"];
+    assert_eq!(names(&compiled), expected);
+}
+
+#[test]
+fn two_proofs_of_one_statement_differ_and_the_card_proves_too() {
+    let proven = diagnostic();
+    let report = prove(proven, "card.bin", "card.json", "card:u55c").succeeds().json();
+    assert_ne!(fs::read(proven.path("proof.bin")).unwrap(), fs::read(proven.path("card.bin")).unwrap());
+    assert_eq!(public(&proven.path("public.json")), public(&proven.path("card.json")));
+    verify(&proven.path("card.bin"), &proven.path("compiled/model.vk"), &proven.path("card.json")).succeeds();
+
+    assert_eq!(report["schema"], "kiln.prove/1");
+    let card = &report["devices"][0];
+    assert_eq!(card["kind"], "card");
+    let kernels = card["kernels"].as_array().unwrap();
+    for kernel in ["msm", "pointwise"] {
+        let row = kernels.iter().find(|row| row["kernel"] == kernel).unwrap_or_else(|| panic!("{card:#}"));
+        assert!(row["cycles"].as_u64().unwrap() > 0, "{row:#}");
+    }
+}
+
+#[test]
+fn a_public_record_is_in_the_public_values() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    compile(&path("compiled"), &["--input", "public"]).succeeds();
+    let values = prove_in(place.path());
+    assert_eq!(values["input"]["visibility"], "public");
+    assert_eq!(values["input"]["values"].as_array().unwrap().len(), 30);
+    verify(&path("proof"), &path("compiled/model.vk"), &path("public")).succeeds();
+
+    let text = fs::read_to_string(path("public")).unwrap();
+    let value = values["input"]["values"][0].as_i64().unwrap();
+    let changed = text.replacen(&format!("{value},"), &format!("{},", value + 1), 1);
+    fs::write(path("changed"), changed).unwrap();
+    verify(&path("proof"), &path("compiled/model.vk"), &path("changed")).fails(1);
+}
+
+#[test]
+fn a_committed_record_is_named_by_its_commitment() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    compile(&path("compiled"), &["--input", "committed"]).succeeds();
+    let values = prove_in(place.path());
+    assert_eq!(values["input"]["visibility"], "committed");
+    verify(&path("proof"), &path("compiled/model.vk"), &path("public")).succeeds();
+
+    // The commitment hides: another proof of the same record has another one.
+    let text = fs::read_to_string(path("public")).unwrap();
+    let again = prove_in(place.path());
+    assert_ne!(values["input"]["id"], again["input"]["id"]);
+    fs::write(path("changed"), text).unwrap();
+    verify(&path("proof"), &path("compiled/model.vk"), &path("changed")).fails(1);
+}
+
+/// Proves the diagnostic record with `place/compiled`; gives the public values.
+fn prove_in(place: &Path) -> serde_json::Value {
+    let [compiled, proof, values] = ["compiled", "proof", "public"].map(|name| place.join(name));
+    let record = model_file("diagnostic.record.json");
+    let [compiled, record, proof, values_text] =
+        [&compiled, &record, &proof, &values].map(|path| path.to_str().unwrap());
+    kiln(&["prove", "--compiled", compiled, "--record", record, "-o", proof, "--public", values_text])
+        .succeeds();
+    public(&values)
+}
+
+#[test]
+fn a_public_model_has_one_id_and_a_hidden_one_a_new_id_each_time() {
+    let place = tempfile::tempdir().unwrap();
+    let srs = place.path().join("srs");
+    let srs = srs.to_str().unwrap();
+    let made = kiln(&["setup", "--rows-log2", "14", "-o", srs, "--json"]).succeeds();
+    assert!(made.stderr.contains("INSECURE"));
+    assert_eq!(made.json()["insecure"], true);
+    let id = |name: &str, weights: &str| {
+        let directory = place.path().join(name);
+        let run = compile(&directory, &["--weights", weights, "--srs", srs, "--json"]).succeeds();
+        run.json()["model_id"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(id("a", "public"), id("b", "public"));
+    assert_ne!(id("c", "hidden"), id("d", "hidden"));
+
+    // Same model, same circuit, other blinding: a proof with one commitment does not stand for the other.
+    let proven = |name: &str| {
+        let directory = place.path().join(name);
+        fs::rename(&directory, place.path().join("compiled")).unwrap();
+        let values = prove_in(place.path());
+        fs::rename(place.path().join("compiled"), &directory).unwrap();
+        values
+    };
+    let (c, d) = (proven("c"), proven("d"));
+    assert_eq!(c["verifying_key"], d["verifying_key"]);
+    let text = fs::read_to_string(place.path().join("public")).unwrap();
+    let mut forged = text;
+    forged = forged.replace(d["model"]["id"].as_str().unwrap(), c["model"]["id"].as_str().unwrap());
+    let commitments = |values: &serde_json::Value| values["model"]["commitments"].as_array().unwrap().clone();
+    for (from, to) in commitments(&d).iter().zip(commitments(&c)) {
+        forged = forged.replace(from.as_str().unwrap(), to.as_str().unwrap());
+    }
+    let path = |name: &str| place.path().join(name);
+    verify(&path("proof"), &path("d/model.vk"), &path("public")).succeeds();
+    fs::write(path("forged"), forged).unwrap();
+    verify(&path("proof"), &path("d/model.vk"), &path("forged")).fails(1);
+}
+
+#[test]
+fn the_demonstration_shows_every_figure() {
+    let run = kiln(&["--json"]).succeeds();
+    let report = run.json();
+    assert_eq!(report["schema"], "kiln.demo/1");
+    assert_eq!(report["verified"], true);
+    let text = kiln(&["demo", "--backend", "cpu"]).succeeds().stdout;
+    for words in ["model commitment", "INSECURE", "class", "proof", "accuracy", "verify"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(text.lines().count() < 60, "{text}");
+}
+
+#[test]
+fn cards_are_listed_and_described_by_the_card_itself() {
+    let list = kiln(&["card", "list", "--json"]).succeeds().json();
+    assert_eq!(list["schema"], "kiln.card.list/1");
+    let cards = list["cards"].as_array().unwrap();
+    assert!(cards.iter().any(|card| card["name"] == "sim:u55c"), "{list:#}");
+    for card in cards {
+        let info = kiln(&["card", "info", card["name"].as_str().unwrap(), "--json"]).succeeds().json();
+        assert_eq!(info["schema"], "kiln.card.info/1");
+        assert_eq!(info["name"], card["name"]);
+    }
+    kiln(&["card", "info", "sim:no-such-profile"]).fails(2);
+    kiln(&["card", "info", "0000:01:00.0"]).fails(2);
+}

@@ -1,0 +1,37 @@
+//! Help as it is printed. After a wanted change, look at the difference and accept it (`INSTA_UPDATE=always`).
+
+use crate::support::kiln;
+
+#[test]
+fn help_is_what_was_reviewed() {
+    for (name, arguments) in [
+        ("kiln", &["--help"][..]),
+        ("compile", &["compile", "--help"]),
+        ("setup", &["setup", "--help"]),
+        ("prove", &["prove", "--help"]),
+        ("verify", &["verify", "--help"]),
+        ("card", &["card", "--help"]),
+    ] {
+        let run = kiln(arguments).succeeds();
+        assert_eq!(run.stderr, "");
+        insta::assert_snapshot!(name, run.stdout);
+    }
+}
+
+#[test]
+fn usage_errors_exit_with_2_and_print_no_result() {
+    for arguments in [
+        &["no-such-command"][..],
+        &["prove"],
+        &["verify", "--proof", "p"],
+        &["setup", "--rows-log2", "99", "-o", "x"],
+        &["setup", "--rows-log2", "many", "-o", "x"],
+        &["--backend", "gpu"],
+        &["card", "info"],
+    ] {
+        let run = kiln(arguments);
+        assert_eq!(run.code, 2, "{run:#?}");
+        assert_eq!(run.stdout, "");
+        assert!(run.stderr.starts_with("error: "), "{run:#?}");
+    }
+}

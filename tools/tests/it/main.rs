@@ -1,0 +1,8 @@
+//! The command line from outside, and the whole library behind it from end to end.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail loudly")]
+
+mod backends;
+mod flow;
+mod help;
+mod refusals;
+mod support;
