@@ -9,7 +9,7 @@ use kiln_plonk::{ColumnValues, Witness, WitnessError};
 use crate::graph::{Linear, View, WeightValues};
 use crate::interpret::Trace;
 
-use super::chain::{Family, Segment};
+use super::chain::{Family, Segment, Weight};
 use super::identity::{Source, Weighting};
 use super::layout::Placed;
 use super::ledger::{Entry, RelayColumn, Slot};
@@ -267,7 +267,9 @@ impl ModelWitness<'_> {
                 if let Some(id) = step.pattern {
                     let pattern: &Vec<(usize, Fr)> = patterns.entry(id).or_insert_with(|| {
                         let lanes = choice.plan.chains.pattern(id).lanes.into_iter().enumerate();
-                        lanes.filter_map(|(lane, monomial)| Some((lane, powers.of(monomial?)))).collect()
+                        let value =
+                            |weight: Weight| Fr::from(weight.coefficient) * powers.of(weight.monomial);
+                        lanes.filter_map(|(lane, weight)| Some((lane, value(weight?)))).collect()
                     });
                     for (lane, weight) in pattern {
                         let cell = self.lane(segment.family, *lane, row);
