@@ -445,9 +445,7 @@ mod tests {
         let model = perceptron();
         let calibration = records(&model, 32);
         let (_, _, chosen) = quantise(&model, &calibration, &QuantiseOptions::default()).unwrap();
-        assert!(
-            chosen.relative_error <= 0.05 && chosen.agreement.1 as f64 >= 0.995 * chosen.agreement.0 as f64
-        );
+        assert!(search::good_enough(&chosen));
         let smaller = QuantiseOptions {
             shift: Some(chosen.shift - 1),
             q_bits: Some(chosen.q_bits),
@@ -455,7 +453,7 @@ mod tests {
         };
         let (_, _, smaller) = quantise(&model, &calibration, &smaller).unwrap();
         assert!(smaller.table_entries < chosen.table_entries);
-        assert!(smaller.relative_error > 0.05 || smaller.agreement.1 < smaller.agreement.0);
+        assert!(!search::good_enough(&smaller));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use kiln_circuits::data::{read_record, read_records, read_test_set};
-use kiln_circuits::{QuantiseOptions, import, measure, quantise, quantise_record, run};
+use kiln_circuits::{InputVisibility, PlanOptions, QuantiseOptions, Visibility, WeightVisibility};
+use kiln_circuits::{import, lower, measure, quantise, quantise_record, run};
+use kiln_plonk::mock;
 
 struct Files {
     onnx: &'static [u8],
@@ -30,7 +32,15 @@ fn check(files: &Files, float_accuracy_min: f64, entries: usize) {
     let (graph, weights, report) = quantise(&model, &calibration, &QuantiseOptions::default()).unwrap();
     let test = read_test_set(files.test).unwrap();
     let accuracy = measure(&model, &graph, &weights, &test.records, &test.labels).unwrap();
-    println!("{accuracy:?} relative error {}", accuracy.comparison.relative_error());
+    println!(
+        "float {:.2} %, integer {:.2} %, agreement {:.2} %, relative error {:.2} %, shift {}, table range {} bits",
+        100.0 * accuracy.float(),
+        100.0 * accuracy.integer(),
+        100.0 * accuracy.comparison.agreement(),
+        100.0 * accuracy.comparison.relative_error(),
+        report.shift,
+        report.q_bits,
+    );
     assert!(accuracy.float() >= float_accuracy_min, "{accuracy:?}");
     assert!(accuracy.integer() >= accuracy.float() - 0.005, "{accuracy:?}");
     assert!(report.table_entries <= entries, "{report:?}");
@@ -57,4 +67,31 @@ fn truncated_onnx_is_refused_without_a_panic() {
             assert!(import(&files.onnx[..len]).is_err(), "{len} bytes");
         }
     }
+}
+
+/// Lowers a model with weights and record hidden, and lets the mock check every gate of the honest witness.
+fn check_circuit(files: &Files, rows_max: u32) {
+    let model = import(files.onnx).unwrap();
+    let calibration = read_records(files.calibration).unwrap();
+    let (graph, weights, _) = quantise(&model, &calibration, &QuantiseOptions::default()).unwrap();
+    let visibility = Visibility { input: InputVisibility::Private, weights: WeightVisibility::Hidden };
+    let lowered = lower(&graph, visibility, &PlanOptions::default()).unwrap();
+    assert!(1 << lowered.report.k <= rows_max, "{}", lowered.report);
+
+    let record = quantise_record(&graph, &read_record(files.record).unwrap()).unwrap();
+    let trace = run(&graph, &weights, &record).unwrap();
+    let witness = lowered.witness(&trace, &weights).unwrap();
+    let public = lowered.public_inputs(&trace).unwrap();
+    let failures = mock(&lowered.circuit, &lowered.fixed, &witness.committed(), &public, &witness).unwrap();
+    assert!(failures.is_empty(), "{}", failures[0]);
+}
+
+#[test]
+fn diagnostic_circuit_accepts_a_patient() {
+    check_circuit(&files!("diagnostic"), 1 << 9);
+}
+
+#[test]
+fn digits_circuit_accepts_an_image() {
+    check_circuit(&files!("digits"), 1 << 10);
 }

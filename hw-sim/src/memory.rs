@@ -4,12 +4,15 @@ use ark_bn254::{Fq, Fr};
 use ark_ff::{BigInt, PrimeField};
 use std::collections::HashMap;
 use thiserror::Error;
+use zeroize::Zeroize;
 
 use crate::msm::point::Base;
 
 const PAGE_BYTES: u64 = 1 << 16;
 const ELEMENT_BYTES: usize = 32;
 const POINT_BYTES: usize = 64;
+/// Points decoded from one buffer.
+const POINTS_AT_ONCE: usize = 64;
 
 /// Why an access to card memory failed.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -52,8 +55,9 @@ impl CardMemory {
         self.size
     }
 
-    /// Forgets everything.
+    /// Forgets everything, and erases it: it may be part of a witness.
     pub fn clear(&mut self) {
+        self.pages.values_mut().for_each(|page| page.zeroize());
         self.pages.clear();
     }
 
@@ -145,12 +149,23 @@ impl CardMemory {
     /// Reads `length` points from `address`. Coordinates were checked when the points were loaded.
     pub fn points(&self, address: u64, length: u64) -> Result<Vec<Base>, MemoryFault> {
         self.check(address, length.saturating_mul(POINT_BYTES as u64))?;
-        let mut bytes = vec![0; length as usize * POINT_BYTES];
-        self.read(address, &mut bytes)?;
-        let points = bytes.as_chunks::<POINT_BYTES>().0.iter().zip(0u64..);
-        points
-            .map(|(raw, index)| point(raw).ok_or(MemoryFault::NotAnElement { address: address + 64 * index }))
-            .collect()
+        let mut points = Vec::with_capacity(length as usize);
+        let mut raw = [0; POINTS_AT_ONCE * POINT_BYTES];
+        while (points.len() as u64) < length {
+            let at = address + (points.len() * POINT_BYTES) as u64;
+            let count = POINTS_AT_ONCE.min(length as usize - points.len());
+            self.read(at, &mut raw[..count * POINT_BYTES])?;
+            for (index, word) in (0u64..).zip(raw.as_chunks::<POINT_BYTES>().0.iter().take(count)) {
+                points.push(point(word).ok_or(MemoryFault::NotAnElement { address: at + 64 * index })?);
+            }
+        }
+        Ok(points)
+    }
+}
+
+impl Drop for CardMemory {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

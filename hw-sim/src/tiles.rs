@@ -26,27 +26,24 @@ pub struct Latency {
 /// that has left; it is stored while the next one is computed. Time in which the engine waits is a memory stall.
 pub fn run(tiles: impl Iterator<Item = Tile>, latency: Latency) -> Cycles {
     let mut sum = Cycles::default();
-    let mut memory_free = 0;
-    // Ends of the last two computations, and of the last two stores.
-    let (mut computed, mut stored) = ([0u64; 2], [0u64; 2]);
+    // When the memory is free, when the last two computations ended, and when the last store left its buffer.
+    let (mut memory_free, mut computed, mut stored) = (0, [0u64; 2], 0);
+    // The end of a computation whose tile is not stored yet, and what its store takes.
     let mut pending: Option<(u64, u64)> = None;
     for tile in tiles {
         memory_free = memory_free.max(computed[0]) + tile.load;
-        let loaded = memory_free + latency.read;
-        let start = loaded.max(computed[1]).max(stored[0]);
+        let start = (memory_free + latency.read).max(computed[1]).max(stored);
         if let Some((ready, store)) = pending {
             memory_free = memory_free.max(ready) + store;
-            stored = [stored[1], memory_free + latency.write];
+            stored = memory_free;
         }
         computed = [computed[1], start + tile.compute.total];
         sum = sum.then(tile.compute);
         pending = Some((computed[1], tile.store));
     }
-    if let Some((ready, store)) = pending {
-        stored = [stored[1], memory_free.max(ready) + store + latency.write];
-    }
-    let waited = stored[1].max(computed[1]) - sum.total;
-    sum.then(Cycles::stalled(Cause::Memory, waited))
+    let Some((ready, store)) = pending else { return sum };
+    let end = memory_free.max(ready) + store + latency.write;
+    sum.then(Cycles::stalled(Cause::Memory, end - sum.total))
 }
 
 #[cfg(test)]

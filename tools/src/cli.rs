@@ -56,13 +56,18 @@ enum Command {
 /// their fences and are indented.
 fn help(source: &str) -> String {
     let mut text = String::new();
-    let mut in_block = false;
+    let (mut in_block, mut after_block) = (false, false);
     for line in source.lines().map_while(|line| line.strip_prefix("//!")) {
         let line = line.strip_prefix(' ').unwrap_or(line);
         if line.starts_with("```") {
+            after_block = in_block;
             in_block = !in_block;
             continue;
         }
+        if after_block && !line.is_empty() {
+            text.push('\n');
+        }
+        after_block = false;
         if in_block && !line.is_empty() {
             text.push_str("    ");
         }
@@ -132,7 +137,7 @@ mod tests {
     #[test]
     fn help_is_the_module_documentation_without_fences() {
         let source = "//! One.\n//!\n//! ```console\n//! $ kiln\n//! ```\n//! Two.\n\nuse x;\n//! not this\n";
-        assert_eq!(help(source), "One.\n\n    $ kiln\nTwo.");
+        assert_eq!(help(source), "One.\n\n    $ kiln\n\nTwo.");
     }
 
     #[test]

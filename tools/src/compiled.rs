@@ -7,8 +7,8 @@ use kiln_circuits::lower::{Lowered, PlanOptions, Visibility, lower};
 use kiln_circuits::{IntGraph, QuantiseOptions, Trace, WeightValues, import, quantise, quantise_record, run};
 use kiln_kernels::{Engine, KernelFailure};
 use kiln_plonk::{
-    CommittedPublic, CommittedSecret, KeyError, ProveError, ProvingKey, Randomness, Srs, commit_group,
-    keygen, prove,
+    ColumnValues, CommittedPublic, CommittedSecret, KeyError, ProveError, ProvingKey, Randomness, Srs,
+    commit_group, keygen, prove,
 };
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -30,6 +30,8 @@ const GRAPH: &str = "model.kiln";
 
 /// The integer graph and the weights, as a file.
 const GRAPH_FILE: container::Kind = container::Kind { magic: *b"KILN-IG\n", version: 1 };
+/// A record's commitment, as a file.
+const INPUT_FILE: container::Kind = container::Kind { magic: *b"KILN-IC\n", version: 1 };
 /// Version of the published commitment.
 const COMMITMENT_SCHEMA: &str = "kiln.model/1";
 
@@ -64,6 +66,36 @@ pub struct Proven {
     pub proof: Vec<u8>,
     /// The public values.
     pub public: PublicFile,
+}
+
+/// A commitment to a record, with its secret.
+pub struct InputCommitment {
+    secret: CommittedSecret,
+    public: CommittedPublic,
+}
+
+impl InputCommitment {
+    /// As a file.
+    pub fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        const ACTION: &str = "write the record's commitment";
+        let public = bytes_of(ACTION, |out| self.public.write(out))?;
+        let secret = Zeroizing::new(bytes_of(ACTION, |out| self.secret.write(out))?);
+        let length = (public.len() as u64).to_be_bytes();
+        let body = Zeroizing::new([&length[..], &public, &secret].concat());
+        Ok(Zeroizing::new(INPUT_FILE.wrap(&body)))
+    }
+
+    /// From a file.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Source> {
+        const DAMAGED: &str = "it is damaged; make a new one";
+        let (length, rest) = INPUT_FILE.unwrap(bytes)?.split_first_chunk().ok_or(DAMAGED)?;
+        let length = usize::try_from(u64::from_be_bytes(*length))?;
+        let (public, secret) = rest.split_at_checked(length).ok_or(DAMAGED)?;
+        Ok(Self { public: CommittedPublic::read(public)?, secret: CommittedSecret::read(secret)? })
+    }
 }
 
 /// How large a circuit is.
@@ -240,6 +272,7 @@ impl Compiled {
         &self,
         engine: &Engine,
         record: &[f32],
+        input: Option<InputCommitment>,
         randomness: Randomness,
         progress: &Progress,
     ) -> Result<Proven, Failure> {
@@ -247,7 +280,7 @@ impl Compiled {
         let witness = self.lowered.witness(&trace, &self.weights);
         let witness = witness.map_err(|e| Failure::refused("make the witness", e))?;
         let mut randomness = randomness;
-        let (public, secrets) = self.public_side(engine, record, &trace, &mut randomness)?;
+        let (public, secrets) = self.public_side(engine, record, input, &trace, &mut randomness)?;
         let statement = public.statement(self.key.verifying_key(), &self.meaning)?;
         let (proof, report) =
             prove(engine, &self.key, &self.srs, &statement, &secrets, &witness, randomness, progress)
@@ -263,6 +296,7 @@ impl Compiled {
         &self,
         engine: &Engine,
         record: &[f32],
+        input: Option<InputCommitment>,
         trace: &Trace,
         randomness: &mut Randomness,
     ) -> Result<(PublicFile, Vec<CommittedSecret>), Failure> {
@@ -277,11 +311,10 @@ impl Compiled {
                 PublicInput::Public(PublicTensor::new(&self.meaning.input, widen(&integers)))
             }
             InputVisibility::Committed => {
-                let columns = self.lowered.input_columns(&integers);
-                let columns = columns.map_err(|e| Failure::refused("lay out the record", e))?;
-                let (secret, public) =
-                    commit_group(engine, &self.srs, circuit.k, INPUT_GROUP, columns, true, randomness)
-                        .map_err(prove_failure)?;
+                let InputCommitment { secret, public } = match input {
+                    Some(commitment) => self.check_input(&integers, commitment)?,
+                    None => self.commit_input(engine, record, randomness)?,
+                };
                 secrets.push(secret);
                 PublicInput::Committed(Commitment::new(&public))
             }
@@ -289,6 +322,37 @@ impl Compiled {
         let model = Commitment::new(&self.commitment);
         let key = self.key.verifying_key();
         Ok((PublicFile::new(key, &self.meaning, model, input, widen(&trace.output)), secrets))
+    }
+
+    /// Commits to a record, so that several proofs can name it.
+    pub fn commit_input(
+        &self,
+        engine: &Engine,
+        record: &[f32],
+        randomness: &mut Randomness,
+    ) -> Result<InputCommitment, Failure> {
+        let integers =
+            quantise_record(&self.graph, record).map_err(|e| Failure::refused("use the record", e))?;
+        let columns = self.input_columns(&integers)?;
+        let k = self.lowered.circuit.k;
+        let (secret, public) = commit_group(engine, &self.srs, k, INPUT_GROUP, columns, true, randomness)
+            .map_err(prove_failure)?;
+        Ok(InputCommitment { secret, public })
+    }
+
+    fn input_columns(&self, integers: &[i32]) -> Result<Vec<ColumnValues>, Failure> {
+        self.lowered.input_columns(integers).map_err(|e| Failure::refused("lay out the record", e))
+    }
+
+    /// The commitment, if it is to this record.
+    fn check_input(&self, integers: &[i32], commitment: InputCommitment) -> Result<InputCommitment, Failure> {
+        let expected = self.input_columns(integers)?;
+        let got = commitment.secret.values();
+        if got.len() != expected.len() || !got.iter().zip(&expected).all(|(a, b)| same_values(a, b)) {
+            let reason = "it is to another record, or was made for another model; make a new one";
+            return Err(Failure::refused("use the record's commitment", reason));
+        }
+        Ok(commitment)
     }
 
     /// How large the circuit is.
@@ -406,6 +470,15 @@ fn bytes_of<E: Into<Source>>(
     let mut bytes = Vec::new();
     write(&mut bytes).map_err(|e| Failure::refused(action, e))?;
     Ok(bytes)
+}
+
+/// Lanes are small integers, before and after they were in a file.
+fn same_values(a: &ColumnValues, b: &ColumnValues) -> bool {
+    match (a, b) {
+        (ColumnValues::Small(a), ColumnValues::Small(b)) => a == b,
+        (ColumnValues::Full(a), ColumnValues::Full(b)) => a == b,
+        _ => false,
+    }
 }
 
 fn widen(integers: &[i32]) -> Vec<i64> {

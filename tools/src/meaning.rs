@@ -20,7 +20,7 @@ pub enum InputVisibility {
     Public,
     /// Nobody but the prover sees it
     Private,
-    /// The verifier sees a hiding commitment to it, which other proofs can name too
+    /// The verifier sees a hiding commitment to it; see `kiln prove --input-commitment`
     Committed,
 }
 

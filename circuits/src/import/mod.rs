@@ -9,12 +9,15 @@ mod affine;
 mod attributes;
 mod average_pool;
 mod batch_normalization;
+mod cast;
 #[cfg(test)]
 pub(crate) mod check;
+mod concat;
 mod constant;
 mod conv;
 mod div;
 mod flatten;
+mod gather;
 mod gemm;
 mod global_average_pool;
 mod identity;
@@ -23,6 +26,7 @@ mod max_pool;
 mod mul;
 mod relu;
 mod reshape;
+mod shape;
 mod softmax;
 mod squeeze;
 mod sub;
@@ -51,11 +55,14 @@ fn importer_for(operator: &str) -> Option<OperatorImporter> {
         "Add" => add::import,
         "AveragePool" => average_pool::import,
         "BatchNormalization" => batch_normalization::import,
+        "Cast" => cast::import,
+        "Concat" => concat::import,
         "Constant" => constant::import,
         "Conv" => conv::import,
         "Div" => div::import,
         "Dropout" | "Identity" => identity::import,
         "Flatten" => flatten::import,
+        "Gather" => gather::import,
         "Gemm" => gemm::import,
         "GlobalAveragePool" => global_average_pool::import,
         "LogSoftmax" | "Softmax" => softmax::import,
@@ -64,6 +71,7 @@ fn importer_for(operator: &str) -> Option<OperatorImporter> {
         "Mul" => mul::import,
         "Relu" => relu::import,
         "Reshape" => reshape::import,
+        "Shape" => shape::import,
         "Squeeze" => squeeze::import,
         "Sub" => sub::import,
         "Transpose" => transpose::import,
@@ -280,6 +288,14 @@ impl<'a> Importer<'a> {
                 }
             },
             _ => Err(Problem::unsupported(format!("input {index} is not a constant"))),
+        }
+    }
+
+    /// The node's first input, if it is a constant: shape computations are done here and now.
+    pub fn folded(&self, node: &OnnxNode<'_>) -> Result<Option<Constant>, Problem> {
+        match self.value(node, 0)? {
+            Value::Constant(constant) => Ok(Some(constant.clone())),
+            _ => Ok(None),
         }
     }
 

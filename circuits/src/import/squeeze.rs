@@ -1,14 +1,24 @@
 //! `Squeeze`: drops axes of size 1.
 
-use super::{Importer, OnnxNode, Problem};
+use super::{Constant, Importer, OnnxNode, Problem, Value};
 
 pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Problem> {
-    let operand = importer.activation(node, 0)?;
-    let old = operand.shape();
     let axes = match node.ints("axes")? {
         Some(axes) => Some(axes.to_vec()),
         None => importer.integers(node, 1)?,
     };
+    if let Some(constant) = importer.folded(node)? {
+        let shape = squeezed(&constant.shape, axes)?;
+        importer.bind(node.output(), Value::Constant(Constant { shape, ..constant }));
+        return Ok(());
+    }
+    let operand = importer.activation(node, 0)?;
+    let view = operand.reshaped(squeezed(operand.shape(), axes)?);
+    importer.emit_view(node, &operand, view);
+    Ok(())
+}
+
+fn squeezed(old: &[usize], axes: Option<Vec<i64>>) -> Result<Vec<usize>, Problem> {
     let dropped = match axes {
         Some(axes) => axes.iter().map(|a| super::axis(*a, old.len())).collect::<Result<Vec<_>, _>>()?,
         None => (0..old.len()).filter(|a| old[*a] == 1).collect(),
@@ -16,10 +26,7 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     if let Some(axis) = dropped.iter().find(|a| old[**a] != 1) {
         return Err(Problem::malformed(format!("axis {axis} of shape {old:?} is not of size 1")));
     }
-    let shape = old.iter().enumerate().filter(|(a, _)| !dropped.contains(a)).map(|(_, size)| *size).collect();
-    let view = operand.reshaped(shape);
-    importer.emit_view(node, &operand, view);
-    Ok(())
+    Ok(old.iter().enumerate().filter(|(a, _)| !dropped.contains(a)).map(|(_, size)| *size).collect())
 }
 
 #[cfg(test)]

@@ -1,14 +1,25 @@
 //! `Unsqueeze`: inserts axes of size 1.
 
-use super::{Importer, OnnxNode, Problem};
+use super::{Constant, Importer, OnnxNode, Problem, Value};
 
 pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Problem> {
-    let operand = importer.activation(node, 0)?;
     let axes = match node.ints("axes")? {
         Some(axes) => axes.to_vec(),
         None => importer.integers(node, 1)?.ok_or_else(|| Problem::malformed("the axes are missing"))?,
     };
-    let rank = operand.shape().len() + axes.len();
+    if let Some(constant) = importer.folded(node)? {
+        let shape = unsqueezed(&constant.shape, &axes)?;
+        importer.bind(node.output(), Value::Constant(Constant { shape, ..constant }));
+        return Ok(());
+    }
+    let operand = importer.activation(node, 0)?;
+    let view = operand.reshaped(unsqueezed(operand.shape(), &axes)?);
+    importer.emit_view(node, &operand, view);
+    Ok(())
+}
+
+fn unsqueezed(old: &[usize], axes: &[i64]) -> Result<Vec<usize>, Problem> {
+    let rank = old.len() + axes.len();
     let mut inserted = axes.iter().map(|a| super::axis(*a, rank)).collect::<Result<Vec<_>, _>>()?;
     inserted.sort_unstable();
     let count = inserted.len();
@@ -16,13 +27,11 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     if inserted.len() != count {
         return Err(Problem::malformed(format!("axes {axes:?} repeat one")));
     }
-    let mut shape = operand.shape().to_vec();
+    let mut shape = old.to_vec();
     for axis in inserted {
         shape.insert(axis, 1);
     }
-    let view = operand.reshaped(shape);
-    importer.emit_view(node, &operand, view);
-    Ok(())
+    Ok(shape)
 }
 
 #[cfg(test)]

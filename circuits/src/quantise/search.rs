@@ -2,8 +2,8 @@
 //! does on the calibration records.
 //!
 //! Candidates are tried in the order of their table rows. One is good enough when at least 99.5 % of the records keep
-//! their largest output and the outputs' relative error is at most 5 %. When none is, the one with the least error
-//! is taken; its figures are in the report.
+//! their largest output and the outputs' relative error is at most 2.5 %. When none is, it is the first whose error is
+//! within a factor 1.2 of the least; its figures are in the report.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,9 @@ use crate::interpret::Interpreter;
 use crate::quantise::quantise_record;
 
 const AGREEMENT_MIN: f64 = 0.995;
-const RELATIVE_ERROR_MAX: f64 = 0.05;
+const RELATIVE_ERROR_MAX: f64 = 0.025;
+/// When no candidate is good enough: how much worse than the best of them the choice may be.
+const WORSE_MAX: f64 = 1.2;
 /// Multiply–accumulates that one candidate may cost.
 const WORK_MAX: usize = 1 << 31;
 
@@ -30,16 +32,8 @@ pub(super) fn choose(
     options: &QuantiseOptions,
 ) -> Result<Quantised, QuantiseError> {
     let records = calibration.len().min((WORK_MAX / work(model).max(1)).max(1));
-    let (mut best, mut refusal): (Option<Quantised>, Option<QuantiseError>) = (None, None);
-    for (shift, q_bits) in candidates(options) {
-        let built = Builder::build(model, ranges, options, shift, q_bits);
-        let (graph, values, nodes) = match built {
-            Ok(built) => built,
-            Err(error) => {
-                refusal = Some(error);
-                continue;
-            }
-        };
+    let attempt = |(shift, q_bits)| -> Result<Quantised, QuantiseError> {
+        let (graph, values, nodes) = Builder::build(model, ranges, options, shift, q_bits)?;
         let comparison = compare(&graph, &values, &calibration[..records], outputs)?;
         let report = QuantiseReport {
             shift,
@@ -49,15 +43,27 @@ pub(super) fn choose(
             relative_error: comparison.relative_error(),
             nodes,
         };
-        if comparison.agreement() >= AGREEMENT_MIN && report.relative_error <= RELATIVE_ERROR_MAX {
-            return Ok((graph, values, report));
-        }
-        let better = |(_, _, old): &Quantised| report.relative_error < old.relative_error;
-        if best.as_ref().is_none_or(better) {
-            best = Some((graph, values, report));
+        Ok((graph, values, report))
+    };
+    let (mut tried, mut refusal) = (Vec::new(), None);
+    for candidate in candidates(options) {
+        match attempt(candidate) {
+            Ok((graph, values, report)) if good_enough(&report) => return Ok((graph, values, report)),
+            Ok((_, _, report)) => tried.push((candidate, report.relative_error)),
+            Err(error) => refusal = Some(error),
         }
     }
-    best.ok_or(refusal.unwrap_or(QuantiseError::NoCalibration))
+    let least = tried.iter().fold(f64::INFINITY, |least, (_, error)| least.min(*error));
+    match tried.iter().find(|(_, error)| *error <= WORSE_MAX * least).or(tried.first()) {
+        Some((candidate, _)) => attempt(*candidate),
+        None => Err(refusal.unwrap_or(QuantiseError::NoCalibration)),
+    }
+}
+
+/// Whether the integer model does what the float model does.
+pub(super) fn good_enough(report: &QuantiseReport) -> bool {
+    let (records, agreeing) = report.agreement;
+    agreeing as f64 >= AGREEMENT_MIN * records as f64 && report.relative_error <= RELATIVE_ERROR_MAX
 }
 
 /// (shift, q_bits) in the order of table rows, for two activation tables that reach as far as they may.

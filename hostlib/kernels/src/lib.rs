@@ -1,4 +1,16 @@
 //! The proving kernels (MSM, NTT, vector), the work graph, and its backends.
+//!
+//! ```text
+//!   prover ──writes──► Graph of kernels on Vector handles
+//!                        │ Engine::run: places tasks, moves vectors, replays what a failed device held
+//!            ┌───────────┼───────────┐   one worker thread per device
+//!            ▼           ▼           ▼
+//!        reference      cpu        card ──► driver        each implements Device
+//! ```
+//!
+//! Kernels take field elements, points and programs, never a transcript: a backend may be slow, or fail, but it cannot
+//! change the protocol. Vectors stay on the device that made them; what comes back to the host is commitments,
+//! evaluations, and what is downloaded by name.
 #![forbid(unsafe_code)]
 
 mod bases;

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ark_bn254::Fr;
-use ark_ff::One;
+use ark_ff::{One, Zero};
 use kiln_kernels::{KernelFailure, Program, ProgramBuilder, Value};
 
 use crate::circuit::Circuit;
+use crate::combinations::{Combinations, Gather, Target, Terms};
 use crate::constraints::{self, Algebra, Challenges, Oracle};
 use crate::plan::Plan;
 
@@ -100,37 +101,93 @@ impl Algebra for Compiler {
     }
 }
 
-/// Programs that together compute `Σ α^i·constraint_i`, the sum of all their outputs.
+/// The constraints' compiler, which knows the combinations that were chosen.
+struct Combining<'a> {
+    compiler: Compiler,
+    combinations: &'a Combinations,
+}
+
+impl Algebra for Combining<'_> {
+    type Value = Value;
+
+    fn constant(&mut self, c: Fr) -> Value {
+        self.compiler.constant(c)
+    }
+
+    fn query(&mut self, oracle: Oracle, rotation: i32) -> Value {
+        self.compiler.query(oracle, rotation)
+    }
+
+    fn add(&mut self, a: &Value, b: &Value) -> Value {
+        self.compiler.add(a, b)
+    }
+
+    fn sub(&mut self, a: &Value, b: &Value) -> Value {
+        self.compiler.sub(a, b)
+    }
+
+    fn mul(&mut self, a: &Value, b: &Value) -> Value {
+        self.compiler.mul(a, b)
+    }
+}
+
+impl Target for Combining<'_> {
+    fn combination(&mut self, terms: &Terms) -> Value {
+        if let Some(oracle) = self.combinations.oracle(terms) {
+            return self.query(oracle, 0);
+        }
+        let zero = self.constant(Fr::zero());
+        terms.iter().fold(zero, |sum, (oracle, factor)| {
+            let factor = self.constant(*factor);
+            let value = self.query(*oracle, 0);
+            let term = self.mul(&factor, &value);
+            self.add(&sum, &term)
+        })
+    }
+}
+
+/// What [`combined_constraints`] is computed from.
+#[derive(Clone, Copy)]
+pub(crate) struct Constraints<'a> {
+    pub circuit: &'a Circuit,
+    pub plan: &'a Plan,
+    pub challenges: &'a Challenges,
+    pub alpha: Fr,
+    pub combinations: &'a Combinations,
+}
+
+/// Programs that together compute `Σ α^i·constraint_i`, the sum of all their outputs. Linear polynomials that no
+/// constraint multiplies by anything but a constant are added up in the last.
 ///
 /// # Errors
 /// [`KernelFailure`] if a single constraint does not fit a program.
 pub(crate) fn combined_constraints(
-    circuit: &Circuit,
-    plan: &Plan,
-    challenges: &Challenges,
-    alpha: Fr,
+    source: Constraints<'_>,
     rotations: Rotations,
 ) -> Result<Vec<Compiled>, KernelFailure> {
+    let Constraints { circuit, plan, challenges, alpha, combinations } = source;
+    let new = || Combining { compiler: Compiler::new(rotations), combinations };
     let mut programs = Vec::new();
-    let mut compiler = Compiler::new(rotations);
-    let mut sum: Option<Value> = None;
+    let mut gather = Gather::new(circuit, new());
+    let mut total = gather.constant(Fr::zero());
     let mut power = Fr::one();
     for i in 0..constraints::count(circuit, plan) {
-        let (_, value) = constraints::constraint(circuit, plan, challenges, i, &mut compiler);
-        let weight = compiler.constant(power);
-        let term = compiler.mul(&weight, &value);
-        let total = sum.map_or(term, |sum| compiler.add(&sum, &term));
-        sum = Some(total);
+        let (_, value) = constraints::constraint(circuit, plan, challenges, i, &mut gather);
+        let weight = gather.constant(power);
+        let term = gather.mul(&weight, &value);
+        total = gather.add(&total, &term);
         power *= alpha;
-        if compiler.is_full() {
-            compiler.output(total);
-            programs.push(std::mem::replace(&mut compiler, Compiler::new(rotations)).finish()?);
-            sum = None;
+        if gather.target.compiler.is_full()
+            && let Some(rest) = total.take_rest()
+        {
+            let mut full = std::mem::replace(&mut gather.target, new()).compiler;
+            full.output(rest);
+            programs.push(full.finish()?);
         }
     }
-    if let Some(total) = sum {
-        compiler.output(total);
-        programs.push(compiler.finish()?);
-    }
+    let rest = gather.finish(&total);
+    let mut last = gather.target.compiler;
+    last.output(rest);
+    programs.push(last.finish()?);
     Ok(programs)
 }

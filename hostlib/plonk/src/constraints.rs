@@ -32,6 +32,8 @@ pub(crate) enum Oracle {
     RunningSum,
     /// The polynomial X.
     Identity,
+    /// A combination of linear polynomials that the prover makes for itself, see [`crate::combinations`].
+    Combination(u32),
 }
 
 impl From<Column> for Oracle {

@@ -38,6 +38,7 @@
 extern crate self as kiln_plonk;
 
 pub mod circuit;
+mod combinations;
 mod combine;
 mod commit;
 mod compile;

@@ -179,7 +179,11 @@ pub(crate) fn is_linear(circuit: &Circuit, oracle: Oracle) -> bool {
     match oracle {
         Oracle::Committed(_) | Oracle::Multiplicity(_) | Oracle::Helper(_) | Oracle::RunningSum => true,
         Oracle::Advice(column) => circuit.advice.get(column as usize).is_some_and(|column| column.linear),
-        Oracle::Fixed(_) | Oracle::Sigma(_) | Oracle::Instance(_) | Oracle::Identity => false,
+        Oracle::Fixed(_)
+        | Oracle::Sigma(_)
+        | Oracle::Instance(_)
+        | Oracle::Identity
+        | Oracle::Combination(_) => false,
     }
 }
 

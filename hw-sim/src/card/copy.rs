@@ -15,6 +15,8 @@ use kiln_abi::io::{HostBuffer, SEGMENT_BYTES};
 const PORT_BYTES: u64 = 64;
 /// The simulator moves at most this much at once. \[bytes\]
 const PIECE_BYTES: u64 = 1 << 20;
+/// Longest copy to the host, whose data are held until the copy ends. \[bytes\]
+const COPY_BYTES_MAX: u64 = 1 << 30;
 /// Products in sequence in the check of a point: x², x³.
 const CHECK_PRODUCTS: u64 = 2;
 
@@ -47,6 +49,9 @@ impl Datapath {
         bytes: u64,
         target: HostBuffer,
     ) -> Result<Done, Failure> {
+        if bytes > COPY_BYTES_MAX {
+            return Err(Failure { status: Status::Unsupported, result: bytes });
+        }
         let (pieces, list) = self.pieces(target, bytes)?;
         let mut at = card;
         let mut writes = Vec::with_capacity(pieces.len());

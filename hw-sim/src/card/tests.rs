@@ -5,6 +5,7 @@ use crate::memory::{point, point_bytes, scalar, scalar_bytes};
 use crate::msm::point::{Base, Xyzz};
 use ark_bn254::{Fq, Fr};
 use ark_ff::{AdditiveGroup, Field, UniformRand, Zero};
+use ark_std::rand::Rng;
 use kiln_abi::admin::{AdminCommand, SelfTestKind};
 use kiln_abi::io::{Direction, HostBuffer, IoCommand, Location, ScalarBound, ScanKind};
 use kiln_abi::program::{Instruction, Shape, VectorBinding};
@@ -54,8 +55,8 @@ struct Host {
     card: Card,
     ram: Arc<Ram>,
     lines: Arc<Lines>,
-    tails: [u16; 2],
-    heads: [u16; 2],
+    tails: [u16; 3],
+    heads: [u16; 3],
 }
 
 fn submission_ring(queue: usize) -> u64 {
@@ -63,13 +64,13 @@ fn submission_ring(queue: usize) -> u64 {
 }
 
 impl Host {
-    /// A card that is ready, with one I/O queue.
+    /// A card that is ready, with two I/O queues.
     fn ready() -> Host {
         let ram = Arc::new(Ram(Mutex::new(vec![0; 1 << 24])));
         let lines = Arc::new(Lines::default());
         let mut card = Card::new(Profile::load("u55c").unwrap());
         card.attach(ram.clone(), lines.clone());
-        let mut host = Host { card, ram, lines, tails: [0; 2], heads: [0; 2] };
+        let mut host = Host { card, ram, lines, tails: [0; 3], heads: [0; 3] };
         for (register, value) in [
             (Register::Aqa, u32::from(ENTRIES) * 0x1_0001),
             (Register::Asq, submission_ring(0) as u32),
@@ -80,10 +81,16 @@ impl Host {
         }
         host.run();
         assert_eq!(host.read(Register::Csts), CSTS_READY);
-        let (id, entries, address) = (1, ENTRIES, submission_ring(1));
-        let vector = Some(1);
-        host.admin(AdminCommand::CreateCompletionQueue { id, entries, address: address + 0x1000, vector });
-        host.admin(AdminCommand::CreateSubmissionQueue { id, entries, address, completion_queue: 1 });
+        for id in [1, 2] {
+            let (entries, address, vector) = (ENTRIES, submission_ring(usize::from(id)), Some(id));
+            host.admin(AdminCommand::CreateCompletionQueue {
+                id,
+                entries,
+                address: address + 0x1000,
+                vector,
+            });
+            host.admin(AdminCommand::CreateSubmissionQueue { id, entries, address, completion_queue: id });
+        }
         host
     }
 
@@ -436,4 +443,111 @@ fn time_and_totals_repeat_exactly_and_balance() {
     let worked: u64 = totals.engines.iter().map(|cost| cost.cycles.total).sum();
     assert!(worked > 0 && worked <= now / 4_000, "one queue runs one engine at a time");
     assert_eq!(totals.engines[0].host_bytes, 512 * 32);
+}
+
+#[test]
+fn jobs_of_different_queues_run_at_the_same_time() {
+    let mut host = Host::ready();
+    host.upload_elements(0, &random(256));
+    let (source, length) = (0, 256);
+    let jobs = [
+        IoCommand::Evaluate { source, length, points: DATA, points_count: 8, result: RESULT },
+        IoCommand::Ntt {
+            source,
+            source_length: length,
+            destination: 0x10_0000,
+            log_n: 12,
+            direction: Direction::Forward,
+            shift: Fr::ONE.0.0,
+        },
+    ];
+    let records = [RECORD, RECORD + 64];
+    for (index, job) in jobs.iter().enumerate() {
+        host.submit(index + 1, job.to_entry(1, records[index]));
+    }
+    assert!([1, 2].iter().all(|queue| host.complete(*queue).status == Status::Success.code()));
+    let [long, short] = records
+        .map(|address| TaskRecord::parse(host.host_bytes(address, 64).first_chunk().unwrap()).unwrap());
+    assert!(
+        short.start_cycle < long.start_cycle + long.cycles
+            && long.start_cycle < short.start_cycle + short.cycles,
+        "{long:?} {short:?}"
+    );
+}
+
+/// Commands whose fields are drawn from numbers that matter: each gets one completion, and the card stays in service.
+#[test]
+fn any_command_ends_in_a_completion() {
+    let mut host = Host::ready();
+    let mut rng = ark_std::test_rng();
+    host.upload(0, &[7; 1 << 16]);
+    let choices = [0, 32, 64, 4096, 5000, 1 << 16, DATA, RESULT, (1 << 34) - 32, 1 << 34, u64::MAX - 31];
+    let counts = [0, 1, 2, 3, 16, 31, 256, 5000, u32::MAX];
+    let mut succeeded = [0; 15];
+    for round in 0..4000u16 {
+        let mut at = || choices[rng.gen_range(0..choices.len())];
+        let (a, b, c) = (at(), at(), at());
+        let [n, m, k] = [(); 3].map(|()| counts[rng.gen_range(0..counts.len())]);
+        let scattered = rng.gen_range(0..4) == 0;
+        let source = if scattered {
+            HostBuffer::Scattered { list: c, segments: n }
+        } else {
+            HostBuffer::Contiguous { address: c }
+        };
+        let element = [u64::from(k), 0, 0, if scattered { u64::MAX } else { 0 }];
+        let (inverse, full) = (round % 2 == 0, round % 3 == 0);
+        let direction = if inverse { Direction::Inverse } else { Direction::Forward };
+        let bound = if full { ScalarBound::Full } else { ScalarBound::Signed { bits: 253 } };
+        let log_n = [0, 1, 8, 10, 25, 28][rng.gen_range(0..6)];
+        let kind = if inverse { ScanKind::Sum } else { ScanKind::Product };
+        let command = match round % 15 {
+            0 => IoCommand::Fence,
+            1 => IoCommand::CopyToCard { destination: a, bytes: b, source },
+            2 => IoCommand::CopyFromCard { source: a, bytes: b, destination: source },
+            3 => IoCommand::ExpandSmall { destination: a, length: m, source },
+            4 => IoCommand::LoadBases { destination: a, length: m, source },
+            5 => IoCommand::Powers { destination: a, length: n, parameters: c },
+            6 => IoCommand::Place { source: a, length: n, destination: b, before: m, total: k },
+            7 => IoCommand::Msm { bases: a, offset: m, scalars: b, length: n, bound, result: c },
+            8 => IoCommand::Ntt {
+                source: a,
+                source_length: n,
+                destination: b,
+                log_n,
+                direction,
+                shift: element,
+            },
+            9 => IoCommand::Ntt {
+                source: a,
+                source_length: n,
+                destination: b,
+                log_n: 4,
+                direction,
+                shift: element,
+            },
+            10 => IoCommand::VectorProgram {
+                rows: n,
+                program: if full { Location::Host(a) } else { Location::Card(a) },
+                program_bytes: m,
+                bindings: b,
+                bindings_bytes: k,
+            },
+            11 => IoCommand::Scan { source: a, destination: b, length: n, kind },
+            12 => IoCommand::Invert { source: a, destination: b, length: n },
+            13 => IoCommand::Evaluate {
+                source: a,
+                length: n,
+                points: b,
+                points_count: (k % 65) as u8,
+                result: c,
+            },
+            _ => IoCommand::DivideLinear { source: a, destination: b, length: n, root: element },
+        };
+        host.submit(1, command.to_entry(round, 0));
+        let completion = host.complete(1);
+        assert_eq!(completion.command_id, round);
+        succeeded[usize::from(round % 15)] += u32::from(completion.status == 0);
+    }
+    assert!(succeeded.iter().filter(|count| **count > 0).count() >= 12, "{succeeded:?}");
+    host.upload_elements(0, &random(3));
 }

@@ -216,18 +216,22 @@ impl fmt::Display for Info {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.simulated { ", simulated" } else { "" };
         writeln!(f, "{} ({}{kind})", self.name, self.model)?;
-        writeln!(f, "  serial      {}", self.serial)?;
+        writeln!(f, "  serial          {}", self.serial)?;
         writeln!(
             f,
-            "  firmware    {} {}, interface {:#x}",
+            "  firmware        {} {}, interface {:#x}",
             self.firmware, self.firmware_version, self.interface_version
         )?;
-        writeln!(f, "  clock       {} MHz", self.clock_hz / 1_000_000)?;
-        writeln!(f, "  memory      {}", output::bytes(self.memory_bytes))?;
-        writeln!(f, "  health      {:.1} °C, {:.1} W", self.temperature_celsius, self.power_w)?;
-        write!(f, "  commands    {} completed, {} failed", self.commands_completed, self.commands_failed)?;
+        writeln!(f, "  clock           {} MHz", self.clock_hz / 1_000_000)?;
+        writeln!(f, "  memory          {}", output::bytes(self.memory_bytes))?;
+        writeln!(f, "  health          {:.1} °C, {:.1} W", self.temperature_celsius, self.power_w)?;
+        write!(
+            f,
+            "  commands        {} completed, {} failed",
+            self.commands_completed, self.commands_failed
+        )?;
         for (name, values) in &self.features {
-            write!(f, "\n  {name:<12}")?;
+            write!(f, "\n  {name:<16}")?;
             let mut separator = "";
             for (key, value) in values.as_object().into_iter().flatten() {
                 write!(f, "{separator}{} {value}", key.replace('_', " "))?;

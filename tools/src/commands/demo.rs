@@ -99,7 +99,7 @@ pub fn run(args: &Args) -> Result<Shown, Failure> {
     let compiled =
         Compiled::make(&engine, MODEL, &calibration, options, None, secret::randomness()?, &progress)?;
     let accuracy = progress.phase("measure accuracy", || accuracy(&compiled))?;
-    let proven = compiled.prove(&engine, &record, secret::randomness()?, &progress)?;
+    let proven = compiled.prove(&engine, &record, None, secret::randomness()?, &progress)?;
     // The verifier's side: bytes and text, as they would arrive from elsewhere.
     let key = compiled.verifying_key_bytes()?;
     let public = proven.public.to_text();

@@ -7,17 +7,24 @@
 //! The record is JSON, `[0.1, 0.2, …]`: as many numbers as the model takes, in row-major order. Neither the
 //! record nor the weights can be learnt from proof and public values, unless the model was compiled to make them public.
 //!
+//! For a model compiled with `--input committed`, the public values name the record by a hiding commitment. With
+//! `--input-commitment FILE` several proofs name it by the same one: the file is made by the first and used by the others.
+//! It is a secret (mode 0600).
+//!
 //! A proof is verified before it is written. If it fails, nothing is written and the exit code is 3.
 
 use std::fmt;
 use std::path::PathBuf;
 
+use kiln_kernels::Engine;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
-use crate::artefact::{Audience, Staged};
+use crate::artefact::{self, Audience, LARGE_FILE_BYTES_MAX, Staged};
 use crate::backend::{self, BackendArgs};
-use crate::compiled::Compiled;
+use crate::compiled::{Compiled, InputCommitment};
 use crate::error::Failure;
+use crate::meaning::InputVisibility;
 use crate::output::{self, Format, Report};
 use crate::progress::{Phase, Progress};
 use crate::record;
@@ -40,6 +47,9 @@ pub struct Args {
     /// Where to write the public values
     #[arg(long, value_name = "FILE")]
     public: PathBuf,
+    /// The record's commitment, with its secret: used if it exists, otherwise made
+    #[arg(long, value_name = "FILE")]
+    input_commitment: Option<PathBuf>,
     #[command(flatten)]
     backend: BackendArgs,
     /// How to print the result
@@ -74,8 +84,9 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     let record = record::read_record(&args.record)?;
     let compiled = progress.phase("read", || Compiled::read(&args.compiled))?;
     let engine = backend::engine(&args.backend.backend)?;
-    let proven = compiled.prove(&engine, &record, secret::randomness()?, &progress)?;
     let mut staged = Staged::new();
+    let commitment = input_commitment(args, &compiled, &engine, &record, &mut staged)?;
+    let proven = compiled.prove(&engine, &record, commitment, secret::randomness()?, &progress)?;
     staged.add(&args.output, Audience::Anyone, &proven.proof)?;
     staged.add(&args.public, Audience::Anyone, proven.public.to_text().as_bytes())?;
     staged.commit()?;
@@ -96,6 +107,29 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         devices: usage::usage(&engine.report()),
         used: start.used(),
     })
+}
+
+/// The commitment to the record that several proofs share, if that was asked for.
+fn input_commitment(
+    args: &Args,
+    compiled: &Compiled,
+    engine: &Engine,
+    record: &[f32],
+    staged: &mut Staged,
+) -> Result<Option<InputCommitment>, Failure> {
+    const ACTION: &str = "read the record's commitment";
+    let Some(path) = &args.input_commitment else { return Ok(None) };
+    if compiled.meaning.input_visibility != InputVisibility::Committed {
+        let reason = "--input-commitment needs a model that was compiled with --input committed";
+        return Err(Failure::Input(reason.into()));
+    }
+    if path.exists() {
+        let bytes = Zeroizing::new(artefact::read(ACTION, path, LARGE_FILE_BYTES_MAX)?);
+        return InputCommitment::parse(&bytes).map(Some).map_err(|e| Failure::file(ACTION, path, e));
+    }
+    let commitment = compiled.commit_input(engine, record, &mut secret::randomness()?)?;
+    staged.add(path, Audience::Owner, &commitment.to_bytes()?)?;
+    Ok(Some(commitment))
 }
 
 impl Report for Made {

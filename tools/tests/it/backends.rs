@@ -28,7 +28,7 @@ fn compile(engine: &Engine, model: &str, input: InputVisibility, seed: u8) -> Co
 fn prove(compiled: &Compiled, engine: &Engine, model: &str, seed: u8) -> Proven {
     let record: Vec<f32> = json(&format!("{model}.record.json"));
     let randomness = Randomness::insecure_from_seed([seed; 32]);
-    compiled.prove(engine, &record, randomness, &Progress::new(true)).unwrap()
+    compiled.prove(engine, &record, None, randomness, &Progress::new(true)).unwrap()
 }
 
 fn check(compiled: &Compiled, proven: &Proven) -> Result<(), Failure> {

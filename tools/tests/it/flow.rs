@@ -62,7 +62,7 @@ fn a_public_record_is_in_the_public_values() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     compile(&path("compiled"), &["--input", "public"]).succeeds();
-    let values = prove_in(place.path());
+    let values = prove_in(place.path(), &[]);
     assert_eq!(values["input"]["visibility"], "public");
     assert_eq!(values["input"]["values"].as_array().unwrap().len(), 30);
     verify(&path("proof"), &path("compiled/model.vk"), &path("public")).succeeds();
@@ -79,26 +79,41 @@ fn a_committed_record_is_named_by_its_commitment() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     compile(&path("compiled"), &["--input", "committed"]).succeeds();
-    let values = prove_in(place.path());
+    let values = prove_in(place.path(), &[]);
     assert_eq!(values["input"]["visibility"], "committed");
     verify(&path("proof"), &path("compiled/model.vk"), &path("public")).succeeds();
 
     // The commitment hides: another proof of the same record has another one.
-    let text = fs::read_to_string(path("public")).unwrap();
-    let again = prove_in(place.path());
-    assert_ne!(values["input"]["id"], again["input"]["id"]);
-    fs::write(path("changed"), text).unwrap();
-    verify(&path("proof"), &path("compiled/model.vk"), &path("changed")).fails(1);
+    fs::copy(path("public"), path("first")).unwrap();
+    assert_ne!(values["input"]["id"], prove_in(place.path(), &[])["input"]["id"]);
+    verify(&path("proof"), &path("compiled/model.vk"), &path("first")).fails(1);
+
+    // Unless they share it.
+    let shared = path("shared");
+    let shared = ["--input-commitment", shared.to_str().unwrap()];
+    let one = prove_in(place.path(), &shared);
+    assert_eq!(one["input"]["id"], prove_in(place.path(), &shared)["input"]["id"]);
+    verify(&path("proof"), &path("compiled/model.vk"), &path("public")).succeeds();
+
+    let other =
+        fs::read_to_string(model_file("diagnostic.record.json")).unwrap().replacen("[-1.051", "[1.5", 1);
+    fs::write(path("other"), other).unwrap();
+    let texts = ["compiled", "other", "p", "u"].map(|name| path(name).to_str().unwrap().to_owned());
+    let arguments =
+        ["prove", "--compiled", &texts[0], "--record", &texts[1], "-o", &texts[2], "--public", &texts[3]];
+    kiln(&[&arguments[..], &shared].concat()).fails(2);
+    assert!(!path("p").exists() && !path("u").exists());
 }
 
 /// Proves the diagnostic record with `place/compiled`; gives the public values.
-fn prove_in(place: &Path) -> serde_json::Value {
+fn prove_in(place: &Path, more: &[&str]) -> serde_json::Value {
     let [compiled, proof, values] = ["compiled", "proof", "public"].map(|name| place.join(name));
     let record = model_file("diagnostic.record.json");
     let [compiled, record, proof, values_text] =
         [&compiled, &record, &proof, &values].map(|path| path.to_str().unwrap());
-    kiln(&["prove", "--compiled", compiled, "--record", record, "-o", proof, "--public", values_text])
-        .succeeds();
+    let arguments =
+        ["prove", "--compiled", compiled, "--record", record, "-o", proof, "--public", values_text];
+    kiln(&[&arguments[..], more].concat()).succeeds();
     public(&values)
 }
 
@@ -122,7 +137,7 @@ fn a_public_model_has_one_id_and_a_hidden_one_a_new_id_each_time() {
     let proven = |name: &str| {
         let directory = place.path().join(name);
         fs::rename(&directory, place.path().join("compiled")).unwrap();
-        let values = prove_in(place.path());
+        let values = prove_in(place.path(), &[]);
         fs::rename(place.path().join("compiled"), &directory).unwrap();
         values
     };

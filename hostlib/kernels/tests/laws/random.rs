@@ -70,7 +70,7 @@ fn results(engine: &Engine, steps: &[Step]) -> (Vec<Vec<Fr>>, Vec<G1Affine>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
     fn random_graphs_agree_on_every_set_of_devices(

@@ -14,9 +14,10 @@ use zeroize::Zeroizing;
 
 use super::Prover;
 use super::lookup::inputs;
+use crate::combinations::Combinations;
 use crate::combine::combine;
 use crate::commit::extend;
-use crate::compile::{Compiled, Input, Rotations, combined_constraints};
+use crate::compile::{Compiled, Constraints, Input, Rotations, combined_constraints};
 use crate::constraints::{Challenges, Oracle};
 use crate::error::ProveError;
 use crate::permutation::root_of_unity;
@@ -27,8 +28,14 @@ pub(super) fn round(
     challenges: &Challenges,
 ) -> Result<(Fr, Vec<Vector>), ProveError> {
     let alpha = prover.writer.transcript.challenge("alpha");
-    let remainder = Cosets::new(prover).remainder(prover, challenges, alpha)?;
-    let excess = SmallCoset::new(prover).excess(prover, challenges, alpha, &remainder)?;
+    let vk = &prover.pk.vk;
+    let (circuit, plan) = (&vk.circuit, &vk.plan);
+    let combinations = Combinations::choose(circuit, plan, challenges, alpha);
+    prover.combine_linear(&combinations)?;
+    let constraints = Constraints { circuit, plan, challenges, alpha, combinations: &combinations };
+    let remainder = Cosets::new(prover).remainder(prover, constraints)?;
+    let excess = SmallCoset::new(prover).excess(prover, constraints, &remainder)?;
+    prover.coefficients.retain(|oracle, _| !matches!(oracle, Oracle::Combination(_)));
     let pieces = prover.pieces(&remainder, &excess)?;
     Ok((alpha, pieces))
 }
@@ -60,11 +67,9 @@ impl Cosets {
     fn remainder(
         &self,
         prover: &Prover<'_>,
-        challenges: &Challenges,
-        alpha: Fr,
+        constraints: Constraints<'_>,
     ) -> Result<Vec<Vector>, ProveError> {
-        let vk = &prover.pk.vk;
-        let programs = combined_constraints(&vk.circuit, &vk.plan, challenges, alpha, Rotations::Loaded)?;
+        let programs = combined_constraints(constraints, Rotations::Loaded)?;
         let mut local = Vec::new();
         for coset in 0..self.constants.len() {
             // One graph per coset: the columns' values on it are let go before the next.
@@ -177,12 +182,10 @@ impl SmallCoset {
     fn excess(
         &self,
         prover: &Prover<'_>,
-        challenges: &Challenges,
-        alpha: Fr,
+        constraints: Constraints<'_>,
         remainder: &[Vector],
     ) -> Result<Zeroizing<Vec<Fr>>, ProveError> {
-        let vk = &prover.pk.vk;
-        let programs = combined_constraints(&vk.circuit, &vk.plan, challenges, alpha, Rotations::Given)?;
+        let programs = combined_constraints(constraints, Rotations::Given)?;
         let mut graph = Graph::new();
         let mut sums = Vec::new();
         for program in &programs {
@@ -253,6 +256,21 @@ impl SmallCoset {
 // ---- pieces ----------------------------------------------------------------------------------------------------
 
 impl Prover<'_> {
+    /// Makes the combinations of linear polynomials that are to be evaluated in their place.
+    fn combine_linear(&mut self, combinations: &Combinations) -> Result<(), ProveError> {
+        let mut graph = Graph::new();
+        let mut made = Vec::new();
+        for (oracle, terms) in combinations.all() {
+            let terms = terms.iter().map(|(oracle, factor)| Ok((self.polynomial(*oracle)?, *factor)));
+            let terms = terms.collect::<Result<Vec<_>, ProveError>>()?;
+            let len = terms.iter().map(|(vector, _)| vector.len()).max().unwrap_or(0);
+            made.push((oracle, combine(&mut graph, &terms, len)?));
+        }
+        self.coefficients.extend(made);
+        self.engine.run(graph)?;
+        Ok(())
+    }
+
     /// Values of polynomials on a coset of `2^log_size` points.
     fn on_coset(
         &self,
