@@ -429,3 +429,81 @@ impl Colouring {
         self.segments.iter().map(|segment| segment.steps.len()).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lower::monomial::Variable::{Beta, Gamma};
+
+    fn request(breakable: bool, cells: &[(u32, u8, Exponents)]) -> Request {
+        let entry = |(row, lane, monomial): &(u32, u8, Exponents)| {
+            (Spot { row: *row, lane: *lane }, Weight::unit(*monomial))
+        };
+        Request { family: Family::Y, entries: cells.iter().map(entry).collect(), breakable }
+    }
+
+    /// Every cell's weight as the chains of the request give it: pattern times row coefficient.
+    fn weights(set: &ChainSet, colouring: &Colouring, id: RequestId) -> Vec<(u32, u8, Exponents)> {
+        let mut cells = Vec::new();
+        for segment in colouring.of_request[id.0].iter().map(|segment| &colouring.segments[*segment]) {
+            let mut before: Option<Step> = None;
+            for (row, step) in (segment.first_row..).zip(&segment.steps) {
+                if let Some(before) = before {
+                    assert_eq!(step.multiplier, before.coefficient.over(step.coefficient));
+                }
+                before = Some(*step);
+                let lanes = step.pattern.map(|id| set.pattern(id).lanes).unwrap_or_default();
+                for (lane, weight) in (0u8..).zip(lanes) {
+                    cells.extend(weight.map(|weight| (row, lane, weight.monomial.times(step.coefficient))));
+                }
+            }
+        }
+        cells
+    }
+
+    /// A full row, a masked one, a gap of two rows, a shifted one, a gap of a hundred rows, and a full one.
+    fn cells() -> Vec<(u32, u8, Exponents)> {
+        let row = |row: u32, lanes: std::ops::Range<u8>, lead: Exponents| {
+            lanes.map(move |lane| (row, lane, lead.times(Gamma.power(i64::from(lane)))))
+        };
+        let rows = row(0, 0..4, Exponents::ONE).chain(row(1, 0..2, Gamma.power(4)));
+        rows.chain(row(4, 1..4, Beta.power(1))).chain(row(105, 0..4, Beta.power(-3))).collect()
+    }
+
+    #[test]
+    fn chains_give_every_cell_its_weight_however_they_are_broken() {
+        for breakable in [false, true] {
+            let mut set = ChainSet::new(4);
+            let id = set.request(request(breakable, &cells()));
+            let colouring = set.colour(&Offsets::default());
+            assert_eq!(weights(&set, &colouring, id), cells());
+            let segments = colouring.of_request[id.0].len();
+            assert_eq!(segments == 1, !breakable, "rare multipliers and long gaps break a chain that may be");
+        }
+    }
+
+    #[test]
+    fn chains_that_meet_take_different_columns_and_others_share_one() {
+        let mut set = ChainSet::new(4);
+        let two_rows = |row: u32| [(row, 0, Exponents::ONE), (row + 1, 0, Gamma.power(1))];
+        for row in [0, 1, 2, 3] {
+            set.request(request(false, &two_rows(row)));
+        }
+        assert_eq!(set.depth(Space::Activations), 2);
+        let colouring = set.colour(&Offsets { activations: 7, ..Offsets::default() });
+        assert_eq!(colouring.columns.len(), 2);
+        let column = |index: usize| colouring.segments[colouring.of_request[index][0]].column;
+        assert_eq!((column(0), column(1)), (column(2), column(3)));
+        assert_ne!(column(0), column(1));
+        assert_eq!(colouring.segments[0].first_row, 7);
+    }
+
+    #[test]
+    fn a_multiplier_that_comes_often_is_kept() {
+        let mut set = ChainSet::new(1);
+        let cells = (0..100).map(|row| (row, 0, Gamma.power(i64::from(row)))).collect::<Vec<_>>();
+        let id = set.request(request(true, &cells));
+        let colouring = set.colour(&Offsets::default());
+        assert_eq!((colouring.of_request[id.0].len(), colouring.selectors()), (1, 2));
+    }
+}
