@@ -1,6 +1,6 @@
 //! Chains: random evaluations of tensors in place.
 //!
-//! An operator asks for `Σ monomial · cell` over cells of one family ([`Request`]). A chain walks the rows of these cells with
+//! An operator asks for `Σ monomial · cell` over cells of one family, with small integer factors ([`Request`]). A chain walks the rows of these cells with
 //! a running value `acc[i] = M·acc[i−1] + Σ_j A_j·lane_j[i]`, where the *multiplier* `M` and the *pattern* `A` are challenge
 //! monomials (no entry: the lane is masked, whatever stands there). With row coefficients `C_i` such that
 //! `A_j = monomial_j/C_i` and `M = C_{i−1}/C_i`, the last row holds the wanted sum divided by its coefficient.
@@ -71,11 +71,25 @@ impl Offsets {
     }
 }
 
-/// `Σ monomial · cell`. A cell comes at most once.
+/// An integer times a monomial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Weight {
+    pub coefficient: i64,
+    pub monomial: Exponents,
+}
+
+impl Weight {
+    /// The monomial itself.
+    pub(crate) fn unit(monomial: Exponents) -> Self {
+        Self { coefficient: 1, monomial }
+    }
+}
+
+/// `Σ weight · cell`. A cell comes at most once.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub family: Family,
-    pub entries: Vec<(Spot, Exponents)>,
+    pub entries: Vec<(Spot, Weight)>,
     /// Whether the sum may come in several parts on several rows.
     pub breakable: bool,
 }
@@ -90,7 +104,7 @@ pub(crate) struct PatternId(pub usize);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Pattern {
     pub family: Family,
-    pub lanes: Vec<Option<Exponents>>,
+    pub lanes: Vec<Option<Weight>>,
 }
 
 /// One row of a chain.
@@ -156,10 +170,10 @@ impl ChainSet {
     fn rows_of(&mut self, request: &Request) -> Vec<(u32, PatternId, Exponents)> {
         let mut rows = Vec::new();
         for cells in request.entries.chunk_by(|a, b| a.0.row == b.0.row) {
-            let lead = cells[0].1;
+            let lead = cells[0].1.monomial;
             let mut lanes = vec![None; self.lanes];
-            for (spot, monomial) in cells {
-                lanes[spot.lane as usize] = Some(monomial.over(lead));
+            for (spot, weight) in cells {
+                lanes[spot.lane as usize] = Some(Weight { monomial: weight.monomial.over(lead), ..*weight });
             }
             rows.push((cells[0].0.row, self.intern(Pattern { family: request.family, lanes }), lead));
         }
@@ -254,7 +268,8 @@ impl ChainSet {
     pub(crate) fn pattern(&self, id: PatternId) -> Pattern {
         let pattern = &self.patterns[id.0];
         let scale = self.scales[id.0].unwrap_or_default();
-        let lanes = pattern.lanes.iter().map(|lane| lane.map(|monomial| monomial.times(scale))).collect();
+        let scaled = |weight: Weight| Weight { monomial: weight.monomial.times(scale), ..weight };
+        let lanes = pattern.lanes.iter().map(|lane| lane.map(scaled)).collect();
         Pattern { family: pattern.family, lanes }
     }
 
