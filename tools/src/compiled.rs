@@ -405,15 +405,21 @@ impl Compiled {
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rows_log2, lanes, advice_columns, weight_columns, cells, .. } = self;
+        let Self { rows_log2, lanes, advice_columns, weight_columns, .. } = self;
         write!(
             f,
-            "2^{rows_log2} rows, {lanes} lanes, {advice_columns} advice and {weight_columns} weight columns; "
-        )?;
-        let per = |count: f64| *cells as f64 / count.max(1.0);
-        write!(
-            f,
-            "{cells} cells: {:.2} per multiply–accumulate, {:.1} per activation",
+            "2^{rows_log2} rows, {lanes} lanes, {advice_columns} advice and {weight_columns} weight columns"
+        )
+    }
+}
+
+impl Shape {
+    /// How many cells the model takes, in words.
+    pub fn density(&self) -> String {
+        let per = |count: f64| self.cells as f64 / count.max(1.0);
+        format!(
+            "{} with the weights: {:.2} per multiply–accumulate, {:.1} per activation",
+            self.cells,
             per(self.multiply_accumulates as f64),
             per(self.activations as f64)
         )

@@ -140,6 +140,7 @@ impl fmt::Display for Made {
         writeln!(f, "  weights   {}", self.weights)?;
         writeln!(f, "  record    {}", self.input_visibility)?;
         writeln!(f, "  circuit   {}", self.shape)?;
+        writeln!(f, "  cells     {}", self.shape.density())?;
         if let Some(accuracy) = &self.accuracy {
             writeln!(f, "  accuracy  {accuracy}")?;
         }

@@ -139,6 +139,7 @@ impl fmt::Display for Shown {
         )?;
         writeln!(f, "  accuracy         {}", self.accuracy)?;
         writeln!(f, "  circuit          {}", self.shape)?;
+        writeln!(f, "  cells            {}", self.shape.density())?;
         writeln!(f, "  model commitment {}", self.model_commitment)?;
         writeln!(
             f,
