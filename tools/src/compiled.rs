@@ -3,8 +3,11 @@
 use std::fmt;
 use std::path::Path;
 
+use kiln_circuits::data::TestSet;
 use kiln_circuits::lower::{Lowered, PlanOptions, Visibility, lower};
-use kiln_circuits::{IntGraph, QuantiseOptions, Trace, WeightValues, import, quantise, quantise_record, run};
+use kiln_circuits::{
+    IntGraph, QuantiseOptions, Trace, WeightValues, import, measure, quantise, quantise_record, run,
+};
 use kiln_kernels::{Engine, KernelFailure};
 use kiln_plonk::{
     ColumnValues, CommittedPublic, CommittedSecret, KeyError, ProveError, ProvingKey, Randomness, Srs,
@@ -113,8 +116,21 @@ pub struct Shape {
     pub multiply_accumulates: u64,
     /// Inputs, weights and outputs of all layers.
     pub layer_data: usize,
-    /// Cells that hold data, small and full-width.
+    /// Values that the model computes on its way, input and output included.
+    pub activations: usize,
+    /// Committed cells that hold data, small and full-width, weights included.
     pub cells: usize,
+}
+
+/// How often the float and the integer model are right on labelled records.
+#[derive(Clone, Debug, Serialize)]
+pub struct Accuracy {
+    /// Records compared.
+    pub records: usize,
+    /// The float model is right.
+    pub float_correct: usize,
+    /// The integer model is right.
+    pub integer_correct: usize,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -260,6 +276,18 @@ impl Compiled {
         &self.weights
     }
 
+    /// Compares the float model, from the ONNX file that this was made from, with the integer model.
+    pub fn accuracy(&self, onnx: &[u8], held_out: &TestSet) -> Result<Accuracy, Failure> {
+        let float = import(onnx).map_err(|e| Failure::refused("read the model", e))?;
+        let measured = measure(&float, &self.graph, &self.weights, &held_out.records, &held_out.labels)
+            .map_err(|e| Failure::refused("measure the accuracy", e))?;
+        Ok(Accuracy {
+            records: measured.comparison.records,
+            float_correct: measured.float_right,
+            integer_correct: measured.integer_right,
+        })
+    }
+
     /// Runs the integer model.
     pub fn infer(&self, record: &[f32]) -> Result<Trace, Failure> {
         let refused = |e: Source| Failure::refused("use the record", e);
@@ -365,6 +393,7 @@ impl Compiled {
             weight_columns: self.commitment.commitments.len(),
             multiply_accumulates: report.multiply_accumulates,
             layer_data: report.data,
+            activations: self.graph.tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum(),
             cells: report.small_cells + report.full_cells,
         }
     }
@@ -376,15 +405,36 @@ impl Compiled {
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rows_log2, lanes, advice_columns, weight_columns, .. } = self;
         write!(
             f,
-            "2^{} rows, {} lanes, {} advice and {} weight columns; {} cells for {} multiply–accumulates",
-            self.rows_log2,
-            self.lanes,
-            self.advice_columns,
-            self.weight_columns,
+            "2^{rows_log2} rows, {lanes} lanes, {advice_columns} advice and {weight_columns} weight columns"
+        )
+    }
+}
+
+impl Shape {
+    /// How many cells the model takes, in words.
+    pub fn density(&self) -> String {
+        let per = |count: f64| self.cells as f64 / count.max(1.0);
+        format!(
+            "{} with the weights: {:.2} per multiply–accumulate, {:.1} per activation",
             self.cells,
-            self.multiply_accumulates
+            per(self.multiply_accumulates as f64),
+            per(self.activations as f64)
+        )
+    }
+}
+
+impl fmt::Display for Accuracy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { records, float_correct, integer_correct } = self;
+        let percent = |correct: &usize| 100.0 * *correct as f64 / (*records).max(1) as f64;
+        write!(f, "float {:.2} % ({float_correct} of {records}), ", percent(float_correct))?;
+        write!(
+            f,
+            "integer {:.2} % ({integer_correct} of {records}), held-out records",
+            percent(integer_correct)
         )
     }
 }

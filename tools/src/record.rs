@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kiln_circuits::data;
+use kiln_circuits::data::{self, TestSet};
 
 use crate::artefact::{self, SMALL_FILE_BYTES_MAX};
 use crate::error::Failure;
@@ -19,6 +19,13 @@ pub fn read_calibration(path: &Path) -> Result<Vec<Vec<f32>>, Failure> {
     const ACTION: &str = "read the calibration records";
     let bytes = artefact::read(ACTION, path, SMALL_FILE_BYTES_MAX)?;
     data::read_records(&bytes).map_err(|e| Failure::file(ACTION, path, e))
+}
+
+/// Reads labelled records, `{"records": [[…], …], "labels": […]}`.
+pub fn read_held_out(path: &Path) -> Result<TestSet, Failure> {
+    const ACTION: &str = "read the held-out records";
+    let bytes = artefact::read(ACTION, path, SMALL_FILE_BYTES_MAX)?;
+    data::read_test_set(&bytes).map_err(|e| Failure::file(ACTION, path, e))
 }
 
 #[cfg(test)]
