@@ -13,9 +13,9 @@ use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::Failure;
 
-/// The most that a JSON file, a proof or a verifying key may hold [bytes].
+/// The most that a JSON file, a proof or a verifying key may hold \[bytes\].
 pub const SMALL_FILE_BYTES_MAX: u64 = 64 << 20;
-/// The most that a model, a proving key or an SRS may hold [bytes].
+/// The most that a model, a proving key or an SRS may hold \[bytes\].
 pub const LARGE_FILE_BYTES_MAX: u64 = 64 << 30;
 
 /// Who may read a file that Kiln writes.

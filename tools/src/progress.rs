@@ -18,7 +18,7 @@ pub struct Progress {
 pub struct Phase {
     /// What was done.
     pub phase: String,
-    /// How long it took on this machine [s].
+    /// How long it took on this machine \[s\].
     pub wall_s: f64,
 }
 
