@@ -80,6 +80,8 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     if args.output == args.public {
         return Err(Failure::Input("proof and public values need different files".into()));
     }
+    artefact::check_destination(&args.output)?;
+    artefact::check_destination(&args.public)?;
     let progress = Progress::new(args.format.json);
     let record = record::read_record(&args.record)?;
     let compiled = progress.phase("read", || Compiled::read(&args.compiled))?;
