@@ -56,8 +56,8 @@ impl Progress {
         }
     }
 
-    /// What took how long so far, in order.
-    pub fn phases(&self) -> Vec<Phase> {
+    /// Ends; gives what took how long, in order. The line is gone then, so that other lines can be printed.
+    pub fn finish(self) -> Vec<Phase> {
         self.phases.lock().map(|phases| phases.clone()).unwrap_or_default()
     }
 }
