@@ -1,10 +1,10 @@
 //! From an integer graph to a circuit and its witness: tensors stay where they are committed, and random evaluations of them
 //! prove every linear layer with O(inputs + weights + outputs) cells.
 //!
-//! - [`layout`]: where elements lie; [`chain`]: random evaluations over them; [`identity`]: what these must satisfy;
-//! - [`linear`]: what each kind of node asks for, a file a kind; [`tables`]: ranges and activations;
-//! - [`planner`]: lanes and rows by predicted cost; [`ledger`] and [`emit`]: the circuit; [`witness`]: its values;
-//! - [`statement`]: what is public.
+//! - `layout`: where elements lie; `chain`: random evaluations over them; `identity`: what these must satisfy;
+//! - `linear`: what each kind of node asks for, a file a kind; `tables`: ranges and activations;
+//! - `planner`: lanes and rows by predicted cost; `ledger` and `emit`: the circuit; `witness`: its values;
+//! - `statement`: what is public.
 
 mod chain;
 mod emit;
@@ -53,6 +53,11 @@ pub enum LowerError {
     /// More rows than allowed.
     #[error("the model needs {got} rows, at most {expected_max} are allowed; allow more rows or more lanes")]
     Rows { expected_max: usize, got: u32 },
+    /// More cells than any circuit holds.
+    #[error(
+        "the model has {got} cells in tensors, weights and edges, at most {expected_max} fit; use a smaller model"
+    )]
+    Cells { expected_max: u64, got: u64 },
     /// Values of another graph.
     #[error("expected {expected} {what}, got {got}; these values belong to another model")]
     Mismatch { what: &'static str, expected: usize, got: usize },
@@ -92,8 +97,29 @@ pub fn lower(graph: &IntGraph, visibility: Visibility, options: &PlanOptions) ->
     Ok(Lowered { circuit, fixed, report, visibility, graph: graph.clone(), choice, ledger, tables })
 }
 
+/// Most cells of one graph, so that nothing is laid out that cannot fit.
+const CELLS_MAX: u64 = 1 << 28;
+
+/// Worst-case bound on the cells of tensors, weights and edges.
+fn cells(graph: &IntGraph) -> u64 {
+    let size = |shape: &[usize]| shape.iter().fold(1u64, |size, len| size.saturating_mul(*len as u64));
+    let tensors = graph.tensors.iter().map(|tensor| size(&tensor.shape));
+    let weights = graph.weights.iter().map(|weight| size(&weight.shape));
+    let edges = graph.nodes.iter().map(|node| match &node.linear {
+        Linear::Conv { input, weight, geometry, .. } => {
+            linear::conv::edges_max(&input.shape, &graph.weights[weight.0].shape, geometry)
+        }
+        _ => 0,
+    });
+    tensors.chain(weights).chain(edges).fold(0, u64::saturating_add)
+}
+
 /// What the circuit takes for granted beyond a well-formed graph.
 fn check_nodes(graph: &IntGraph) -> Result<(), LowerError> {
+    let got = cells(graph);
+    if got > CELLS_MAX {
+        return Err(LowerError::Cells { expected_max: CELLS_MAX, got });
+    }
     for node in &graph.nodes {
         if node.shift != 0 && node.shift != graph.shift {
             return Err(LowerError::Shift {

@@ -32,7 +32,15 @@ fn check(files: &Files, float_accuracy_min: f64, entries: usize) {
     let (graph, weights, report) = quantise(&model, &calibration, &QuantiseOptions::default()).unwrap();
     let test = read_test_set(files.test).unwrap();
     let accuracy = measure(&model, &graph, &weights, &test.records, &test.labels).unwrap();
-    println!("{accuracy:?} relative error {}", accuracy.comparison.relative_error());
+    println!(
+        "float {:.2} %, integer {:.2} %, agreement {:.2} %, relative error {:.2} %, shift {}, table range {} bits",
+        100.0 * accuracy.float(),
+        100.0 * accuracy.integer(),
+        100.0 * accuracy.comparison.agreement(),
+        100.0 * accuracy.comparison.relative_error(),
+        report.shift,
+        report.q_bits,
+    );
     assert!(accuracy.float() >= float_accuracy_min, "{accuracy:?}");
     assert!(accuracy.integer() >= accuracy.float() - 0.005, "{accuracy:?}");
     assert!(report.table_entries <= entries, "{report:?}");

@@ -3,15 +3,18 @@
 use std::fmt;
 use std::path::Path;
 
+use kiln_circuits::data::TestSet;
 use kiln_circuits::lower::{Lowered, PlanOptions, Visibility, lower};
-use kiln_circuits::{IntGraph, QuantiseOptions, Trace, WeightValues, import, quantise, quantise_record, run};
+use kiln_circuits::{
+    IntGraph, QuantiseOptions, Trace, WeightValues, import, measure, quantise, quantise_record, run,
+};
 use kiln_kernels::{Engine, KernelFailure};
 use kiln_plonk::{
     ColumnValues, CommittedPublic, CommittedSecret, KeyError, ProveError, ProvingKey, Randomness, Srs,
     commit_group, keygen, prove,
 };
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::artefact::{self, Audience, LARGE_FILE_BYTES_MAX, SMALL_FILE_BYTES_MAX, StagedDirectory};
 use crate::commands::setup;
@@ -113,14 +116,34 @@ pub struct Shape {
     pub multiply_accumulates: u64,
     /// Inputs, weights and outputs of all layers.
     pub layer_data: usize,
-    /// Cells that hold data, small and full-width.
+    /// Values that the model computes on its way, input and output included.
+    pub activations: usize,
+    /// Committed cells that hold data, small and full-width, weights included.
     pub cells: usize,
 }
 
-#[derive(Serialize, Deserialize)]
+/// How often the float and the integer model are right on labelled records.
+#[derive(Clone, Debug, Serialize)]
+pub struct Accuracy {
+    /// Records compared.
+    pub records: usize,
+    /// The float model is right.
+    pub float_correct: usize,
+    /// The integer model is right.
+    pub integer_correct: usize,
+}
+
+#[derive(Deserialize)]
 struct GraphFile {
     graph: IntGraph,
     weights: WeightValues,
+}
+
+/// [`GraphFile`] as it is written, without a copy of the weights.
+#[derive(Serialize)]
+struct GraphFileView<'a> {
+    graph: &'a IntGraph,
+    weights: &'a WeightValues,
 }
 
 /// The published model commitment.
@@ -189,7 +212,7 @@ impl Compiled {
         directory.add(COMMITMENT, Audience::Anyone, self.commitment_text().as_bytes())?;
         let secret = Zeroizing::new(bytes_of("write the model's secret", |out| self.secret.write(out))?);
         directory.add(SECRET, Audience::Owner, &secret)?;
-        let file = GraphFile { graph: self.graph.clone(), weights: self.weights.clone() };
+        let file = GraphFileView { graph: &self.graph, weights: &self.weights };
         let body = serde_json::to_vec(&file).map_err(|e| Failure::refused("write the integer model", e))?;
         let file = Zeroizing::new(GRAPH_FILE.wrap(&Zeroizing::new(body)));
         directory.add(GRAPH, Audience::Owner, &file)
@@ -258,6 +281,18 @@ impl Compiled {
     /// The integer weights.
     pub fn weights(&self) -> &WeightValues {
         &self.weights
+    }
+
+    /// Compares the float model, from the ONNX file that this was made from, with the integer model.
+    pub fn accuracy(&self, onnx: &[u8], held_out: &TestSet) -> Result<Accuracy, Failure> {
+        let float = import(onnx).map_err(|e| Failure::refused("read the model", e))?;
+        let measured = measure(&float, &self.graph, &self.weights, &held_out.records, &held_out.labels)
+            .map_err(|e| Failure::refused("measure the accuracy", e))?;
+        Ok(Accuracy {
+            records: measured.comparison.records,
+            float_correct: measured.float_right,
+            integer_correct: measured.integer_right,
+        })
     }
 
     /// Runs the integer model.
@@ -365,6 +400,7 @@ impl Compiled {
             weight_columns: self.commitment.commitments.len(),
             multiply_accumulates: report.multiply_accumulates,
             layer_data: report.data,
+            activations: self.graph.tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum(),
             cells: report.small_cells + report.full_cells,
         }
     }
@@ -374,17 +410,44 @@ impl Compiled {
     }
 }
 
+impl Drop for Compiled {
+    fn drop(&mut self) {
+        self.weights.0.zeroize();
+    }
+}
+
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rows_log2, lanes, advice_columns, weight_columns, .. } = self;
         write!(
             f,
-            "2^{} rows, {} lanes, {} advice and {} weight columns; {} cells for {} multiply–accumulates",
-            self.rows_log2,
-            self.lanes,
-            self.advice_columns,
-            self.weight_columns,
+            "2^{rows_log2} rows, {lanes} lanes, {advice_columns} advice and {weight_columns} weight columns"
+        )
+    }
+}
+
+impl Shape {
+    /// How many cells the model takes, in words.
+    pub fn density(&self) -> String {
+        let per = |count: f64| self.cells as f64 / count.max(1.0);
+        format!(
+            "{} with the weights: {:.2} per multiply–accumulate, {:.1} per activation",
             self.cells,
-            self.multiply_accumulates
+            per(self.multiply_accumulates as f64),
+            per(self.activations as f64)
+        )
+    }
+}
+
+impl fmt::Display for Accuracy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { records, float_correct, integer_correct } = self;
+        let percent = |correct: &usize| 100.0 * *correct as f64 / (*records).max(1) as f64;
+        write!(f, "float {:.2} % ({float_correct} of {records}), ", percent(float_correct))?;
+        write!(
+            f,
+            "integer {:.2} % ({integer_correct} of {records}), held-out records",
+            percent(integer_correct)
         )
     }
 }
@@ -502,4 +565,32 @@ fn prove_failure(error: ProveError) -> Failure {
 
 fn kernel_failure(action: &'static str, source: KernelFailure) -> Failure {
     Failure::device(action, source)
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_plonk::{MalformedProof, VerifyError};
+
+    use super::*;
+
+    #[test]
+    fn whoever_is_to_blame_decides_the_exit_code() {
+        let device = || KernelFailure::DeviceFailed {
+            device: "sim:u55c".into(),
+            kernel: "msm",
+            source: "it stopped answering".into(),
+        };
+        let unsatisfied = VerifyError::Malformed(MalformedProof::Length { expected: 1, got: 0 });
+        for failure in [
+            prove_failure(ProveError::Kernel(device())),
+            prove_failure(ProveError::Unsatisfied(unsatisfied)),
+            key_failure(KeyError::Kernel(device())),
+        ] {
+            assert_eq!(failure.exit_code(), 3, "{}", failure.one_line());
+        }
+        let line = prove_failure(ProveError::Kernel(device())).one_line();
+        assert!(line.contains("sim:u55c") && line.contains("it stopped answering"), "{line}");
+        assert_eq!(prove_failure(ProveError::SrsTooSmall { expected: 9, got: 4 }).exit_code(), 2);
+        assert_eq!(key_failure(KeyError::SrsTooSmall { expected: 9, got: 4 }).exit_code(), 2);
+    }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::output::{bytes, seconds};
 
-/// Clock ticks of `/proc/self/stat` [1/s]. Linux fixes the unit that user space sees (USER_HZ) at 100.
+/// Clock ticks of `/proc/self/stat` \[1/s\]. Linux fixes the unit that user space sees (USER_HZ) at 100.
 const USER_HZ: u64 = 100;
 
 /// Counters at one moment.
@@ -20,11 +20,11 @@ pub struct Snapshot {
 /// What was used between two moments.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Used {
-    /// Wall time [s].
+    /// Wall time \[s\].
     pub wall_s: f64,
-    /// CPU time of all threads, user and system [s], in steps of 10 ms; none where the system does not say.
+    /// CPU time of all threads, user and system \[s\], in steps of 10 ms; none where the system does not say.
     pub cpu_s: Option<f64>,
-    /// The most memory that the process has held so far, since it started [bytes].
+    /// The most memory that the process has held so far, since it started \[bytes\].
     pub peak_rss_bytes: Option<u64>,
 }
 

@@ -14,7 +14,7 @@ pub struct DeviceUsage {
     pub device: String,
     /// Its kind of backend.
     pub kind: String,
-    /// The clock of its cycles [Hz]; none for a device that counts none.
+    /// The clock of its cycles \[Hz\]; none for a device that counts none.
     pub clock_hz: Option<u64>,
     /// Why its work was taken away from it, if it was.
     pub quarantined: Option<String>,
@@ -31,15 +31,15 @@ pub struct KernelUsage {
     pub calls: u64,
     /// On how many elements in all.
     pub elements: u64,
-    /// How long this machine spent on it, simulating included [s].
+    /// How long this machine spent on it, simulating included \[s\].
     pub wall_s: f64,
     /// Cycles of the device's clock.
     pub cycles: Option<u64>,
-    /// Cycles divided by the clock [s].
+    /// Cycles divided by the clock \[s\].
     pub simulated_s: Option<f64>,
-    /// Host to device [bytes].
+    /// Host to device \[bytes\].
     pub bytes_to_device: u64,
-    /// Device to host [bytes].
+    /// Device to host \[bytes\].
     pub bytes_to_host: u64,
 }
 

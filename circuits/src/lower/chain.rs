@@ -1,6 +1,6 @@
 //! Chains: random evaluations of tensors in place.
 //!
-//! An operator asks for `Σ monomial · cell` over cells of one family ([`Request`]). A chain walks the rows of these cells with
+//! An operator asks for `Σ monomial · cell` over cells of one family, with small integer factors ([`Request`]). A chain walks the rows of these cells with
 //! a running value `acc[i] = M·acc[i−1] + Σ_j A_j·lane_j[i]`, where the *multiplier* `M` and the *pattern* `A` are challenge
 //! monomials (no entry: the lane is masked, whatever stands there). With row coefficients `C_i` such that
 //! `A_j = monomial_j/C_i` and `M = C_{i−1}/C_i`, the last row holds the wanted sum divided by its coefficient.
@@ -71,11 +71,25 @@ impl Offsets {
     }
 }
 
-/// `Σ monomial · cell`. A cell comes at most once.
+/// An integer times a monomial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Weight {
+    pub coefficient: i64,
+    pub monomial: Exponents,
+}
+
+impl Weight {
+    /// The monomial itself.
+    pub(crate) fn unit(monomial: Exponents) -> Self {
+        Self { coefficient: 1, monomial }
+    }
+}
+
+/// `Σ weight · cell`. A cell comes at most once.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub family: Family,
-    pub entries: Vec<(Spot, Exponents)>,
+    pub entries: Vec<(Spot, Weight)>,
     /// Whether the sum may come in several parts on several rows.
     pub breakable: bool,
 }
@@ -90,7 +104,7 @@ pub(crate) struct PatternId(pub usize);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Pattern {
     pub family: Family,
-    pub lanes: Vec<Option<Exponents>>,
+    pub lanes: Vec<Option<Weight>>,
 }
 
 /// One row of a chain.
@@ -156,10 +170,10 @@ impl ChainSet {
     fn rows_of(&mut self, request: &Request) -> Vec<(u32, PatternId, Exponents)> {
         let mut rows = Vec::new();
         for cells in request.entries.chunk_by(|a, b| a.0.row == b.0.row) {
-            let lead = cells[0].1;
+            let lead = cells[0].1.monomial;
             let mut lanes = vec![None; self.lanes];
-            for (spot, monomial) in cells {
-                lanes[spot.lane as usize] = Some(monomial.over(lead));
+            for (spot, weight) in cells {
+                lanes[spot.lane as usize] = Some(Weight { monomial: weight.monomial.over(lead), ..*weight });
             }
             rows.push((cells[0].0.row, self.intern(Pattern { family: request.family, lanes }), lead));
         }
@@ -254,7 +268,8 @@ impl ChainSet {
     pub(crate) fn pattern(&self, id: PatternId) -> Pattern {
         let pattern = &self.patterns[id.0];
         let scale = self.scales[id.0].unwrap_or_default();
-        let lanes = pattern.lanes.iter().map(|lane| lane.map(|monomial| monomial.times(scale))).collect();
+        let scaled = |weight: Weight| Weight { monomial: weight.monomial.times(scale), ..weight };
+        let lanes = pattern.lanes.iter().map(|lane| lane.map(scaled)).collect();
         Pattern { family: pattern.family, lanes }
     }
 
@@ -412,5 +427,83 @@ impl Colouring {
     /// Accumulator cells in use.
     pub(crate) fn cells(&self) -> usize {
         self.segments.iter().map(|segment| segment.steps.len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lower::monomial::Variable::{Beta, Gamma};
+
+    fn request(breakable: bool, cells: &[(u32, u8, Exponents)]) -> Request {
+        let entry = |(row, lane, monomial): &(u32, u8, Exponents)| {
+            (Spot { row: *row, lane: *lane }, Weight::unit(*monomial))
+        };
+        Request { family: Family::Y, entries: cells.iter().map(entry).collect(), breakable }
+    }
+
+    /// Every cell's weight as the chains of the request give it: pattern times row coefficient.
+    fn weights(set: &ChainSet, colouring: &Colouring, id: RequestId) -> Vec<(u32, u8, Exponents)> {
+        let mut cells = Vec::new();
+        for segment in colouring.of_request[id.0].iter().map(|segment| &colouring.segments[*segment]) {
+            let mut before: Option<Step> = None;
+            for (row, step) in (segment.first_row..).zip(&segment.steps) {
+                if let Some(before) = before {
+                    assert_eq!(step.multiplier, before.coefficient.over(step.coefficient));
+                }
+                before = Some(*step);
+                let lanes = step.pattern.map(|id| set.pattern(id).lanes).unwrap_or_default();
+                for (lane, weight) in (0u8..).zip(lanes) {
+                    cells.extend(weight.map(|weight| (row, lane, weight.monomial.times(step.coefficient))));
+                }
+            }
+        }
+        cells
+    }
+
+    /// A full row, a masked one, a gap of two rows, a shifted one, a gap of a hundred rows, and a full one.
+    fn cells() -> Vec<(u32, u8, Exponents)> {
+        let row = |row: u32, lanes: std::ops::Range<u8>, lead: Exponents| {
+            lanes.map(move |lane| (row, lane, lead.times(Gamma.power(i64::from(lane)))))
+        };
+        let rows = row(0, 0..4, Exponents::ONE).chain(row(1, 0..2, Gamma.power(4)));
+        rows.chain(row(4, 1..4, Beta.power(1))).chain(row(105, 0..4, Beta.power(-3))).collect()
+    }
+
+    #[test]
+    fn chains_give_every_cell_its_weight_however_they_are_broken() {
+        for breakable in [false, true] {
+            let mut set = ChainSet::new(4);
+            let id = set.request(request(breakable, &cells()));
+            let colouring = set.colour(&Offsets::default());
+            assert_eq!(weights(&set, &colouring, id), cells());
+            let segments = colouring.of_request[id.0].len();
+            assert_eq!(segments == 1, !breakable, "rare multipliers and long gaps break a chain that may be");
+        }
+    }
+
+    #[test]
+    fn chains_that_meet_take_different_columns_and_others_share_one() {
+        let mut set = ChainSet::new(4);
+        let two_rows = |row: u32| [(row, 0, Exponents::ONE), (row + 1, 0, Gamma.power(1))];
+        for row in [0, 1, 2, 3] {
+            set.request(request(false, &two_rows(row)));
+        }
+        assert_eq!(set.depth(Space::Activations), 2);
+        let colouring = set.colour(&Offsets { activations: 7, ..Offsets::default() });
+        assert_eq!(colouring.columns.len(), 2);
+        let column = |index: usize| colouring.segments[colouring.of_request[index][0]].column;
+        assert_eq!((column(0), column(1)), (column(2), column(3)));
+        assert_ne!(column(0), column(1));
+        assert_eq!(colouring.segments[0].first_row, 7);
+    }
+
+    #[test]
+    fn a_multiplier_that_comes_often_is_kept() {
+        let mut set = ChainSet::new(1);
+        let cells = (0..100).map(|row| (row, 0, Gamma.power(i64::from(row)))).collect::<Vec<_>>();
+        let id = set.request(request(true, &cells));
+        let colouring = set.colour(&Offsets::default());
+        assert_eq!((colouring.of_request[id.0].len(), colouring.selectors()), (1, 2));
     }
 }

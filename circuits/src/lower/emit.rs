@@ -161,9 +161,14 @@ fn lane(columns: &Columns, family: Family, lane: usize, shift: u32) -> Expressio
 }
 
 fn pattern_sum(columns: &Columns, pattern: &Pattern, shift: u32) -> Expression {
-    let lanes = pattern.lanes.iter().enumerate().filter_map(|(index, monomial)| {
-        let monomial = (*monomial)?;
-        Some(scaled(monomial, lane(columns, pattern.family, index, shift)))
+    let lanes = pattern.lanes.iter().enumerate().filter_map(|(index, weight)| {
+        let weight = (*weight)?;
+        let cell = match weight.coefficient {
+            1 => lane(columns, pattern.family, index, shift),
+            -1 => -lane(columns, pattern.family, index, shift),
+            factor => Expression::integer(factor) * lane(columns, pattern.family, index, shift),
+        };
+        Some(scaled(weight.monomial, cell))
     });
     Expression::Sum(lanes.collect())
 }

@@ -6,9 +6,11 @@ pub(crate) mod input;
 pub(crate) mod matmul;
 pub(crate) mod output;
 
+use std::collections::HashSet;
+
 use crate::graph::{IntGraph, Linear, Node, TensorId, View, WeightId};
 
-use super::chain::{ChainSet, Family, Request, RequestId};
+use super::chain::{ChainSet, Family, Request, RequestId, Weight};
 use super::identity::{Identities, Part, Weighting};
 use super::layout::{Packer, Placed, Spot, place_activations, place_weights};
 use super::monomial::Exponents;
@@ -89,19 +91,26 @@ impl Planning<'_> {
         family: Family,
         entries: impl IntoIterator<Item = (Spot, Exponents)>,
     ) -> Vec<RequestId> {
-        let mut rest = entries.into_iter().collect::<Vec<_>>();
+        let mut rest =
+            entries.into_iter().map(|(spot, monomial)| (spot, Weight::unit(monomial))).collect::<Vec<_>>();
         let mut requests = Vec::new();
         while !rest.is_empty() {
-            let mut seen = std::collections::HashSet::new();
+            let mut seen = HashSet::new();
             let (entries, again) = rest.into_iter().partition(|(spot, _)| seen.insert(*spot));
-            requests.push(self.plan.chains.request(Request { family, entries, breakable: true }));
+            requests.push(self.sum(family, entries));
             rest = again;
         }
         requests
     }
 
+    /// Asks for `Σ weight · cell`; no cell comes twice.
+    pub(crate) fn sum(&mut self, family: Family, entries: Vec<(Spot, Weight)>) -> RequestId {
+        self.plan.chains.request(Request { family, entries, breakable: true })
+    }
+
     /// Asks for a sum over weights that stays in one piece, so that a relay can stand beside its end.
     pub(crate) fn weight_sum(&mut self, entries: Vec<(Spot, Exponents)>) -> RequestId {
+        let entries = entries.into_iter().map(|(spot, monomial)| (spot, Weight::unit(monomial))).collect();
         self.plan.chains.request(Request { family: Family::W, entries, breakable: false })
     }
 

@@ -5,7 +5,7 @@ mod proving;
 use kiln_plonk::{MockFailure, mock};
 
 use super::*;
-use crate::graph::{ConvGeometry, TensorId, View, WeightValues};
+use crate::graph::{ConvGeometry, TensorId, Term, View, WeightValues};
 use crate::interpret::run;
 use crate::samples::{self, GraphBuilder, Noise};
 
@@ -137,4 +137,18 @@ fn values_of_another_model_are_refused() {
     cut.nodes.pop();
     assert!(matches!(lowered.witness(&cut, &weights), Err(LowerError::Mismatch { .. })));
     assert!(matches!(lowered.input_columns(&record[1..]), Err(LowerError::Mismatch { .. })));
+}
+
+#[test]
+fn a_graph_too_large_for_any_circuit_is_refused_before_it_is_laid_out() {
+    let mut b = GraphBuilder::new(6, 11, (-128, 127));
+    let shape = [1 << 26];
+    let mut x = b.input("x", &shape);
+    for _ in 0..4 {
+        let term = Term { input: View::plain(x, shape.to_vec()), coefficient: 1, target: None };
+        x = b.combine("copy", vec![term], 0, 0, TableKind::Clamp, &shape);
+    }
+    let (graph, _) = b.finish(x);
+    let refused = lower(&graph, PRIVATE, &PlanOptions::default()).err();
+    assert!(matches!(refused, Some(LowerError::Cells { .. })), "{refused:?}");
 }

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field, One, Zero};
 use kiln_plonk::{ColumnValues, Witness, WitnessError};
+use zeroize::Zeroize;
 
 use crate::graph::{Linear, View, WeightValues};
 use crate::interpret::Trace;
 
-use super::chain::{Family, Segment};
+use super::chain::{Family, Segment, Weight};
 use super::identity::{Source, Weighting};
 use super::layout::Placed;
 use super::ledger::{Entry, RelayColumn, Slot};
@@ -31,6 +32,15 @@ pub(crate) struct Cells {
     pub x: Lanes,
 }
 
+impl Drop for Cells {
+    fn drop(&mut self) {
+        for lanes in [&mut self.r, &mut self.q, &mut self.y, &mut self.v, &mut self.w, &mut self.x] {
+            lanes.zeroize();
+        }
+        self.e.zeroize();
+    }
+}
+
 /// Makes the advice columns of a [`Lowered`] graph for one record.
 pub struct ModelWitness<'a> {
     lowered: &'a Lowered,
@@ -44,6 +54,13 @@ pub struct ModelWitness<'a> {
 pub(super) struct Chains {
     pub(super) acc: Vec<Vec<Fr>>,
     pub(super) t: Vec<Vec<Fr>>,
+}
+
+impl Drop for Chains {
+    fn drop(&mut self) {
+        self.acc.zeroize();
+        self.t.zeroize();
+    }
 }
 
 /// Powers of challenges, with inverses at hand.
@@ -267,7 +284,9 @@ impl ModelWitness<'_> {
                 if let Some(id) = step.pattern {
                     let pattern: &Vec<(usize, Fr)> = patterns.entry(id).or_insert_with(|| {
                         let lanes = choice.plan.chains.pattern(id).lanes.into_iter().enumerate();
-                        lanes.filter_map(|(lane, monomial)| Some((lane, powers.of(monomial?)))).collect()
+                        let value =
+                            |weight: Weight| Fr::from(weight.coefficient) * powers.of(weight.monomial);
+                        lanes.filter_map(|(lane, weight)| Some((lane, value(weight?)))).collect()
                     });
                     for (lane, weight) in pattern {
                         let cell = self.lane(segment.family, *lane, row);

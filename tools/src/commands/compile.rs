@@ -33,7 +33,7 @@ use serde::Serialize;
 
 use crate::artefact::{self, LARGE_FILE_BYTES_MAX, StagedDirectory};
 use crate::backend::{self, BackendArgs};
-use crate::compiled::{Compiled, Options, Shape};
+use crate::compiled::{Accuracy, Compiled, Options, Shape};
 use crate::error::Failure;
 use crate::hexadecimal;
 use crate::meaning::{InputVisibility, WeightVisibility};
@@ -55,6 +55,9 @@ pub struct Args {
     /// The directory to make
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
+    /// Labelled records to measure accuracy on: JSON, `{"records": [[…], …], "labels": […]}`
+    #[arg(long, value_name = "FILE")]
+    held_out: Option<PathBuf>,
     /// Who sees the record
     #[arg(long, value_enum, default_value_t = InputVisibility::Private)]
     input: InputVisibility,
@@ -81,6 +84,7 @@ pub struct Made {
     input_visibility: InputVisibility,
     insecure: bool,
     shape: Shape,
+    accuracy: Option<Accuracy>,
     phases: Vec<Phase>,
     used: Used,
 }
@@ -99,8 +103,16 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     let options = Options { name, input: args.input, weights: args.weights };
     let compiled =
         Compiled::make(&engine, &onnx, &calibration, options, srs, secret::randomness()?, &progress)?;
+    let accuracy = match &args.held_out {
+        Some(path) => {
+            let held_out = record::read_held_out(path)?;
+            Some(progress.phase("measure accuracy", || compiled.accuracy(&onnx, &held_out))?)
+        }
+        None => None,
+    };
     progress.phase("write", || compiled.write(&directory))?;
     directory.commit()?;
+    let phases = progress.finish();
     if compiled.is_insecure() {
         output::warn(super::verify::INSECURE);
     }
@@ -112,7 +124,8 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         input_visibility: args.input,
         insecure: compiled.is_insecure(),
         shape: compiled.shape(),
-        phases: progress.phases(),
+        accuracy,
+        phases,
         used: start.used(),
     })
 }
@@ -128,6 +141,10 @@ impl fmt::Display for Made {
         writeln!(f, "  weights   {}", self.weights)?;
         writeln!(f, "  record    {}", self.input_visibility)?;
         writeln!(f, "  circuit   {}", self.shape)?;
+        writeln!(f, "  cells     {}", self.shape.density())?;
+        if let Some(accuracy) = &self.accuracy {
+            writeln!(f, "  accuracy  {accuracy}")?;
+        }
         write!(f, "  took      {}, measured", output::seconds(self.used.wall_s))
     }
 }

@@ -20,12 +20,12 @@
 use std::fmt;
 
 use kiln_circuits::accuracy::argmax;
-use kiln_circuits::{data, import, measure};
+use kiln_circuits::data;
 use serde::Serialize;
 
 use crate::backend::{self, Backend};
 use crate::commands::verify;
-use crate::compiled::{Compiled, Options, Shape};
+use crate::compiled::{Accuracy, Compiled, Options, Shape};
 use crate::error::Failure;
 use crate::hexadecimal;
 use crate::meaning::{InputVisibility, WeightVisibility};
@@ -76,14 +76,6 @@ pub struct Shown {
     used: Used,
 }
 
-/// How often the float and the integer model are right on records that neither has seen.
-#[derive(Debug, Serialize)]
-pub struct Accuracy {
-    records: usize,
-    float_correct: usize,
-    integer_correct: usize,
-}
-
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Shown, Failure> {
     let start = Snapshot::now();
@@ -98,12 +90,14 @@ pub fn run(args: &Args) -> Result<Shown, Failure> {
     };
     let compiled =
         Compiled::make(&engine, MODEL, &calibration, options, None, secret::randomness()?, &progress)?;
-    let accuracy = progress.phase("measure accuracy", || accuracy(&compiled))?;
+    let held_out = embedded(data::read_test_set(HELD_OUT))?;
+    let accuracy = progress.phase("measure accuracy", || compiled.accuracy(MODEL, &held_out))?;
     let proven = compiled.prove(&engine, &record, None, secret::randomness()?, &progress)?;
     // The verifier's side: bytes and text, as they would arrive from elsewhere.
     let key = compiled.verifying_key_bytes()?;
     let public = proven.public.to_text();
     progress.phase("verify from bytes", || verify::check_bytes(&key, &public, &proven.proof))?;
+    let phases = progress.finish();
     let logits = compiled.meaning.output.values(&proven.public.output.values);
     let class = argmax(&logits);
     Ok(Shown {
@@ -122,7 +116,7 @@ pub fn run(args: &Args) -> Result<Shown, Failure> {
         backend: args.backend.to_string(),
         proof_bytes: proven.proof.len(),
         verified: true,
-        phases: progress.phases(),
+        phases,
         devices: usage::usage(&engine.report()),
         used: start.used(),
     })
@@ -132,18 +126,6 @@ fn embedded<T>(data: Result<T, data::DataError>) -> Result<T, Failure> {
     data.map_err(|e| Failure::refused("read the demonstration's data", e))
 }
 
-fn accuracy(compiled: &Compiled) -> Result<Accuracy, Failure> {
-    let held_out = embedded(data::read_test_set(HELD_OUT))?;
-    let float = import(MODEL).map_err(|e| Failure::refused("read the model", e))?;
-    let measured = measure(&float, compiled.graph(), compiled.weights(), &held_out.records, &held_out.labels)
-        .map_err(|e| Failure::refused("measure the accuracy", e))?;
-    Ok(Accuracy {
-        records: measured.comparison.records,
-        float_correct: measured.float_right,
-        integer_correct: measured.integer_right,
-    })
-}
-
 impl Report for Shown {
     const SCHEMA: &'static str = "kiln.demo/1";
 }
@@ -151,37 +133,31 @@ impl Report for Shown {
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Kiln: a diagnosis, proven without showing the model or the patient's record\n")?;
-        let Accuracy { records, float_correct, integer_correct } = self.accuracy;
-        let percent = |correct: usize| 100.0 * correct as f64 / records as f64;
         writeln!(
             f,
-            "Model             {:?}: Wisconsin breast-cancer records, 30 numbers in, 2 classes out",
+            "Model              {:?}: Wisconsin breast-cancer records, 30 numbers in, 2 classes out",
             self.model
         )?;
-        writeln!(
-            f,
-            "  accuracy        float {:.2} % ({float_correct} of {records}), integer {:.2} % ({integer_correct} of {records}), held-out records",
-            percent(float_correct),
-            percent(integer_correct)
-        )?;
-        writeln!(f, "  circuit         {}", self.shape)?;
+        writeln!(f, "  accuracy         {}", self.accuracy)?;
+        writeln!(f, "  circuit          {}", self.shape)?;
+        writeln!(f, "  cells            {}", self.shape.density())?;
         writeln!(f, "  model commitment {}", self.model_commitment)?;
         writeln!(
             f,
-            "\nStatement         the committed model gives this output; weights {}, record {}",
+            "\nStatement          the committed model gives this output; weights {}, record {}",
             self.weights, self.input_visibility
         )?;
-        writeln!(f, "  class           {} ({})", self.class_name, self.class)?;
-        write!(f, "  logits         ")?;
+        writeln!(f, "  class            {} ({})", self.class_name, self.class)?;
+        write!(f, "  logits          ")?;
         for (logit, integer) in self.logits.iter().zip(&self.output) {
             write!(f, " {logit:.4} ({integer})")?;
         }
         writeln!(f, ", integers × {:.6}", self.output_scale)?;
-        writeln!(f, "  proof           {} bytes, verified from its bytes alone", self.proof_bytes)?;
+        writeln!(f, "  proof            {} bytes, verified from its bytes alone", self.proof_bytes)?;
         if self.insecure {
             writeln!(
                 f,
-                "  WARNING         INSECURE test reference string, made here: its maker could forge proofs"
+                "  WARNING          INSECURE test reference string, made here: its maker could forge proofs"
             )?;
         }
         writeln!(f, "\nWall time of each phase, measured on this machine")?;

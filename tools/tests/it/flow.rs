@@ -43,6 +43,10 @@ fn secrets_are_the_owners_alone() {
 fn two_proofs_of_one_statement_differ_and_the_card_proves_too() {
     let proven = diagnostic();
     let report = prove(proven, "card.bin", "card.json", "card:u55c").succeeds().json();
+    assert!(
+        report["used"]["peak_rss_bytes"].as_u64().unwrap() < 200 << 20,
+        "a small model takes little memory"
+    );
     assert_ne!(fs::read(proven.path("proof.bin")).unwrap(), fs::read(proven.path("card.bin")).unwrap());
     assert_eq!(public(&proven.path("public.json")), public(&proven.path("card.json")));
     verify(&proven.path("card.bin"), &proven.path("compiled/model.vk"), &proven.path("card.json")).succeeds();

@@ -79,6 +79,18 @@ fn phases(stride: (usize, usize)) -> impl Iterator<Item = (usize, usize)> {
     (0..stride.0).flat_map(move |y| (0..stride.1).map(move |x| (y, x)))
 }
 
+/// An upper bound on the number of edge cells.
+pub(crate) fn edges_max(input: &[usize], kernel: &[usize], geometry: &ConvGeometry) -> u64 {
+    let reach = |input: usize, kernel: usize, dilation: usize, stride: usize| {
+        let span =
+            (kernel as u64).saturating_sub(1).saturating_mul(dilation as u64).saturating_add(input as u64);
+        (span / (stride as u64).max(1) + 2).min((input as u64).saturating_mul(kernel as u64))
+    };
+    let rows = reach(input[1], kernel[2], geometry.dilation.0, geometry.stride.0);
+    let columns = reach(input[2], kernel[3], geometry.dilation.1, geometry.stride.1);
+    rows.saturating_mul(columns).saturating_mul(kernel[0] as u64)
+}
+
 /// The edges of a convolution.
 #[derive(Clone, Debug)]
 pub(crate) struct Edges {
@@ -302,6 +314,21 @@ mod tests {
         assert_eq!(axis(4, 3, 1, 1, 1, 4).reach(), [-1, 0, 1, 2, 3, 4]);
         assert_eq!(axis(4, 3, 1, 1, 0, 2).reach(), [-2, -1, 0, 1, 2, 3]);
         assert_eq!(axis(4, 1, 1, 1, 0, 4).reach(), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn the_bound_on_edges_holds() {
+        for (stride, dilation, pad) in [(1, 1, 0), (2, 1, 1), (3, 2, 2), (2, 7, 4)] {
+            let geometry = ConvGeometry {
+                stride: (stride, stride),
+                dilation: (dilation, dilation),
+                pads: (pad, pad, pad, pad),
+                groups: 1,
+            };
+            let (y, x) = axes(&[1, 9, 15], &[2, 1, 3, 2], &geometry);
+            let got = 2 * (y.reach().len() * x.reach().len()) as u64;
+            assert!(got <= edges_max(&[1, 9, 15], &[2, 1, 3, 2], &geometry), "{geometry:?}");
+        }
     }
 
     #[test]

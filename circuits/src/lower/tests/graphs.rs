@@ -1,7 +1,7 @@
 //! Small graphs that between them use every kind of node and view.
 
 use super::*;
-use crate::graph::{TableKind, Term, WeightId};
+use crate::graph::WeightId;
 
 fn term(tensor: TensorId, shape: &[usize], coefficient: i64, target: Option<Vec<Option<u32>>>) -> Term {
     Term { input: View::plain(tensor, shape.into()), coefficient, target }
