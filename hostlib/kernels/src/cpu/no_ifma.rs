@@ -2,6 +2,8 @@
 
 use ark_bn254::Fr;
 
+use crate::program::Program;
+
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ifma {}
 
@@ -21,6 +23,29 @@ impl Plan {
     }
 
     pub(super) fn transform(&self, _v: &[Fr], _scale: Fr) -> Vec<Fr> {
+        match self.0 {}
+    }
+}
+
+pub(super) const BLOCK: usize = 64;
+
+pub(super) struct Prepared(Ifma);
+
+impl Prepared {
+    pub(super) fn new(ifma: Ifma, _program: &Program) -> Prepared {
+        Prepared(ifma)
+    }
+
+    pub(super) fn registers(&self) {
+        match self.0 {}
+    }
+
+    pub(super) fn run_block(
+        &self,
+        _registers: &mut (),
+        _outputs: &mut [&mut [Fr]],
+        _load: impl Fn(u16, i32, &mut [Fr]),
+    ) {
         match self.0 {}
     }
 }

@@ -12,6 +12,7 @@
 //! the processor's features. Those calls go through [`Ifma`], which exists only where the features were found.
 
 mod ntt;
+mod pointwise;
 
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi64, _mm512_and_si512, _mm512_loadu_si512, _mm512_madd52hi_epu64,
@@ -25,6 +26,7 @@ use ark_bn254::{Fr, FrConfig};
 use ark_ff::{BigInt, MontConfig, PrimeField};
 
 pub(super) use ntt::{LOG_N_MIN, Plan};
+pub(super) use pointwise::{BLOCK, Prepared};
 
 /// Proof that this processor has the instructions.
 #[derive(Clone, Copy, Debug)]

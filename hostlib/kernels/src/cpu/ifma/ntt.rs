@@ -6,12 +6,15 @@
 //! steps cost a multiplication. Lanes are eight neighbouring columns, then eight neighbouring rows, so that memory is
 //! read and written in runs of eight elements, and each short transform stays in the cache.
 
+use std::sync::Mutex;
+
 use ark_bn254::Fr;
 use ark_ff::{FftField, Field, One, Zero};
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
 use super::*;
+use crate::vector::lock;
 
 /// Domains below 2^6 points do not fill the lanes both ways.
 pub(in crate::cpu) const LOG_N_MIN: u32 = 6;
@@ -31,6 +34,8 @@ pub(in crate::cpu) struct Plan {
     column_factors: Vec<Limbs>,
     /// C entries for each group of eight rows.
     row_factors: Vec<Stored>,
+    /// Wiped memory for what lies between the steps: fresh pages cost about as much as the arithmetic.
+    spare: Mutex<Vec<Vec<Fr>>>,
 }
 
 impl Plan {
@@ -50,7 +55,7 @@ impl Plan {
             unsafe { row_layers(&shifts, &plain, out) }
         });
         let column_factors = layers(rows, shift.pow([columns as u64]));
-        Plan { ifma, rows, columns, column_factors, row_factors }
+        Plan { ifma, rows, columns, column_factors, row_factors, spare: Mutex::default() }
     }
 
     /// `scale·Σ_i v[i]·(shift·ω^k)^i` for each k; as many values as points.
@@ -58,7 +63,8 @@ impl Plan {
         let (rows, columns) = (self.rows, self.columns);
         let Ifma(()) = self.ifma;
         // By groups of columns, rows within, and the eight columns of the group within.
-        let mut between = vec![Fr::zero(); v.len()];
+        let spare = lock(&self.spare).pop();
+        let mut between = spare.unwrap_or_else(|| vec![Fr::zero(); v.len()]);
         between.par_chunks_mut(rows * LANES).with_min_len(GROUPS_MIN).enumerate().for_each_init(
             || vec![[[0; LANES]; 5]; rows],
             // SAFETY: an `Ifma` exists only where the features do.
@@ -78,7 +84,8 @@ impl Plan {
             |work, (group, out)| unsafe { transform_rows(self, &between, group, &scale, work, out) },
         );
         // The values may be a witness.
-        between.zeroize();
+        between.iter_mut().zeroize();
+        lock(&self.spare).push(between);
         out
     }
 }
