@@ -11,6 +11,7 @@ fn help_is_what_was_reviewed() {
         ("prove", &["prove", "--help"]),
         ("verify", &["verify", "--help"]),
         ("card", &["card", "--help"]),
+        ("bench", &["bench", "--help"]),
     ] {
         let run = kiln(arguments).succeeds();
         assert_eq!(run.stderr, "");
@@ -28,6 +29,7 @@ fn usage_errors_exit_with_2_and_print_no_result() {
         &["setup", "--rows-log2", "many", "-o", "x"],
         &["--backend", "gpu"],
         &["card", "info"],
+        &["bench", "kernels", "--sizes", "99"],
     ] {
         let run = kiln(arguments);
         assert_eq!(run.code, 2, "{run:#?}");
