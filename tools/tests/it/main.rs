@@ -5,5 +5,6 @@ mod backends;
 mod documents;
 mod flow;
 mod help;
+mod range;
 mod refusals;
 mod support;
