@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::artefact::{Audience, Staged};
+use crate::artefact::{self, Audience, Staged};
 use crate::backend::{self, BackendArgs};
 use crate::compiled::Compiled;
 use crate::error::Failure;
@@ -55,6 +55,7 @@ pub struct Made {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Made, Failure> {
     let start = Snapshot::now();
+    artefact::check_destination(&args.output)?;
     let progress = Progress::new(args.format.json);
     let compiled = progress.phase("read", || Compiled::read(&args.compiled))?;
     let engine = backend::engine(&args.backend.backend)?;
@@ -64,6 +65,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     let mut staged = Staged::new();
     staged.add(&args.output, Audience::Anyone, &bytes)?;
     staged.commit()?;
+    let phases = progress.finish();
     if compiled.is_insecure() {
         output::warn(super::verify::INSECURE);
     }
@@ -74,7 +76,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         bits,
         bytes: bytes.len(),
         insecure: compiled.is_insecure(),
-        phases: progress.phases(),
+        phases,
         used: start.used(),
     })
 }
