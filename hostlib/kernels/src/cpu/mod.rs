@@ -70,7 +70,7 @@ impl Arithmetic for Cores {
         v: &HostData,
         bound: ScalarBound,
     ) -> Result<G1Affine, KernelFailure> {
-        msm::msm_vartime(points, v, bound)
+        msm::msm_vartime(self.ifma, points, v, bound)
     }
     fn evaluate(&self, v: &HostData, points: &[Fr]) -> Vec<Fr> {
         polynomial::evaluate(v, points)

@@ -2,6 +2,7 @@
 
 use ark_bn254::Fr;
 
+use super::msm::Additions;
 use crate::program::Program;
 
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +12,16 @@ impl Ifma {
     pub(super) fn detect() -> Option<Ifma> {
         None
     }
+
+    pub(super) fn add_affine(self, _additions: &mut Additions, _prefixes: &mut Prefixes) {
+        match self {}
+    }
 }
+
+pub(super) const LANES: usize = 8;
+
+#[derive(Default)]
+pub(super) struct Prefixes;
 
 pub(super) const LOG_N_MIN: u32 = 6;
 

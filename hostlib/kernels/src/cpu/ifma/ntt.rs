@@ -117,13 +117,13 @@ fn layers(n: usize, shift: Fr) -> Vec<Limbs> {
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn row_layers(shifts: &[Fr; LANES], plain: &[Limbs], out: &mut [Stored]) {
     // From the form with 2^256 to that with 2^260.
-    let mut power = carry(&mul(&load(shifts), &broadcast(&factor(Fr::from(16u64)))));
+    let mut power = carry(&mul::<FrConfig>(&load(shifts), &broadcast(&factor(Fr::from(16u64)))));
     let mut h = out.len() / 2;
     while h > 0 {
         for (out, plain) in out[h..2 * h].iter_mut().zip(&plain[h..2 * h]) {
-            keep(&canonical(&carry(&mul(&power, &broadcast(plain)))), out);
+            keep(&canonical::<FrConfig>(&carry(&mul::<FrConfig>(&power, &broadcast(plain)))), out);
         }
-        power = carry(&mul(&power, &power));
+        power = carry(&mul::<FrConfig>(&power, &power));
         h /= 2;
     }
 }
@@ -142,7 +142,7 @@ fn transform_columns(plan: &Plan, v: &[Fr], group: usize, work: &mut [Stored], o
     let mut run = [Fr::zero(); LANES];
     for (tile, work) in out.chunks_exact_mut(LANES * LANES).zip(work.chunks_exact(LANES)) {
         for (row, work) in work.iter().enumerate() {
-            store(&canonical(&reduce(&carry(&fetch(work)))), &mut run);
+            store(&canonical::<FrConfig>(&reduce::<FrConfig>(&carry(&fetch(work)))), &mut run);
             for (column, x) in run.iter().enumerate() {
                 tile[column * LANES + row] = *x;
             }
@@ -171,8 +171,8 @@ fn transform_rows(
     run_layers(work, |at| fetch(&factors[at]));
     let scale = broadcast(scale);
     for (out, work) in out.into_iter().zip(work.iter()) {
-        let scaled = carry(&mul(&carry(&fetch(work)), &scale));
-        store(&canonical(&scaled), out);
+        let scaled = carry(&mul::<FrConfig>(&carry(&fetch(work)), &scale));
+        store(&canonical::<FrConfig>(&scaled), out);
     }
 }
 
@@ -187,9 +187,9 @@ fn run_layers(v: &mut [Stored], factor: impl Fn(usize) -> Lanes) {
             let (low, high) = block.split_at_mut(h);
             for (j, (low, high)) in low.iter_mut().zip(high).enumerate() {
                 let a = fetch(low);
-                let b = mul(&carry(&fetch(high)), &factor(h + j));
+                let b = mul::<FrConfig>(&carry(&fetch(high)), &factor(h + j));
                 keep(&add(&a, &b), low);
-                keep(&sub(&add(&a, &broadcast(&multiple(2))), &b), high);
+                keep(&sub(&add(&a, &broadcast(&Modulus::<FrConfig>::multiple(2))), &b), high);
             }
         }
         h *= 2;

@@ -132,7 +132,7 @@ fn steps_of(instruction: &Instruction, bounds: &mut [u64], steps: &mut Vec<Step>
         Instruction::Add { dst, a, b } => (dst, make_room(bounds, a, b), Step::Add { dst, a, b }),
         Instruction::Sub { dst, a, b } => {
             let bound = make_room(bounds, a, b);
-            (dst, bound, Step::Sub { dst, a, b, lift: multiple(bounds[b as usize]) })
+            (dst, bound, Step::Sub { dst, a, b, lift: Modulus::<FrConfig>::multiple(bounds[b as usize]) })
         }
         Instruction::Mul { dst, a, b } => {
             let bound = bounds[a as usize] * bounds[b as usize] / 84 + 2;
@@ -174,13 +174,13 @@ fn run_step(step: Step, constants: &[Limbs], registers: &mut Registers, outputs:
         }
         Step::Mul { dst, a, b } => {
             for i in 0..VECTORS {
-                let product = mul(&fetch(&values[at(a) + i]), &fetch(&values[at(b) + i]));
+                let product = mul::<FrConfig>(&fetch(&values[at(a) + i]), &fetch(&values[at(b) + i]));
                 keep(&carry(&product), &mut values[at(dst) + i]);
             }
         }
         Step::Reduce { register } => {
             for value in &mut values[at(register)..][..VECTORS] {
-                keep(&reduce(&fetch(value)), value);
+                keep(&reduce::<FrConfig>(&fetch(value)), value);
             }
         }
         Step::Store { output, src } => {
@@ -188,16 +188,9 @@ fn run_step(step: Step, constants: &[Limbs], registers: &mut Registers, outputs:
             let mut run = [Fr::zero(); LANES];
             let out = outputs[output as usize].chunks_mut(LANES);
             for (out, value) in out.zip(&values[at(src)..][..VECTORS]) {
-                store(&canonical(&carry(&mul(&fetch(value), &unshift))), &mut run);
+                store(&canonical::<FrConfig>(&carry(&mul::<FrConfig>(&fetch(value), &unshift))), &mut run);
                 out.copy_from_slice(&run[..out.len()]);
             }
         }
     }
-}
-
-/// Sixteen times what [`load`] gives.
-#[inline]
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn load_shifted(x: &[Fr; LANES]) -> Lanes {
-    carry(&load(x).map(|limb| _mm512_slli_epi64::<4>(limb)))
 }
