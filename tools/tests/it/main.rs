@@ -6,5 +6,6 @@ mod documents;
 mod flow;
 mod golden;
 mod help;
+mod range;
 mod refusals;
 mod support;
