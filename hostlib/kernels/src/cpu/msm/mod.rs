@@ -3,7 +3,8 @@
 //! A scalar s is written in W digits of c bits. Adding 2^(c−1) to every digit's place makes all digits non-negative at
 //! once, so digit w of s is bits [cw, cw + c) of s + Σ_w 2^(cw + c − 1), less 2^(c−1): no carries, and each window can be
 //! cut on its own. Negating a point is free, so 2^(c−1) buckets do for a window. Cost: W·(6n + 28·2^(c−1))
-//! multiplications (see [`buckets`]), and c is chosen to make that least.
+//! multiplications (see [`buckets`]), and c is chosen to make that least. Where eight points are added at a time an
+//! addition counts as fewer.
 //!
 //! All of it takes time that depends on the scalars.
 
@@ -133,7 +134,7 @@ impl Shape {
     /// least 2^(cW − 2) for c ≥ 3, so they need bits + 2.
     fn best(ifma: Option<Ifma>, n: usize, bits: u32) -> Shape {
         let windows = |c: u32| if c > bits { 1 } else { (bits + 2).div_ceil(c) };
-        let addition = if ifma.is_some() { 2 } else { 6 };
+        let addition = if ifma.is_some() { 3 } else { 6 };
         let cost = |c: &u32| u64::from(windows(*c)) * (addition * n as u64 + (28 << (c - 1)));
         let window_bits = (3..=WINDOW_BITS_MAX).min_by_key(cost).unwrap_or(WINDOW_BITS_MAX);
         Shape { window_bits, windows: windows(window_bits) }
