@@ -6,15 +6,16 @@ use std::path::Path;
 use kiln_circuits::data::TestSet;
 use kiln_circuits::lower::{Lowered, PlanOptions, Visibility, lower};
 use kiln_circuits::{
-    IntGraph, QuantiseOptions, Trace, WeightValues, import, measure, quantise, quantise_record, run,
+    IntGraph, QuantiseOptions, Trace, WeightRange, WeightValues, import, measure, quantise, quantise_record,
+    run,
 };
 use kiln_kernels::{Engine, KernelFailure};
 use kiln_plonk::{
     ColumnValues, CommittedPublic, CommittedSecret, KeyError, ProveError, ProvingKey, Randomness, Srs,
-    commit_group, keygen, prove,
+    Statement, VerifyingKey, commit_group, keygen, prove,
 };
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::artefact::{self, Audience, LARGE_FILE_BYTES_MAX, SMALL_FILE_BYTES_MAX, StagedDirectory};
 use crate::commands::setup;
@@ -23,6 +24,7 @@ use crate::error::{Failure, Source};
 use crate::meaning::{self, InputVisibility, Meaning, Port, WeightVisibility};
 use crate::progress::Progress;
 use crate::public::{Commitment, INPUT_GROUP, MODEL_GROUP, PublicFile, PublicInput, PublicTensor};
+use crate::range::RangeProof;
 
 const VERIFYING_KEY: &str = "model.vk";
 const PROVING_KEY: &str = "proving.key";
@@ -133,10 +135,17 @@ pub struct Accuracy {
     pub integer_correct: usize,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct GraphFile {
     graph: IntGraph,
     weights: WeightValues,
+}
+
+/// [`GraphFile`] as it is written, without a copy of the weights.
+#[derive(Serialize)]
+struct GraphFileView<'a> {
+    graph: &'a IntGraph,
+    weights: &'a WeightValues,
 }
 
 /// The published model commitment.
@@ -205,7 +214,7 @@ impl Compiled {
         directory.add(COMMITMENT, Audience::Anyone, self.commitment_text().as_bytes())?;
         let secret = Zeroizing::new(bytes_of("write the model's secret", |out| self.secret.write(out))?);
         directory.add(SECRET, Audience::Owner, &secret)?;
-        let file = GraphFile { graph: self.graph.clone(), weights: self.weights.clone() };
+        let file = GraphFileView { graph: &self.graph, weights: &self.weights };
         let body = serde_json::to_vec(&file).map_err(|e| Failure::refused("write the integer model", e))?;
         let file = Zeroizing::new(GRAPH_FILE.wrap(&Zeroizing::new(body)));
         directory.add(GRAPH, Audience::Owner, &file)
@@ -319,6 +328,38 @@ impl Compiled {
         Ok(Proven { proof, public })
     }
 
+    /// Proves that the committed weights are small integers.
+    pub fn prove_range(
+        &self,
+        engine: &Engine,
+        randomness: Randomness,
+        progress: &Progress,
+    ) -> Result<RangeProof, Failure> {
+        const ACTION: &str = "show that the weights are in range";
+        if self.commitment.commitments.is_empty() {
+            return Err(Failure::Input("the model has no weights: there is nothing to show".into()));
+        }
+        let columns = u32::try_from(self.commitment.commitments.len()).unwrap_or(u32::MAX);
+        let range = WeightRange::new(self.lowered.circuit.k, MODEL_GROUP, columns);
+        let limbs = range.witness(self.secret.values()).map_err(|e| Failure::refused(ACTION, e))?;
+        let keys = progress.phase("make the keys", || keygen(engine, &self.srs, range.circuit, range.fixed));
+        let (proving, key) = keys.map_err(key_failure)?;
+        let statement = Statement { public_inputs: Vec::new(), committed: vec![self.commitment.clone()] };
+        let secrets = [self.secret.clone()];
+        let (proof, report) =
+            prove(engine, &proving, &self.srs, &statement, &secrets, &limbs, randomness, progress)
+                .map_err(prove_failure)?;
+        for (round, wall_ns) in report.rounds {
+            progress.record(&format!("prove: {round}"), wall_ns as f64 * 1e-9);
+        }
+        Ok(RangeProof { key, proof })
+    }
+
+    /// The verifying key.
+    pub fn verifying_key(&self) -> &VerifyingKey {
+        self.key.verifying_key()
+    }
+
     /// The public values of a run, and the secrets behind its commitments.
     fn public_side(
         &self,
@@ -400,6 +441,12 @@ impl Compiled {
 
     fn commitment_text(&self) -> String {
         commitment_text(&self.commitment)
+    }
+}
+
+impl Drop for Compiled {
+    fn drop(&mut self) {
+        self.weights.0.zeroize();
     }
 }
 
@@ -552,4 +599,32 @@ fn prove_failure(error: ProveError) -> Failure {
 
 fn kernel_failure(action: &'static str, source: KernelFailure) -> Failure {
     Failure::device(action, source)
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_plonk::{MalformedProof, VerifyError};
+
+    use super::*;
+
+    #[test]
+    fn whoever_is_to_blame_decides_the_exit_code() {
+        let device = || KernelFailure::DeviceFailed {
+            device: "sim:u55c".into(),
+            kernel: "msm",
+            source: "it stopped answering".into(),
+        };
+        let unsatisfied = VerifyError::Malformed(MalformedProof::Length { expected: 1, got: 0 });
+        for failure in [
+            prove_failure(ProveError::Kernel(device())),
+            prove_failure(ProveError::Unsatisfied(unsatisfied)),
+            key_failure(KeyError::Kernel(device())),
+        ] {
+            assert_eq!(failure.exit_code(), 3, "{}", failure.one_line());
+        }
+        let line = prove_failure(ProveError::Kernel(device())).one_line();
+        assert!(line.contains("sim:u55c") && line.contains("it stopped answering"), "{line}");
+        assert_eq!(prove_failure(ProveError::SrsTooSmall { expected: 9, got: 4 }).exit_code(), 2);
+        assert_eq!(key_failure(KeyError::SrsTooSmall { expected: 9, got: 4 }).exit_code(), 2);
+    }
 }

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use kiln_plonk::Srs;
 use serde::Serialize;
 
+use crate::artefact;
 use crate::error::Failure;
 use crate::hexadecimal;
 use crate::output::{self, Format, Report};
@@ -47,6 +48,7 @@ pub struct Made {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Made, Failure> {
     let start = Snapshot::now();
+    artefact::check_destination(&args.output)?;
     output::warn(
         "INSECURE: whoever makes a reference string could forge proofs with it; for tests and demonstrations only",
     );

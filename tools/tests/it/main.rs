@@ -4,6 +4,8 @@
 mod backends;
 mod documents;
 mod flow;
+mod golden;
 mod help;
+mod range;
 mod refusals;
 mod support;

@@ -1,5 +1,11 @@
 //! The `cpu` backend: sound and parallel over the threads of the current `rayon` pool.
 
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "vector instructions; the module's documentation says what is relied on")]
+mod ifma;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "no_ifma.rs"]
+mod ifma;
 mod invert;
 mod msm;
 mod ntt;
@@ -8,8 +14,10 @@ mod polynomial;
 mod scan;
 
 use ark_bn254::{Fr, G1Affine};
+use ark_ff::One;
 use rayon::prelude::*;
 
+use self::ifma::Ifma;
 use crate::device::{Device, DeviceInfo};
 use crate::error::KernelFailure;
 use crate::host::{Arithmetic, HostDevice};
@@ -19,15 +27,17 @@ use crate::program::Program;
 
 /// A device made of this machine's processor cores.
 pub fn device() -> Box<dyn Device> {
+    let ifma = Ifma::detect();
     let info = DeviceInfo { name: "cpu".into(), kind: "cpu", memory_bytes: u64::MAX, clock_hz: None };
-    Box::new(HostDevice::new(info, Cores { twiddles: ntt::Twiddles::new() }))
+    Box::new(HostDevice::new(info, Cores { ifma, transforms: ntt::Transforms::new(ifma) }))
 }
 
 /// Elements that one task of a parallel loop handles: enough to pay for the task, few enough to share out.
 const GRAIN: usize = 4096;
 
 struct Cores {
-    twiddles: ntt::Twiddles,
+    ifma: Option<Ifma>,
+    transforms: ntt::Transforms,
 }
 
 impl Arithmetic for Cores {
@@ -35,15 +45,15 @@ impl Arithmetic for Cores {
         polynomial::powers(first, ratio, len)
     }
     fn evaluate_on_coset(&self, coefficients: &[&HostData], log_n: u32, shift: Fr) -> Vec<Vec<Fr>> {
-        let table = self.twiddles.up_to(log_n);
-        coefficients.par_iter().map(|c| ntt::evaluate_on_coset(c, log_n, shift, &table)).collect()
+        let transform = self.transforms.on_coset(log_n, shift);
+        coefficients.par_iter().map(|c| ntt::evaluate_on_coset(c, log_n, shift, &transform)).collect()
     }
     fn interpolate_coset(&self, evaluations: &[&HostData], log_n: u32, shift: Fr) -> Vec<Vec<Fr>> {
-        let table = self.twiddles.up_to(log_n);
-        evaluations.par_iter().map(|v| ntt::interpolate_coset(v, log_n, shift, &table)).collect()
+        let transform = self.transforms.on_coset(log_n, Fr::one());
+        evaluations.par_iter().map(|v| ntt::interpolate_coset(v, log_n, shift, &transform)).collect()
     }
     fn pointwise(&self, program: &Program, inputs: &[&HostData], len: usize) -> Vec<Vec<Fr>> {
-        pointwise::run(program, inputs, len)
+        pointwise::run(self.ifma, program, inputs, len)
     }
     fn invert(&self, v: &HostData) -> Vec<Fr> {
         invert::invert(v.to_full())
@@ -60,7 +70,7 @@ impl Arithmetic for Cores {
         v: &HostData,
         bound: ScalarBound,
     ) -> Result<G1Affine, KernelFailure> {
-        msm::msm_vartime(points, v, bound)
+        msm::msm_vartime(self.ifma, points, v, bound)
     }
     fn evaluate(&self, v: &HostData, points: &[Fr]) -> Vec<Fr> {
         polynomial::evaluate(v, points)
