@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail loudly")]
 
 mod backends;
+mod ceremony;
 mod documents;
 mod flow;
 mod help;
+#[path = "../../../hostlib/plonk/tests/ptau_file/mod.rs"]
+mod ptau_file;
 mod refusals;
 mod support;
