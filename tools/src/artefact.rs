@@ -63,6 +63,17 @@ pub fn read_json<T: DeserializeOwned>(action: &'static str, path: &Path) -> Resu
     serde_json::from_slice(&bytes).map_err(|e| Failure::file(action, path, e))
 }
 
+/// Finds out before long work whether a file could be written afterwards.
+pub fn check_destination(path: &Path) -> Result<(), Failure> {
+    if path.is_dir() {
+        return Err(Failure::file("write", path, "there is a directory of that name"));
+    }
+    if !parent(path).is_dir() {
+        return Err(Failure::file("write", path, "the directory that it should be in does not exist"));
+    }
+    Ok(())
+}
+
 /// Files that appear together or not at all.
 #[derive(Default)]
 pub struct Staged {
@@ -77,6 +88,7 @@ impl Staged {
 
     /// Writes a file beside its destination.
     pub fn add(&mut self, path: &Path, audience: Audience, bytes: &[u8]) -> Result<(), Failure> {
+        check_destination(path)?;
         let failed = |e: std::io::Error| Failure::file("write", path, e);
         let mut file = tempfile::Builder::new()
             .prefix(".kiln-")
@@ -84,9 +96,6 @@ impl Staged {
             .tempfile_in(parent(path))
             .map_err(failed)?;
         file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-        if path.is_dir() {
-            return Err(Failure::file("write", path, "there is a directory of that name"));
-        }
         self.files.push((file, path.to_owned()));
         Ok(())
     }

@@ -14,7 +14,7 @@ use kiln_plonk::{
     commit_group, keygen, prove,
 };
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::artefact::{self, Audience, LARGE_FILE_BYTES_MAX, SMALL_FILE_BYTES_MAX, StagedDirectory};
 use crate::commands::setup;
@@ -133,10 +133,17 @@ pub struct Accuracy {
     pub integer_correct: usize,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct GraphFile {
     graph: IntGraph,
     weights: WeightValues,
+}
+
+/// [`GraphFile`] as it is written, without a copy of the weights.
+#[derive(Serialize)]
+struct GraphFileView<'a> {
+    graph: &'a IntGraph,
+    weights: &'a WeightValues,
 }
 
 /// The published model commitment.
@@ -205,7 +212,7 @@ impl Compiled {
         directory.add(COMMITMENT, Audience::Anyone, self.commitment_text().as_bytes())?;
         let secret = Zeroizing::new(bytes_of("write the model's secret", |out| self.secret.write(out))?);
         directory.add(SECRET, Audience::Owner, &secret)?;
-        let file = GraphFile { graph: self.graph.clone(), weights: self.weights.clone() };
+        let file = GraphFileView { graph: &self.graph, weights: &self.weights };
         let body = serde_json::to_vec(&file).map_err(|e| Failure::refused("write the integer model", e))?;
         let file = Zeroizing::new(GRAPH_FILE.wrap(&Zeroizing::new(body)));
         directory.add(GRAPH, Audience::Owner, &file)
@@ -403,6 +410,12 @@ impl Compiled {
     }
 }
 
+impl Drop for Compiled {
+    fn drop(&mut self) {
+        self.weights.0.zeroize();
+    }
+}
+
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rows_log2, lanes, advice_columns, weight_columns, .. } = self;
@@ -552,4 +565,32 @@ fn prove_failure(error: ProveError) -> Failure {
 
 fn kernel_failure(action: &'static str, source: KernelFailure) -> Failure {
     Failure::device(action, source)
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_plonk::{MalformedProof, VerifyError};
+
+    use super::*;
+
+    #[test]
+    fn whoever_is_to_blame_decides_the_exit_code() {
+        let device = || KernelFailure::DeviceFailed {
+            device: "sim:u55c".into(),
+            kernel: "msm",
+            source: "it stopped answering".into(),
+        };
+        let unsatisfied = VerifyError::Malformed(MalformedProof::Length { expected: 1, got: 0 });
+        for failure in [
+            prove_failure(ProveError::Kernel(device())),
+            prove_failure(ProveError::Unsatisfied(unsatisfied)),
+            key_failure(KeyError::Kernel(device())),
+        ] {
+            assert_eq!(failure.exit_code(), 3, "{}", failure.one_line());
+        }
+        let line = prove_failure(ProveError::Kernel(device())).one_line();
+        assert!(line.contains("sim:u55c") && line.contains("it stopped answering"), "{line}");
+        assert_eq!(prove_failure(ProveError::SrsTooSmall { expected: 9, got: 4 }).exit_code(), 2);
+        assert_eq!(key_failure(KeyError::SrsTooSmall { expected: 9, got: 4 }).exit_code(), 2);
+    }
 }

@@ -29,7 +29,7 @@ impl Progress {
             ProgressBar::hidden()
         } else {
             let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {bar:20} {elapsed}") {
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {bar:24} {elapsed:>4} {msg}") {
                 bar.set_style(style);
             }
             bar.enable_steady_tick(Duration::from_millis(100));
@@ -40,6 +40,8 @@ impl Progress {
 
     /// Does a stretch of work.
     pub fn phase<T>(&self, name: &str, work: impl FnOnce() -> T) -> T {
+        self.bar.set_length(1);
+        self.bar.set_position(0);
         self.bar.set_message(name.to_owned());
         let start = Instant::now();
         let result = work();
@@ -54,8 +56,8 @@ impl Progress {
         }
     }
 
-    /// What took how long so far, in order.
-    pub fn phases(&self) -> Vec<Phase> {
+    /// Ends; gives what took how long, in order. The line is gone then, so that other lines can be printed.
+    pub fn finish(self) -> Vec<Phase> {
         self.phases.lock().map(|phases| phases.clone()).unwrap_or_default()
     }
 }

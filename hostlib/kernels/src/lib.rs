@@ -11,7 +11,7 @@
 //! Kernels take field elements, points and programs, never a transcript: a backend may be slow, or fail, but it cannot
 //! change the protocol. Vectors stay on the device that made them; what comes back to the host is commitments,
 //! evaluations, and what is downloaded by name.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod bases;
 mod builder;

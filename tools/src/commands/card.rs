@@ -10,7 +10,7 @@
 use std::fmt;
 
 use clap::Subcommand;
-use kiln_abi::feature::FeatureBlock;
+use kiln_abi::feature::{FeatureBlock, FeatureKind};
 use kiln_sim::profile::Profile;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -120,8 +120,9 @@ struct Info {
     interface_version: u32,
     clock_hz: u64,
     memory_bytes: u64,
-    temperature_celsius: f64,
-    power_w: f64,
+    /// None where the card says that it has no such sensor.
+    temperature_celsius: Option<f64>,
+    power_w: Option<f64>,
     commands_completed: u64,
     commands_failed: u64,
     features: serde_json::Map<String, Value>,
@@ -134,6 +135,12 @@ fn info(name: &str) -> Result<Info, Failure> {
     let card = backend::simulated_card(profile)?;
     let health = card.health().map_err(|e| Failure::device("ask the card for its health", e))?;
     let identify = card.identify();
+    let (temperature, power) = match card.features().get(FeatureKind::Sensors) {
+        Some(FeatureBlock::Sensors { temperature_sensors, power_sensors, .. }) => {
+            (*temperature_sensors, *power_sensors)
+        }
+        _ => (0, 0),
+    };
     Ok(Info {
         name: name.to_owned(),
         model: identify.model.as_str().to_owned(),
@@ -148,8 +155,8 @@ fn info(name: &str) -> Result<Info, Failure> {
         interface_version: identify.interface_version,
         clock_hz: identify.clock_hz,
         memory_bytes: identify.memory_bytes,
-        temperature_celsius: f64::from(health.temperature_milli_celsius) / 1000.0,
-        power_w: f64::from(health.power_mw) / 1000.0,
+        temperature_celsius: (temperature > 0).then(|| f64::from(health.temperature_milli_celsius) / 1000.0),
+        power_w: (power > 0).then(|| f64::from(health.power_mw) / 1000.0),
         commands_completed: health.commands_completed,
         commands_failed: health.commands_failed,
         features: card.features().blocks.iter().map(feature).collect(),
@@ -224,7 +231,12 @@ impl fmt::Display for Info {
         )?;
         writeln!(f, "  clock           {} MHz", self.clock_hz / 1_000_000)?;
         writeln!(f, "  memory          {}", output::bytes(self.memory_bytes))?;
-        writeln!(f, "  health          {:.1} °C, {:.1} W", self.temperature_celsius, self.power_w)?;
+        if let Some(temperature) = self.temperature_celsius {
+            writeln!(f, "  temperature     {temperature:.1} °C")?;
+        }
+        if let Some(power) = self.power_w {
+            writeln!(f, "  power           {power:.1} W")?;
+        }
         write!(
             f,
             "  commands        {} completed, {} failed",

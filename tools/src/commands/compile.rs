@@ -112,6 +112,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     };
     progress.phase("write", || compiled.write(&directory))?;
     directory.commit()?;
+    let phases = progress.finish();
     if compiled.is_insecure() {
         output::warn(super::verify::INSECURE);
     }
@@ -124,7 +125,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         insecure: compiled.is_insecure(),
         shape: compiled.shape(),
         accuracy,
-        phases: progress.phases(),
+        phases,
         used: start.used(),
     })
 }

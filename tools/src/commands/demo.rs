@@ -97,6 +97,7 @@ pub fn run(args: &Args) -> Result<Shown, Failure> {
     let key = compiled.verifying_key_bytes()?;
     let public = proven.public.to_text();
     progress.phase("verify from bytes", || verify::check_bytes(&key, &public, &proven.proof))?;
+    let phases = progress.finish();
     let logits = compiled.meaning.output.values(&proven.public.output.values);
     let class = argmax(&logits);
     Ok(Shown {
@@ -115,7 +116,7 @@ pub fn run(args: &Args) -> Result<Shown, Failure> {
         backend: args.backend.to_string(),
         proof_bytes: proven.proof.len(),
         verified: true,
-        phases: progress.phases(),
+        phases,
         devices: usage::usage(&engine.report()),
         used: start.used(),
     })

@@ -80,6 +80,8 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     if args.output == args.public {
         return Err(Failure::Input("proof and public values need different files".into()));
     }
+    artefact::check_destination(&args.output)?;
+    artefact::check_destination(&args.public)?;
     let progress = Progress::new(args.format.json);
     let record = record::read_record(&args.record)?;
     let compiled = progress.phase("read", || Compiled::read(&args.compiled))?;
@@ -90,6 +92,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     staged.add(&args.output, Audience::Anyone, &proven.proof)?;
     staged.add(&args.public, Audience::Anyone, proven.public.to_text().as_bytes())?;
     staged.commit()?;
+    let phases = progress.finish();
     if compiled.is_insecure() {
         output::warn(super::verify::INSECURE);
     }
@@ -103,7 +106,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         proof_bytes: proven.proof.len(),
         insecure: compiled.is_insecure(),
         backend: args.backend.backend.to_string(),
-        phases: progress.phases(),
+        phases,
         devices: usage::usage(&engine.report()),
         used: start.used(),
     })

@@ -6,7 +6,7 @@
 //! $ kiln compile --model m.onnx --calibration c.json -o compiled --srs ceremony.srs
 //! ```
 //! With `--ptau` it takes the powers of a public ceremony (Perpetual Powers of Tau, as snarkjs writes them; a file of
-//! power K or more, 7 or more for very small K), checks every point that it takes, and derives what provers need; that
+//! power K or more, for K below 7 somewhat more), checks every point that it takes, and derives what provers need; that
 //! takes minutes for large K, once. The file cannot show that its ceremony was honest: compare its hash with a published
 //! one, and pin the fingerprint that is printed here with `--expect-fingerprint`. All files of one ceremony have the
 //! same.
@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use kiln_plonk::{Ptau, Srs};
 use serde::Serialize;
 
+use crate::artefact;
 use crate::error::Failure;
 use crate::hexadecimal;
 use crate::output::{self, Format, Report};
@@ -74,6 +75,7 @@ pub struct Made {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Made, Failure> {
     let start = Snapshot::now();
+    artefact::check_destination(&args.output)?;
     let progress = Progress::new(args.format.json);
     let srs = match &args.ptau {
         Some(path) => ceremony_srs(path, args, &progress)?,
@@ -97,8 +99,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     })
 }
 
-const INSECURE: &str =
-    "INSECURE: whoever makes a reference string could forge proofs with it; for tests and demonstrations only";
+const INSECURE: &str = "INSECURE: whoever makes a reference string could forge proofs with it; for tests and demonstrations only";
 const NOT_PINNED: &str = "the ceremony is not pinned: whoever made this file could forge proofs, unless its fingerprint \
                           is one that you trust; give it with --expect-fingerprint";
 

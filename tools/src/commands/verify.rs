@@ -181,8 +181,11 @@ impl fmt::Display for Verified {
             if self.model_id_checked { "as expected" } else { "as claimed; compare it, or give --model-id" };
         writeln!(f, "  model id   {} ({checked})", self.model_id)?;
         if !self.insecure {
-            let checked =
-                if self.fingerprint_checked { "as expected" } else { "compare it, or give --expect-fingerprint" };
+            let checked = if self.fingerprint_checked {
+                "as expected"
+            } else {
+                "compare it, or give --expect-fingerprint"
+            };
             writeln!(f, "  ceremony   {} ({checked})", self.fingerprint)?;
         }
         writeln!(f, "  record     {}", self.input_visibility)?;

@@ -47,9 +47,8 @@ fn a_proof_on_a_ceremony_string_is_valid_and_says_which_ceremony() {
     let verified = kiln(&verify).succeeds();
     assert_eq!(verified.stderr, "");
     assert!(verified.stdout.starts_with("VALID\n") && verified.stdout.contains(fingerprint), "{verified:#?}");
-    let pinned = |fingerprint: &str| {
-        kiln(&[&verify[..], &["--expect-fingerprint", fingerprint, "--json"]].concat())
-    };
+    let pinned =
+        |fingerprint: &str| kiln(&[&verify[..], &["--expect-fingerprint", fingerprint, "--json"]].concat());
     let report = pinned(fingerprint).succeeds().json();
     assert_eq!(report["fingerprint_checked"], true);
     let other = pinned(&"0".repeat(64)).fails(2);

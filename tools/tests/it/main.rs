@@ -5,6 +5,7 @@ mod backends;
 mod ceremony;
 mod documents;
 mod flow;
+mod golden;
 mod help;
 #[path = "../../../hostlib/plonk/tests/ptau_file/mod.rs"]
 mod ptau_file;

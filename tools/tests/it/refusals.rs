@@ -122,6 +122,26 @@ fn bad_models_and_calibrations_are_refused_and_nothing_is_left() {
 }
 
 #[test]
+fn a_reference_string_that_is_too_small_or_damaged_is_refused_and_nothing_is_left() {
+    let (place, inputs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let srs = inputs.path().join("srs");
+    let text = srs.to_str().unwrap();
+    kiln(&["setup", "--rows-log2", "4", "-o", text]).succeeds();
+    let attempt = || {
+        compile(&place.path().join("compiled"), &["--srs", text]).fails(2);
+        assert!(names(place.path()).is_empty());
+    };
+    attempt();
+    let original = fs::read(&srs).unwrap();
+    fs::write(&srs, flipped(&original, original.len() / 2, 0)).unwrap();
+    attempt();
+    fs::remove_file(&srs).unwrap();
+    attempt();
+    kiln(&["setup", "--rows-log2", "4", "-o", place.path().join("no/such").to_str().unwrap()]).fails(2);
+    assert!(names(place.path()).is_empty());
+}
+
+#[test]
 fn compiling_over_something_else_is_refused_and_keeps_it() {
     let place = tempfile::tempdir().unwrap();
     fs::write(place.path().join("precious"), "data").unwrap();

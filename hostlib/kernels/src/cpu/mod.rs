@@ -1,5 +1,11 @@
 //! The `cpu` backend: sound and parallel over the threads of the current `rayon` pool.
 
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "vector instructions; the module's documentation says what is relied on")]
+mod ifma;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "no_ifma.rs"]
+mod ifma;
 mod invert;
 mod msm;
 mod ntt;
@@ -8,8 +14,10 @@ mod polynomial;
 mod scan;
 
 use ark_bn254::{Fr, G1Affine};
+use ark_ff::One;
 use rayon::prelude::*;
 
+use self::ifma::Ifma;
 use crate::device::{Device, DeviceInfo};
 use crate::error::KernelFailure;
 use crate::host::{Arithmetic, HostDevice};
@@ -20,14 +28,14 @@ use crate::program::Program;
 /// A device made of this machine's processor cores.
 pub fn device() -> Box<dyn Device> {
     let info = DeviceInfo { name: "cpu".into(), kind: "cpu", memory_bytes: u64::MAX, clock_hz: None };
-    Box::new(HostDevice::new(info, Cores { twiddles: ntt::Twiddles::new() }))
+    Box::new(HostDevice::new(info, Cores { transforms: ntt::Transforms::new(Ifma::detect()) }))
 }
 
 /// Elements that one task of a parallel loop handles: enough to pay for the task, few enough to share out.
 const GRAIN: usize = 4096;
 
 struct Cores {
-    twiddles: ntt::Twiddles,
+    transforms: ntt::Transforms,
 }
 
 impl Arithmetic for Cores {
@@ -35,12 +43,12 @@ impl Arithmetic for Cores {
         polynomial::powers(first, ratio, len)
     }
     fn evaluate_on_coset(&self, coefficients: &[&HostData], log_n: u32, shift: Fr) -> Vec<Vec<Fr>> {
-        let table = self.twiddles.up_to(log_n);
-        coefficients.par_iter().map(|c| ntt::evaluate_on_coset(c, log_n, shift, &table)).collect()
+        let transform = self.transforms.on_coset(log_n, shift);
+        coefficients.par_iter().map(|c| ntt::evaluate_on_coset(c, log_n, shift, &transform)).collect()
     }
     fn interpolate_coset(&self, evaluations: &[&HostData], log_n: u32, shift: Fr) -> Vec<Vec<Fr>> {
-        let table = self.twiddles.up_to(log_n);
-        evaluations.par_iter().map(|v| ntt::interpolate_coset(v, log_n, shift, &table)).collect()
+        let transform = self.transforms.on_coset(log_n, Fr::one());
+        evaluations.par_iter().map(|v| ntt::interpolate_coset(v, log_n, shift, &transform)).collect()
     }
     fn pointwise(&self, program: &Program, inputs: &[&HostData], len: usize) -> Vec<Vec<Fr>> {
         pointwise::run(program, inputs, len)

@@ -1,9 +1,10 @@
-//! Number-theoretic transforms: radix 2, decimation in frequency, then bit reversal; parallel over the batch (by the
-//! caller) and within.
+//! Number-theoretic transforms: eight elements at a time where the processor can (see [`ifma`](super::ifma)), else radix
+//! 2, decimation in frequency, then bit reversal; parallel over the batch (by the caller) and within.
 //!
 //! Twiddles are kept per level, each level contiguous, so the innermost loop reads them in order and one table serves
 //! every smaller size.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use ark_bn254::Fr;
@@ -11,25 +12,85 @@ use ark_ff::{FftField, Field, One, Zero};
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
+use super::ifma::{Ifma, LOG_N_MIN, Plan};
 use super::{GRAIN, polynomial};
 use crate::host_data::HostData;
 use crate::vector::lock;
 
-/// The twiddles in use so far.
-pub(super) struct Twiddles(Mutex<Arc<Vec<Fr>>>);
+/// The points of all plans that are kept: 2^22 of 40 bytes are 160 MiB.
+const PLANNED_POINTS_MAX: usize = 1 << 22;
 
-impl Twiddles {
-    pub(super) fn new() -> Twiddles {
-        Twiddles(Mutex::new(Arc::new(vec![Fr::one()])))
+/// The ways to transform on the domains and cosets that were in use of late.
+pub(super) struct Transforms {
+    ifma: Option<Ifma>,
+    twiddles: Mutex<Arc<Vec<Fr>>>,
+    /// The latest used last.
+    plans: Mutex<VecDeque<(u32, Fr, Arc<Plan>)>>,
+}
+
+impl Transforms {
+    /// `ifma`: whether to use the processor's vector instructions, and that it has them.
+    pub(super) fn new(ifma: Option<Ifma>) -> Transforms {
+        let twiddles = Mutex::new(Arc::new(vec![Fr::one()]));
+        Transforms { ifma, twiddles, plans: Mutex::new(VecDeque::new()) }
+    }
+
+    /// How to transform 2^log_n points on `shift`·H.
+    pub(super) fn on_coset(&self, log_n: u32, shift: Fr) -> Transform {
+        match self.ifma {
+            Some(ifma) if log_n >= LOG_N_MIN => Transform::Lanes(self.plan(ifma, log_n, shift)),
+            _ => Transform::Scalar(self.twiddles_up_to(log_n), shift),
+        }
+    }
+
+    fn plan(&self, ifma: Ifma, log_n: u32, shift: Fr) -> Arc<Plan> {
+        let mut plans = lock(&self.plans);
+        let known = plans.iter().position(|plan| plan.0 == log_n && plan.1 == shift);
+        let plan = known.and_then(|at| plans.remove(at)).map(|(_, _, plan)| plan);
+        let plan = plan.unwrap_or_else(|| Arc::new(Plan::new(ifma, log_n, shift)));
+        plans.push_back((log_n, shift, plan.clone()));
+        while plans.iter().map(|plan| 1usize << plan.0).sum::<usize>() > PLANNED_POINTS_MAX {
+            plans.pop_front();
+        }
+        plan
     }
 
     /// A table of at least 2^log_n entries: entry h + j, j < h, h a power of two, is ω_{2h}^j.
-    pub(super) fn up_to(&self, log_n: u32) -> Arc<Vec<Fr>> {
-        let mut table = lock(&self.0);
+    fn twiddles_up_to(&self, log_n: u32) -> Arc<Vec<Fr>> {
+        let mut table = lock(&self.twiddles);
         if table.len() < 1 << log_n {
             *table = Arc::new(twiddle_table(log_n));
         }
         table.clone()
+    }
+}
+
+/// A transform on one coset.
+pub(super) enum Transform {
+    Lanes(Arc<Plan>),
+    /// Twiddles and shift.
+    Scalar(Arc<Vec<Fr>>, Fr),
+}
+
+impl Transform {
+    /// `scale·Σ_i v[i]·(shift·ω^k)^i` for each k; as many values as points.
+    fn run(&self, mut v: Vec<Fr>, scale: Fr) -> Vec<Fr> {
+        match self {
+            Transform::Lanes(plan) => {
+                let out = plan.transform(&v, scale);
+                // The values may be a witness.
+                v.zeroize();
+                out
+            }
+            Transform::Scalar(twiddles, shift) => {
+                if !shift.is_one() || !scale.is_one() {
+                    polynomial::scale_by_powers(&mut v, scale, *shift);
+                }
+                decimate(&mut v, twiddles);
+                reverse_bits(&mut v);
+                v
+            }
+        }
     }
 }
 
@@ -45,45 +106,58 @@ fn twiddle_table(log_n: u32) -> Vec<Fr> {
     table
 }
 
-/// Evaluations on `shift·H` in natural order; see [`Kernel::EvaluateOnCoset`](crate::Kernel).
-pub(super) fn evaluate_on_coset(coefficients: &HostData, log_n: u32, shift: Fr, table: &[Fr]) -> Vec<Fr> {
+/// Evaluations on `shift·H` in natural order; see [`Kernel::EvaluateOnCoset`](crate::Kernel). `transform` is on that
+/// coset.
+pub(super) fn evaluate_on_coset(
+    coefficients: &HostData,
+    log_n: u32,
+    shift: Fr,
+    transform: &Transform,
+) -> Vec<Fr> {
     let n = 1usize << log_n;
+    if let (HostData::Full(values), Transform::Lanes(plan)) = (coefficients, transform)
+        && values.len() == n
+    {
+        return plan.transform(values, Fr::one());
+    }
     let mut values = vec![Fr::zero(); n];
     coefficients.copy_to(0, &mut values);
-    if !shift.is_one() {
-        polynomial::scale_by_powers(&mut values, Fr::one(), shift);
-    }
-    // Higher coefficients fold: shift^i·X^i equals shift^i·X^(i mod n) on H.
+    // Higher coefficients fold: X^(i + kn) equals shift^(kn)·X^i on the coset.
+    let step = shift.pow([n as u64]);
+    let mut factor = Fr::one();
     let mut folded: Vec<Fr> = Vec::new();
     for start in (n..coefficients.len()).step_by(n) {
+        factor *= step;
         folded.clear();
         folded.resize(n.min(coefficients.len() - start), Fr::zero());
         coefficients.copy_to(start, &mut folded);
-        polynomial::scale_by_powers(&mut folded, shift.pow([start as u64]), shift);
-        values.par_iter_mut().zip(&folded).with_min_len(GRAIN).for_each(|(v, f)| *v += f);
+        values.par_iter_mut().zip(&folded).with_min_len(GRAIN).for_each(|(v, f)| *v += factor * f);
     }
     // The high coefficients are what blinds a column.
     folded.zeroize();
-    transform(&mut values, table);
-    values
+    transform.run(values, Fr::one())
 }
 
-/// Coefficients from evaluations on `shift·H`; see [`Kernel::InterpolateCoset`](crate::Kernel).
-pub(super) fn interpolate_coset(evaluations: &HostData, log_n: u32, shift: Fr, table: &[Fr]) -> Vec<Fr> {
-    let n = 1usize << log_n;
-    let mut values = evaluations.to_full();
-    transform(&mut values, table);
+/// Coefficients from evaluations on `shift·H`; see [`Kernel::InterpolateCoset`](crate::Kernel). `transform` is on H
+/// itself.
+pub(super) fn interpolate_coset(
+    evaluations: &HostData,
+    log_n: u32,
+    shift: Fr,
+    transform: &Transform,
+) -> Vec<Fr> {
+    let inverse = |x: Fr| x.inverse().unwrap_or_else(Fr::zero);
+    let scale = inverse(Fr::from(1u64 << log_n));
+    let mut values = match (evaluations, transform) {
+        (HostData::Full(values), Transform::Lanes(plan)) => plan.transform(values, scale),
+        _ => transform.run(evaluations.to_full(), scale),
+    };
     // The inverse transform is the forward one read backwards: ω^(−ik) = ω^((n−i)k).
     values[1..].reverse();
-    let inverse = |x: Fr| x.inverse().unwrap_or_else(Fr::zero);
-    polynomial::scale_by_powers(&mut values, inverse(Fr::from(n as u64)), inverse(shift));
+    if !shift.is_one() {
+        polynomial::scale_by_powers(&mut values, Fr::one(), inverse(shift));
+    }
     values
-}
-
-/// v[k] ← Σ_i v[i]·ω^(ik), natural order in and out.
-fn transform(v: &mut [Fr], table: &[Fr]) {
-    decimate(v, table);
-    reverse_bits(v);
 }
 
 /// Natural order in, bit-reversed out (Gentleman and Sande 1966).
@@ -125,5 +199,51 @@ fn reverse_bits(v: &mut [Fr]) {
         if i < j {
             v.swap(i, j);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ark_ff::UniformRand;
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    /// Every size around the thresholds, on values whose sums are largest, by both ways.
+    #[test]
+    fn lanes_and_scalars_agree() {
+        let mut rng = ChaCha20Rng::from_seed([7; 32]);
+        let (lanes, scalars) = (Transforms::new(Ifma::detect()), Transforms::new(None));
+        for log_n in 0..=13 {
+            let n = 1usize << log_n;
+            let random = |rng: &mut _, len| (0..len).map(|_| Fr::rand(rng)).collect::<Vec<_>>();
+            for values in [vec![-Fr::one(); n], vec![Fr::zero(); n], random(&mut rng, n)] {
+                for shift in [Fr::one(), Fr::GENERATOR, -Fr::rand(&mut rng)] {
+                    let values = HostData::full(values.clone());
+                    let [a, b] = [&lanes, &scalars]
+                        .map(|t| evaluate_on_coset(&values, log_n, shift, &t.on_coset(log_n, shift)));
+                    assert!(a == b, "evaluation on 2^{log_n}");
+                    let [a, b] = [&lanes, &scalars]
+                        .map(|t| interpolate_coset(&values, log_n, shift, &t.on_coset(log_n, Fr::one())));
+                    assert!(a == b, "interpolation from 2^{log_n}");
+                }
+            }
+            for len in [0, n - n / 2, n + 1, 2 * n + 3] {
+                let values = HostData::full(random(&mut rng, len));
+                let [a, b] = [&lanes, &scalars].map(|t| {
+                    evaluate_on_coset(&values, log_n, Fr::GENERATOR, &t.on_coset(log_n, Fr::GENERATOR))
+                });
+                assert!(a == b, "{len} coefficients on 2^{log_n}");
+            }
+        }
+    }
+
+    #[test]
+    fn plans_beyond_the_budget_are_forgotten() {
+        let transforms = Transforms::new(Ifma::detect());
+        for k in 1..40u64 {
+            transforms.on_coset(18, Fr::from(k));
+        }
+        assert!(lock(&transforms.plans).len() <= PLANNED_POINTS_MAX >> 18);
     }
 }

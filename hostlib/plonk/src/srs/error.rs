@@ -57,7 +57,9 @@ pub enum PtauError {
     #[error("the ptau file has version {got}, expected {expected}; convert it with snarkjs")]
     UnknownVersion { expected: u32, got: u32 },
     /// More sections than any such file has.
-    #[error("the ptau file announces {got} sections, expected at most {expected}; it is corrupted, get it again")]
+    #[error(
+        "the ptau file announces {got} sections, expected at most {expected}; it is corrupted, get it again"
+    )]
     TooManySections { expected: u32, got: u32 },
     /// The file ends early.
     #[error("the ptau file is truncated: expected at least {expected} bytes, got {got}; get it again")]
@@ -84,6 +86,8 @@ pub enum PtauError {
     )]
     TooSmall { k: u32, power: u32, expected: u64, got: u64 },
     /// Another ceremony than the one that was asked for.
-    #[error("the ptau file is of another ceremony: expected the fingerprint {expected}, got {got}; do not use it")]
+    #[error(
+        "the ptau file is of another ceremony: expected the fingerprint {expected}, got {got}; do not use it"
+    )]
     Fingerprint { expected: String, got: String },
 }

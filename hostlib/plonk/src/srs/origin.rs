@@ -71,7 +71,10 @@ mod tests {
             assert_eq!(SrsOrigin::from_bytes(&origin.to_bytes()), Some(origin));
         }
         assert_eq!(SrsOrigin::from_bytes(LOCAL), Some(SrsOrigin::Local));
-        assert_eq!(&SrsOrigin::Ptau { power: 9, ceremony_power: 28 }.to_bytes(), b"ptau of power 9, ceremony 28   \n");
+        assert_eq!(
+            &SrsOrigin::Ptau { power: 9, ceremony_power: 28 }.to_bytes(),
+            b"ptau of power 9, ceremony 28   \n"
+        );
         for text in [
             b"ptau of power 09, ceremony 28  \n",
             b"ptau of power +9, ceremony 28  \n",

@@ -114,8 +114,7 @@ impl Ptau {
         check_powers(k, &monomial, self.g2, z)?;
         let lagrange = lagrange_points(k, &monomial, progress);
         let Contents { power, ceremony_power, .. } = self.contents;
-        let srs =
-            Srs::from_points(k, SrsOrigin::Ptau { power, ceremony_power }, monomial, lagrange, self.g2);
+        let srs = Srs::from_points(k, SrsOrigin::Ptau { power, ceremony_power }, monomial, lagrange, self.g2);
         progress.advance("check the Lagrange points", 0, 1);
         // Guards against a fault of this machine, not of the file.
         srs.check_lagrange(z)?;

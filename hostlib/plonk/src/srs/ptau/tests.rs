@@ -78,7 +78,12 @@ fn points_are_read_across_chunks() {
     let ptau = |bytes: &[u8]| {
         let path = write(bytes);
         let file = File::open(&path).unwrap();
-        Ptau { file, path: path.to_path_buf(), contents: Contents { ..contents }, g2: [G2Affine::generator(); 2] }
+        Ptau {
+            file,
+            path: path.to_path_buf(),
+            contents: Contents { ..contents },
+            g2: [G2Affine::generator(); 2],
+        }
     };
     let points = ptau(&bytes).read_g1(count, &mut Keccak256::new(), &Silent).unwrap().unwrap();
     assert_eq!(points, vec![G1Affine::generator(); count]);
@@ -92,7 +97,8 @@ fn points_are_read_across_chunks() {
 /// 2^256 modulo the prime, a constant of the curve: the x of the generator, 1, in Montgomery form.
 #[test]
 fn coordinates_are_little_endian_montgomery() {
-    let one = [0xd35d_438d_c58f_0d9d_u64, 0x0a78_eb28_f5c7_0b3d, 0x666e_a36f_7879_462c, 0x0e0a_77c1_9a07_df2f];
+    let one =
+        [0xd35d_438d_c58f_0d9d_u64, 0x0a78_eb28_f5c7_0b3d, 0x666e_a36f_7879_462c, 0x0e0a_77c1_9a07_df2f];
     let one: Vec<u8> = one.iter().flat_map(|limb| limb.to_le_bytes()).collect();
     assert_eq!(g1_bytes(&G1Affine::generator())[..32], one);
     let point: [u8; 64] = g1_bytes(&G1Affine::generator()).try_into().unwrap();
@@ -108,7 +114,8 @@ fn the_fingerprint_names_the_ceremony_and_the_id_the_string() {
     let fingerprint = |bytes: &[u8]| Ptau::open(&write(bytes)).unwrap().fingerprint();
     assert_eq!(fingerprint(&small), fingerprint(&large));
     assert_ne!(fingerprint(&small), fingerprint(&other));
-    let [srs, same, longer] = [(&small, 1), (&large, 1), (&small, 2)].map(|(bytes, k)| read(bytes, k).unwrap());
+    let [srs, same, longer] =
+        [(&small, 1), (&large, 1), (&small, 2)].map(|(bytes, k)| read(bytes, k).unwrap());
     assert_eq!(srs.id(), same.id());
     assert_ne!(srs.id(), longer.id());
     assert_ne!(srs.id(), Srs::insecure_local(1, [1; 32]).unwrap().id());
@@ -155,7 +162,8 @@ fn truncated_or_prolonged_files_are_refused() {
             result,
             Err(SrsError::Ptau(PtauError::Truncated { expected, got })) if got == length as u64 && expected > got
         );
-        let too_short_to_tell = matches!(result, Err(SrsError::Ptau(PtauError::NotPtau { .. }))) && length < 4;
+        let too_short_to_tell =
+            matches!(result, Err(SrsError::Ptau(PtauError::NotPtau { .. }))) && length < 4;
         assert!(truncated || too_short_to_tell, "{length} bytes");
     }
     let longer = [bytes.as_slice(), &[0]].concat();
@@ -246,7 +254,9 @@ fn sections_may_come_in_any_order_and_with_unknown_ones() {
 
 #[test]
 fn impossible_powers_are_refused() {
-    for (power, ceremony_power, got) in [(0, 10, 0), (29, 29, 29), (u32::MAX, 28, u32::MAX), (6, 5, 5), (6, 29, 29)] {
+    for (power, ceremony_power, got) in
+        [(0, 10, 0), (29, 29, 29), (u32::MAX, 28, u32::MAX), (6, 5, 5), (6, 29, 29)]
+    {
         let error = malformed(|sections| sections[0].1 = header(power, ceremony_power));
         assert!(matches!(error, PtauError::PowerOutOfRange { max: 28, got: g, .. } if g == got), "{error}");
     }
@@ -342,7 +352,8 @@ fn other_generators_are_refused() {
     assert_inconsistent(&error, "generators");
     let error = refusal(|sections| {
         let generator = G2Projective::from(G2Affine::generator());
-        let points = scaled(Fr::from(2)).into_iter().take(64).map(|scalar| (generator * scalar).into_affine());
+        let points =
+            scaled(Fr::from(2)).into_iter().take(64).map(|scalar| (generator * scalar).into_affine());
         sections[2].1 = points.flat_map(|point| g2_bytes(&point)).collect();
     });
     assert_inconsistent(&error, "generators");

@@ -1,0 +1,1 @@
+//! Pointwise programs, eight rows at a time.

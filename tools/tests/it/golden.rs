@@ -1,0 +1,61 @@
+//! Results as they are printed: text that does not depend on time or chance, and the form of every JSON result. A field that is
+//! removed or changes its meaning asks for a new version in its `schema`.
+
+use serde_json::{Map, Value};
+
+use crate::support::{diagnostic, kiln, model_file, prove, verify};
+
+/// A value with its leaves replaced by their types, and lists by their first element.
+fn form(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let form = |(name, value): (&String, &Value)| {
+                // The one leaf that must not change.
+                let kept = if name == "schema" { value.clone() } else { form(value) };
+                (name.clone(), kept)
+            };
+            Value::Object(fields.iter().map(form).collect::<Map<_, _>>())
+        }
+        Value::Array(elements) => Value::Array(elements.first().map(form).into_iter().collect()),
+        Value::Null => "nothing".into(),
+        Value::Bool(_) => "truth".into(),
+        Value::Number(_) => "number".into(),
+        Value::String(_) => "text".into(),
+    }
+}
+
+#[test]
+fn cards_print_what_was_reviewed() {
+    insta::assert_snapshot!("card_list", kiln(&["card", "list"]).succeeds().stdout);
+    insta::assert_snapshot!("card_info", kiln(&["card", "info", "sim:u55c"]).succeeds().stdout);
+}
+
+#[test]
+fn json_results_have_the_form_that_was_reviewed() {
+    let proven = diagnostic();
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let [model, calibration, held_out] = ["onnx", "calibration.json", "test.json"]
+        .map(|extension| model_file(&format!("diagnostic.{extension}")).to_str().unwrap().to_owned());
+    let (srs, compiled) = (path("srs"), path("compiled"));
+    let compile = ["compile", "--model", &model, "--calibration", &calibration, "--held-out", &held_out];
+    let results = [
+        ("setup", kiln(&["setup", "--rows-log2", "5", "-o", &srs, "--json"])),
+        ("compile", kiln(&[&compile[..], &["-o", &compiled, "--json"]].concat())),
+        ("prove", prove(proven, "golden.bin", "golden.json", "card:u55c")),
+        (
+            "verify",
+            verify(&proven.path("proof.bin"), &proven.path("compiled/model.vk"), &proven.path("public.json")),
+        ),
+        ("demo", kiln(&["--json"])),
+        ("card_list", kiln(&["card", "list", "--json"])),
+        ("card_info", kiln(&["card", "info", "sim:u55c", "--json"])),
+    ];
+    for (name, run) in results {
+        insta::assert_json_snapshot!(format!("json_{name}"), form(&run.succeeds().json()));
+    }
+    let failure = kiln(&["card", "info", "no such card", "--json"]).fails(2);
+    insta::assert_json_snapshot!("json_error", form(&failure.json()));
+    let public = serde_json::from_slice(&std::fs::read(proven.path("public.json")).unwrap()).unwrap();
+    insta::assert_json_snapshot!("json_public_file", form(&public));
+}
