@@ -1,7 +1,7 @@
 //! Makes a structured reference string for circuits of up to 2^K rows.
 //!
 //! ```console
-//! $ kiln setup --rows-log2 16 --ptau ceremony.ptau --expect-fingerprint 5d1c... -o ceremony.srs
+//! $ kiln setup --rows-log2 16 --ptau ceremony.ptau --expect-fingerprint HEX -o ceremony.srs
 //! $ kiln setup --rows-log2 16 -o test.srs
 //! $ kiln compile --model m.onnx --calibration c.json -o compiled --srs ceremony.srs
 //! ```
