@@ -27,14 +27,16 @@ use crate::program::Program;
 
 /// A device made of this machine's processor cores.
 pub fn device() -> Box<dyn Device> {
+    let ifma = Ifma::detect();
     let info = DeviceInfo { name: "cpu".into(), kind: "cpu", memory_bytes: u64::MAX, clock_hz: None };
-    Box::new(HostDevice::new(info, Cores { transforms: ntt::Transforms::new(Ifma::detect()) }))
+    Box::new(HostDevice::new(info, Cores { ifma, transforms: ntt::Transforms::new(ifma) }))
 }
 
 /// Elements that one task of a parallel loop handles: enough to pay for the task, few enough to share out.
 const GRAIN: usize = 4096;
 
 struct Cores {
+    ifma: Option<Ifma>,
     transforms: ntt::Transforms,
 }
 
@@ -51,7 +53,7 @@ impl Arithmetic for Cores {
         evaluations.par_iter().map(|v| ntt::interpolate_coset(v, log_n, shift, &transform)).collect()
     }
     fn pointwise(&self, program: &Program, inputs: &[&HostData], len: usize) -> Vec<Vec<Fr>> {
-        pointwise::run(program, inputs, len)
+        pointwise::run(self.ifma, program, inputs, len)
     }
     fn invert(&self, v: &HostData) -> Vec<Fr> {
         invert::invert(v.to_full())
@@ -68,7 +70,7 @@ impl Arithmetic for Cores {
         v: &HostData,
         bound: ScalarBound,
     ) -> Result<G1Affine, KernelFailure> {
-        msm::msm_vartime(points, v, bound)
+        msm::msm_vartime(self.ifma, points, v, bound)
     }
     fn evaluate(&self, v: &HostData, points: &[Fr]) -> Vec<Fr> {
         polynomial::evaluate(v, points)

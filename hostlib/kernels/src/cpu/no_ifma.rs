@@ -2,6 +2,9 @@
 
 use ark_bn254::Fr;
 
+use super::msm::Additions;
+use crate::program::Program;
+
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ifma {}
 
@@ -9,7 +12,16 @@ impl Ifma {
     pub(super) fn detect() -> Option<Ifma> {
         None
     }
+
+    pub(super) fn add_affine(self, _additions: &mut Additions, _prefixes: &mut Prefixes) {
+        match self {}
+    }
 }
+
+pub(super) const LANES: usize = 8;
+
+#[derive(Default)]
+pub(super) struct Prefixes;
 
 pub(super) const LOG_N_MIN: u32 = 6;
 
@@ -21,6 +33,29 @@ impl Plan {
     }
 
     pub(super) fn transform(&self, _v: &[Fr], _scale: Fr) -> Vec<Fr> {
+        match self.0 {}
+    }
+}
+
+pub(super) const BLOCK: usize = 64;
+
+pub(super) struct Prepared(Ifma);
+
+impl Prepared {
+    pub(super) fn new(ifma: Ifma, _program: &Program) -> Prepared {
+        Prepared(ifma)
+    }
+
+    pub(super) fn registers(&self) {
+        match self.0 {}
+    }
+
+    pub(super) fn run_block(
+        &self,
+        _registers: &mut (),
+        _outputs: &mut [&mut [Fr]],
+        _load: impl Fn(u16, i32, &mut [Fr]),
+    ) {
         match self.0 {}
     }
 }

@@ -6,6 +6,7 @@ use ark_ff::Zero;
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
+use super::ifma::{BLOCK as LANES_BLOCK, Ifma, Prepared};
 use crate::host_data::HostData;
 use crate::program::{Instruction, Program};
 
@@ -24,24 +25,42 @@ impl Drop for Registers {
     }
 }
 
-pub(super) fn run(program: &Program, inputs: &[&HostData], len: usize) -> Vec<Vec<Fr>> {
+/// `ifma`: whether to use the processor's vector instructions, and that it has them.
+pub(super) fn run(ifma: Option<Ifma>, program: &Program, inputs: &[&HostData], len: usize) -> Vec<Vec<Fr>> {
     let mut outputs = vec![vec![Fr::zero(); len]; program.outputs];
-    let registers = program.register_count();
-    // Each block's slices of all outputs.
-    let mut blocks: Vec<Vec<&mut [Fr]>> = (0..len.div_ceil(BLOCK)).map(|_| Vec::new()).collect();
-    for output in &mut outputs {
-        for (block, slice) in blocks.iter_mut().zip(output.chunks_mut(BLOCK)) {
-            block.push(slice);
-        }
-    }
-    blocks.into_par_iter().enumerate().for_each_init(
-        || Registers(vec![vec![Fr::zero(); BLOCK]; registers]),
+    let Some(ifma) = ifma else {
+        let registers = program.register_count();
+        blocks_of(&mut outputs, BLOCK).into_par_iter().enumerate().for_each_init(
+            || Registers(vec![vec![Fr::zero(); BLOCK]; registers]),
+            |registers, (block, mut outputs)| {
+                run_block(program, inputs, block * BLOCK, len, &mut registers.0, &mut outputs);
+            },
+        );
+        return outputs;
+    };
+    let prepared = Prepared::new(ifma, program);
+    blocks_of(&mut outputs, LANES_BLOCK).into_par_iter().enumerate().for_each_init(
+        || prepared.registers(),
         |registers, (block, mut outputs)| {
-            let first = block * BLOCK;
-            run_block(program, inputs, first, len, &mut registers.0, &mut outputs);
+            prepared.run_block(registers, &mut outputs, |input, rotation, out| {
+                load(inputs[input as usize], block * LANES_BLOCK, rotation, len, out);
+            });
         },
     );
     outputs
+}
+
+/// Each block's slices of all outputs.
+fn blocks_of(outputs: &mut [Vec<Fr>], block: usize) -> Vec<Vec<&mut [Fr]>> {
+    let len = outputs.first().map_or(0, Vec::len);
+    let mut blocks: Vec<Vec<&mut [Fr]>> =
+        (0..len.div_ceil(block)).map(|_| Vec::with_capacity(outputs.len())).collect();
+    for output in outputs {
+        for (block, slice) in blocks.iter_mut().zip(output.chunks_mut(block)) {
+            block.push(slice);
+        }
+    }
+    blocks
 }
 
 /// Runs rows `first..first + BLOCK`, cut at `len`.
@@ -104,5 +123,74 @@ fn load(input: &HostData, first: usize, rotation: i32, len: usize, out: &mut [Fr
         input.copy_to(from, piece);
         rest = tail;
         from = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::ProgramBuilder;
+    use ark_ff::{One, UniformRand};
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+    /// Random programs, with long sums that reach the bounds, on lengths around the blocks.
+    #[test]
+    fn lanes_and_scalars_agree() {
+        let mut rng = ChaCha20Rng::from_seed([8; 32]);
+        for round in 0..60 {
+            let mut builder = ProgramBuilder::new();
+            let mut values = vec![
+                builder.input(0, 0),
+                builder.input(0, 1),
+                builder.input(1, -3),
+                builder.constant(-Fr::one()),
+                builder.constant(Fr::rand(&mut rng)),
+            ];
+            for _ in 0..40 {
+                let a = values[rng.next_u32() as usize % values.len()];
+                let b = values[values.len() - 1 - rng.next_u32() as usize % 3];
+                values.push(match (rng.next_u32() + round) % 4 {
+                    0 => builder.mul(a, b),
+                    1 => builder.sub(a, b),
+                    2 => builder.sub(b, a),
+                    _ => builder.add(a, b),
+                });
+            }
+            for &value in values.iter().rev().take(4) {
+                builder.output(value);
+            }
+            let program = builder.finish().unwrap();
+            for len in [3, 7, 8, 63, 64, 65, 200] {
+                let random = HostData::full((0..len).map(|_| Fr::rand(&mut rng)).collect());
+                let largest = HostData::full(vec![-Fr::one(); len]);
+                for inputs in [[&random, &largest], [&largest, &largest]] {
+                    let expected = run(None, &program, &inputs, len);
+                    assert!(run(Ifma::detect(), &program, &inputs, len) == expected, "{round}, {len}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sums_that_double_past_every_bound_are_right() {
+        let mut builder = ProgramBuilder::new();
+        let x = builder.input(0, 0);
+        let zero = builder.constant(Fr::zero());
+        let (mut sum, mut difference) = (x, x);
+        for _ in 0..20 {
+            sum = builder.add(sum, sum);
+            let negative = builder.sub(zero, difference);
+            difference = builder.sub(negative, difference);
+        }
+        let product = builder.mul(sum, difference);
+        [sum, difference, product].into_iter().for_each(|value| builder.output(value));
+        let program = builder.finish().unwrap();
+        for value in [-Fr::one(), Fr::one(), Fr::from(12345)] {
+            let input = HostData::full(vec![value; 9]);
+            let [sum, difference] = [2i64, -2].map(|k| value * Fr::from(k.pow(20)));
+            let got = run(Ifma::detect(), &program, &[&input], 9);
+            assert_eq!(got, [sum, difference, sum * difference].map(|value| vec![value; 9]));
+        }
     }
 }

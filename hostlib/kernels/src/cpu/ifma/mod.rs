@@ -11,7 +11,9 @@
 //! This is the crate's one module with unsafe code: loads and stores through pointers, and calls of functions that need
 //! the processor's features. Those calls go through [`Ifma`], which exists only where the features were found.
 
+mod curve;
 mod ntt;
+mod pointwise;
 
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi64, _mm512_and_si512, _mm512_loadu_si512, _mm512_madd52hi_epu64,
@@ -21,10 +23,14 @@ use std::arch::x86_64::{
     _mm512_unpacklo_epi64,
 };
 
-use ark_bn254::{Fr, FrConfig};
-use ark_ff::{BigInt, MontConfig, PrimeField};
+use std::marker::PhantomData;
 
+use ark_bn254::{Fq, Fr, FrConfig};
+use ark_ff::{BigInt, Fp, MontBackend, MontConfig};
+
+pub(super) use curve::Prefixes;
 pub(super) use ntt::{LOG_N_MIN, Plan};
+pub(super) use pointwise::{BLOCK, Prepared};
 
 /// Proof that this processor has the instructions.
 #[derive(Clone, Copy, Debug)]
@@ -48,14 +54,33 @@ const LIMB: u64 = (1 << LIMB_BITS) - 1;
 
 type Limbs = [u64; 5];
 
-/// r
-const MODULUS: Limbs = split(Fr::MODULUS.0);
+/// An element of the field with these parameters: Fr or Fq, which have moduli of the same length.
+type Element<C> = Fp<MontBackend<C, 4>, 4>;
 
-/// −1/r modulo 2^52.
-const NEGATIVE_INVERSE: u64 = FrConfig::INV & LIMB;
+/// What the arithmetic modulo p needs to know of p.
+struct Modulus<C>(PhantomData<C>);
 
-/// ⌊2^52 / (⌊r/2^208⌋ + 1)⌋, from which quotients by r are estimated.
-const QUOTIENT: u64 = (1 << LIMB_BITS) / (MODULUS[4] + 1);
+impl<C: MontConfig<4>> Modulus<C> {
+    const LIMBS: Limbs = split(C::MODULUS.0);
+    /// −1/p modulo 2^52.
+    const NEGATIVE_INVERSE: u64 = C::INV & LIMB;
+    /// ⌊2^52 / (⌊p/2^208⌋ + 1)⌋, from which quotients by p are estimated.
+    const QUOTIENT: u64 = (1 << LIMB_BITS) / (Self::LIMBS[4] + 1);
+
+    /// k·p, in limbs; k ≤ 84.
+    const fn multiple(k: u64) -> Limbs {
+        let mut out = [0; 5];
+        let mut carry = 0;
+        let mut i = 0;
+        while i < 5 {
+            let sum = Self::LIMBS[i] as u128 * k as u128 + carry;
+            out[i] = (sum & LIMB as u128) as u64;
+            carry = sum >> LIMB_BITS;
+            i += 1;
+        }
+        out
+    }
+}
 
 /// One vector per limb.
 type Lanes = [__m512i; 5];
@@ -65,6 +90,7 @@ type Stored = [[u64; LANES]; 5];
 
 // An element is its four limbs and nothing else, so that eight elements are 32 words in order.
 const _: () = assert!(size_of::<Fr>() == 32 && align_of::<Fr>() == 8);
+const _: () = assert!(size_of::<Fq>() == 32 && align_of::<Fq>() == 8);
 const _: () = assert!(std::mem::offset_of!(Fr, 0) == 0 && size_of::<BigInt<4>>() == 32);
 
 /// 256 bits as limbs of 52.
@@ -76,20 +102,6 @@ const fn split(x: [u64; 4]) -> Limbs {
         (x[2] >> 28 | x[3] << 36) & LIMB,
         x[3] >> 16,
     ]
-}
-
-/// k·r, in limbs; k ≤ 84.
-const fn multiple(k: u64) -> Limbs {
-    let mut out = [0; 5];
-    let mut carry = 0;
-    let mut i = 0;
-    while i < 5 {
-        let sum = MODULUS[i] as u128 * k as u128 + carry;
-        out[i] = (sum & LIMB as u128) as u64;
-        carry = sum >> LIMB_BITS;
-        i += 1;
-    }
-    out
 }
 
 /// The limbs of x in Montgomery form with 2^260: as a factor it keeps the other factor's form.
@@ -122,7 +134,7 @@ fn keep(x: &Lanes, out: &mut Stored) {
 /// Eight elements; the lanes hold them in the order 0 2 1 3 4 6 5 7, which [`store`] undoes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn load(x: &[Fr; LANES]) -> Lanes {
+fn load<C: MontConfig<4>>(x: &[Element<C>; LANES]) -> Lanes {
     let words = x.as_ptr().cast::<u64>();
     // SAFETY: eight elements are 32 words in order (asserted above), of which vector i is words 8i to 8i + 7.
     let z = [0, 1, 2, 3].map(|i| unsafe { _mm512_loadu_si512(words.add(8 * i).cast()) });
@@ -146,10 +158,24 @@ fn load(x: &[Fr; LANES]) -> Lanes {
     ]
 }
 
-/// The inverse of [`load`], for proper limbs of values below r: eight elements.
+/// Sixteen times what [`load`] gives.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn store(x: &Lanes, out: &mut [Fr; LANES]) {
+fn load_shifted<C: MontConfig<4>>(x: &[Element<C>; LANES]) -> Lanes {
+    shift(&load(x))
+}
+
+/// 16·x, for proper limbs.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+fn shift(x: &Lanes) -> Lanes {
+    carry(&x.map(|limb| _mm512_slli_epi64::<4>(limb)))
+}
+
+/// The inverse of [`load`], for proper limbs of values below p: eight elements.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+fn store<C: MontConfig<4>>(x: &Lanes, out: &mut [Element<C>; LANES]) {
     let w = [
         _mm512_or_si512(x[0], _mm512_slli_epi64::<52>(x[1])),
         _mm512_or_si512(_mm512_srli_epi64::<12>(x[1]), _mm512_slli_epi64::<40>(x[2])),
@@ -171,7 +197,7 @@ fn store(x: &Lanes, out: &mut [Fr; LANES]) {
     let words = out.as_mut_ptr().cast::<u64>();
     for (i, &z) in z.iter().enumerate() {
         // SAFETY: eight elements are 32 words in order (asserted above), of which vector i is words 8i to 8i + 7; the
-        // values are below r by this function's contract, as elements must be.
+        // values are below p by this function's contract, as elements must be.
         unsafe { _mm512_storeu_si512(words.add(8 * i).cast(), z) }
     }
 }
@@ -206,10 +232,10 @@ fn carry(x: &Lanes) -> Lanes {
 /// Montgomery's multiplication (1985) by rows: after row i the sum is divisible by 2^52, and is divided.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn mul(a: &Lanes, b: &Lanes) -> Lanes {
+fn mul<C: MontConfig<4>>(a: &Lanes, b: &Lanes) -> Lanes {
     let zero = _mm512_setzero_si512();
-    let p = broadcast(&MODULUS);
-    let inverse = _mm512_set1_epi64(NEGATIVE_INVERSE as i64);
+    let p = broadcast(&Modulus::<C>::LIMBS);
+    let inverse = _mm512_set1_epi64(Modulus::<C>::NEGATIVE_INVERSE as i64);
     let mut t = [zero; 5];
     for row in b {
         for (t, &a) in t.iter_mut().zip(a) {
@@ -229,16 +255,16 @@ fn mul(a: &Lanes, b: &Lanes) -> Lanes {
     t
 }
 
-/// The same value modulo r with bound 2, proper limbs, from proper limbs.
+/// The same value modulo p with bound 2, proper limbs, from proper limbs with bound 80.
 ///
-/// The top limb t estimates the quotient, too low by less than 1.1: ⌊x/r⌋ ≤ x/r < (t + 1)/⌊r/2^208⌋, where ⌊r/2^208⌋ is
-/// above 2^45 and t below 2^52.
+/// The top limb t estimates the quotient, too low by less than 2: ⌊x/p⌋ ≤ x/p < (t + 1)/⌊p/2^208⌋, where ⌊p/2^208⌋ is
+/// above 2^45 and t below 80/84·2^52, so that rounding the factor costs less than 0.96 and the product less than 1.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn reduce(x: &Lanes) -> Lanes {
+fn reduce<C: MontConfig<4>>(x: &Lanes) -> Lanes {
     let zero = _mm512_setzero_si512();
-    let quotient = _mm512_madd52hi_epu64(zero, x[4], _mm512_set1_epi64(QUOTIENT as i64));
-    let p = broadcast(&MODULUS);
+    let quotient = _mm512_madd52hi_epu64(zero, x[4], _mm512_set1_epi64(Modulus::<C>::QUOTIENT as i64));
+    let p = broadcast(&Modulus::<C>::LIMBS);
     let mut multiple = [zero; 5];
     for i in 0..5 {
         multiple[i] = _mm512_madd52lo_epu64(multiple[i], quotient, p[i]);
@@ -249,11 +275,11 @@ fn reduce(x: &Lanes) -> Lanes {
     carry(&sub(x, &multiple))
 }
 
-/// The value below r, from proper limbs with bound 2.
+/// The value below p, from proper limbs with bound 2.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn canonical(x: &Lanes) -> Lanes {
-    let less = carry(&sub(x, &broadcast(&MODULUS)));
+fn canonical<C: MontConfig<4>>(x: &Lanes) -> Lanes {
+    let less = carry(&sub(x, &broadcast(&Modulus::<C>::LIMBS)));
     let negative = _mm512_movepi64_mask(less[4]);
     [0, 1, 2, 3, 4].map(|i| _mm512_mask_blend_epi64(negative, less[i], x[i]))
 }

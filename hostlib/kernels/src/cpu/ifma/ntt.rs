@@ -6,12 +6,15 @@
 //! steps cost a multiplication. Lanes are eight neighbouring columns, then eight neighbouring rows, so that memory is
 //! read and written in runs of eight elements, and each short transform stays in the cache.
 
+use std::sync::Mutex;
+
 use ark_bn254::Fr;
 use ark_ff::{FftField, Field, One, Zero};
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
 use super::*;
+use crate::vector::lock;
 
 /// Domains below 2^6 points do not fill the lanes both ways.
 pub(in crate::cpu) const LOG_N_MIN: u32 = 6;
@@ -31,6 +34,8 @@ pub(in crate::cpu) struct Plan {
     column_factors: Vec<Limbs>,
     /// C entries for each group of eight rows.
     row_factors: Vec<Stored>,
+    /// Wiped memory for what lies between the steps: fresh pages cost about as much as the arithmetic.
+    spare: Mutex<Vec<Vec<Fr>>>,
 }
 
 impl Plan {
@@ -50,7 +55,7 @@ impl Plan {
             unsafe { row_layers(&shifts, &plain, out) }
         });
         let column_factors = layers(rows, shift.pow([columns as u64]));
-        Plan { ifma, rows, columns, column_factors, row_factors }
+        Plan { ifma, rows, columns, column_factors, row_factors, spare: Mutex::default() }
     }
 
     /// `scale·Σ_i v[i]·(shift·ω^k)^i` for each k; as many values as points.
@@ -58,7 +63,8 @@ impl Plan {
         let (rows, columns) = (self.rows, self.columns);
         let Ifma(()) = self.ifma;
         // By groups of columns, rows within, and the eight columns of the group within.
-        let mut between = vec![Fr::zero(); v.len()];
+        let spare = lock(&self.spare).pop();
+        let mut between = spare.unwrap_or_else(|| vec![Fr::zero(); v.len()]);
         between.par_chunks_mut(rows * LANES).with_min_len(GROUPS_MIN).enumerate().for_each_init(
             || vec![[[0; LANES]; 5]; rows],
             // SAFETY: an `Ifma` exists only where the features do.
@@ -78,7 +84,8 @@ impl Plan {
             |work, (group, out)| unsafe { transform_rows(self, &between, group, &scale, work, out) },
         );
         // The values may be a witness.
-        between.zeroize();
+        between.iter_mut().zeroize();
+        lock(&self.spare).push(between);
         out
     }
 }
@@ -110,13 +117,13 @@ fn layers(n: usize, shift: Fr) -> Vec<Limbs> {
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn row_layers(shifts: &[Fr; LANES], plain: &[Limbs], out: &mut [Stored]) {
     // From the form with 2^256 to that with 2^260.
-    let mut power = carry(&mul(&load(shifts), &broadcast(&factor(Fr::from(16u64)))));
+    let mut power = carry(&mul::<FrConfig>(&load(shifts), &broadcast(&factor(Fr::from(16u64)))));
     let mut h = out.len() / 2;
     while h > 0 {
         for (out, plain) in out[h..2 * h].iter_mut().zip(&plain[h..2 * h]) {
-            keep(&canonical(&carry(&mul(&power, &broadcast(plain)))), out);
+            keep(&canonical::<FrConfig>(&carry(&mul::<FrConfig>(&power, &broadcast(plain)))), out);
         }
-        power = carry(&mul(&power, &power));
+        power = carry(&mul::<FrConfig>(&power, &power));
         h /= 2;
     }
 }
@@ -135,7 +142,7 @@ fn transform_columns(plan: &Plan, v: &[Fr], group: usize, work: &mut [Stored], o
     let mut run = [Fr::zero(); LANES];
     for (tile, work) in out.chunks_exact_mut(LANES * LANES).zip(work.chunks_exact(LANES)) {
         for (row, work) in work.iter().enumerate() {
-            store(&canonical(&reduce(&carry(&fetch(work)))), &mut run);
+            store(&canonical::<FrConfig>(&reduce::<FrConfig>(&carry(&fetch(work)))), &mut run);
             for (column, x) in run.iter().enumerate() {
                 tile[column * LANES + row] = *x;
             }
@@ -164,8 +171,8 @@ fn transform_rows(
     run_layers(work, |at| fetch(&factors[at]));
     let scale = broadcast(scale);
     for (out, work) in out.into_iter().zip(work.iter()) {
-        let scaled = carry(&mul(&carry(&fetch(work)), &scale));
-        store(&canonical(&scaled), out);
+        let scaled = carry(&mul::<FrConfig>(&carry(&fetch(work)), &scale));
+        store(&canonical::<FrConfig>(&scaled), out);
     }
 }
 
@@ -180,9 +187,9 @@ fn run_layers(v: &mut [Stored], factor: impl Fn(usize) -> Lanes) {
             let (low, high) = block.split_at_mut(h);
             for (j, (low, high)) in low.iter_mut().zip(high).enumerate() {
                 let a = fetch(low);
-                let b = mul(&carry(&fetch(high)), &factor(h + j));
+                let b = mul::<FrConfig>(&carry(&fetch(high)), &factor(h + j));
                 keep(&add(&a, &b), low);
-                keep(&sub(&add(&a, &broadcast(&multiple(2))), &b), high);
+                keep(&sub(&add(&a, &broadcast(&Modulus::<FrConfig>::multiple(2))), &b), high);
             }
         }
         h *= 2;

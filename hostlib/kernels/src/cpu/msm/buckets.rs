@@ -8,10 +8,11 @@
 //! The affine formulas are not complete, so each pair is looked at: infinity, equal points and opposite points go their
 //! own way. Takes time that depends on the digits.
 
-use ark_bn254::{Fq, G1Affine, G1Projective, g1};
-use ark_ec::AffineRepr;
+use ark_bn254::{G1Affine, G1Projective, g1};
 use ark_ec::short_weierstrass::Bucket;
-use ark_ff::{AdditiveGroup, Field, One, Zero};
+
+use super::additions::Additions;
+use crate::cpu::ifma::{Ifma, Prefixes};
 
 /// Points that are added up together: 4096 of 72 bytes, and as many denominators, stay in a second-level cache.
 const CHUNK: usize = 4096;
@@ -20,13 +21,18 @@ const CHUNK: usize = 4096;
 const PAIRS_MIN: usize = 32;
 
 /// Σ_i digits[i]·points[i], |digits[i]| ≤ `buckets`.
-pub(super) fn sum_vartime(points: &[G1Affine], digits: &[i32], buckets: usize) -> G1Projective {
+pub(super) fn sum_vartime(
+    ifma: Option<Ifma>,
+    points: &[G1Affine],
+    digits: &[i32],
+    buckets: usize,
+) -> G1Projective {
     let sorted = sort_by_bucket(digits, buckets);
     let mut sums = vec![Bucket::<g1::Config>::ZERO; buckets];
     let mut chunk = Chunk::default();
     for entries in sorted.chunks(CHUNK) {
         chunk.load(points, digits, entries);
-        while chunk.add_pairs() {}
+        while chunk.add_pairs(ifma) {}
         for &(bucket, point) in &chunk.points {
             sums[bucket as usize] += &point;
         }
@@ -72,8 +78,10 @@ fn weighted_sum(sums: &[Bucket<g1::Config>]) -> G1Projective {
 #[derive(Default)]
 struct Chunk {
     points: Vec<(u32, G1Affine)>,
-    denominators: Vec<Fq>,
-    prefixes: Vec<Fq>,
+    additions: Additions,
+    /// Where the additions' sums go.
+    places: Vec<u32>,
+    prefixes: Prefixes,
 }
 
 impl Chunk {
@@ -87,38 +95,42 @@ impl Chunk {
 
     /// Replaces neighbours of one bucket by their sum. False when there were too few to be worth it; they are as they
     /// were then.
-    fn add_pairs(&mut self) -> bool {
-        self.denominators.clear();
-        let mut at = 0;
-        while at < self.points.len() {
-            if self.is_pair(at) {
-                self.denominators.push(denominator(&self.points[at].1, &self.points[at + 1].1));
-                at += 2;
-            } else {
-                at += 1;
-            }
-        }
-        if self.denominators.len() < PAIRS_MIN {
+    fn add_pairs(&mut self, ifma: Option<Ifma>) -> bool {
+        if self.count_pairs() < PAIRS_MIN {
             return false;
         }
-        invert_all(&mut self.denominators, &mut self.prefixes);
+        self.additions.clear();
+        self.places.clear();
         let (mut read, mut write) = (0, 0);
-        let mut inverses = self.denominators.iter();
         while read < self.points.len() {
             let (bucket, mut point) = self.points[read];
-            let mut step = 1;
-            if self.is_pair(read)
-                && let Some(inverse) = inverses.next()
-            {
-                point = add(&point, &self.points[read + 1].1, inverse);
-                step = 2;
+            if self.is_pair(read) {
+                match self.additions.push(&point, &self.points[read + 1].1) {
+                    Some(sum) => point = sum,
+                    None => self.places.push(write as u32),
+                }
+                read += 1;
             }
             self.points[write] = (bucket, point);
+            read += 1;
             write += 1;
-            read += step;
         }
         self.points.truncate(write);
+        let sums = self.additions.finish(ifma, &mut self.prefixes);
+        for (&place, (x, y)) in self.places.iter().zip(sums) {
+            self.points[place as usize].1 = G1Affine::new_unchecked(x, y);
+        }
         true
+    }
+
+    fn count_pairs(&self) -> usize {
+        let (mut at, mut pairs) = (0, 0);
+        while at < self.points.len() {
+            let pair = usize::from(self.is_pair(at));
+            pairs += pair;
+            at += 1 + pair;
+        }
+        pairs
     }
 
     fn is_pair(&self, at: usize) -> bool {
@@ -126,60 +138,12 @@ impl Chunk {
     }
 }
 
-/// What must be inverted to add two points; one where nothing must.
-fn denominator(a: &G1Affine, b: &G1Affine) -> Fq {
-    if a.is_zero() || b.is_zero() {
-        return Fq::one();
-    }
-    if a.x != b.x {
-        return b.x - a.x;
-    }
-    // Equal or opposite; no point of the curve has y = 0, because its order is odd.
-    if a.y == b.y { a.y.double() } else { Fq::one() }
-}
-
-/// a + b, given the inverse of [`denominator`].
-fn add(a: &G1Affine, b: &G1Affine, inverse: &Fq) -> G1Affine {
-    if a.is_zero() {
-        return *b;
-    }
-    if b.is_zero() {
-        return *a;
-    }
-    let slope = if a.x != b.x {
-        (b.y - a.y) * inverse
-    } else if a.y == b.y {
-        let square = a.x.square();
-        (square.double() + square) * inverse
-    } else {
-        return G1Affine::zero();
-    };
-    let x = slope.square() - a.x - b.x;
-    let y = slope * (a.x - x) - a.y;
-    G1Affine::new_unchecked(x, y)
-}
-
-/// Inverts all, none of which is zero, with one inversion.
-fn invert_all(values: &mut [Fq], prefixes: &mut Vec<Fq>) {
-    prefixes.clear();
-    let mut product = Fq::one();
-    for value in values.iter() {
-        prefixes.push(product);
-        product *= value;
-    }
-    let mut inverse = product.inverse().unwrap_or_else(Fq::zero);
-    for (value, prefix) in values.iter_mut().zip(prefixes.iter()).rev() {
-        let next = inverse * *value;
-        *value = inverse * prefix;
-        inverse = next;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use ark_bn254::Fr;
-    use ark_ec::{CurveGroup, PrimeGroup};
+    use ark_ec::{AffineRepr, CurveGroup, PrimeGroup};
+    use ark_ff::Zero;
 
     /// Enough points in few buckets that pairs are added in affine coordinates over several rounds and chunks.
     #[test]
@@ -192,15 +156,17 @@ mod tests {
             let digits: Vec<i32> =
                 (0..points.len() as i32).map(|i| (i * i) % (2 * largest + 1) - largest).collect();
             let expected: i64 = all.iter().zip(&digits).map(|(&(k, _), &d)| k * i64::from(d)).sum();
-            let got = sum_vartime(&points, &digits, largest as usize);
-            assert_eq!(got, g * Fr::from(expected), "{largest}");
+            for ifma in [None, Ifma::detect()] {
+                let got = sum_vartime(ifma, &points, &digits, largest as usize);
+                assert_eq!(got, g * Fr::from(expected), "{largest}, {ifma:?}");
+            }
         }
     }
 
     #[test]
     fn nothing_sums_to_infinity() {
-        assert!(sum_vartime(&[], &[], 4).is_zero());
+        assert!(sum_vartime(None, &[], &[], 4).is_zero());
         let p = G1Affine::generator();
-        assert!(sum_vartime(&[p, p], &[0, 0], 4).is_zero());
+        assert!(sum_vartime(Ifma::detect(), &[p, p], &[0, 0], 4).is_zero());
     }
 }

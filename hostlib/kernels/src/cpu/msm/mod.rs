@@ -7,6 +7,7 @@
 //!
 //! All of it takes time that depends on the scalars.
 
+mod additions;
 mod buckets;
 
 use ark_bn254::{Fr, G1Affine, G1Projective};
@@ -15,6 +16,9 @@ use ark_ff::{PrimeField, Zero};
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
+pub(super) use additions::Additions;
+
+use crate::cpu::ifma::Ifma;
 use crate::error::KernelFailure;
 use crate::host_data::HostData;
 use crate::kernel::{ScalarBound, bound_violated, small_magnitude_vartime};
@@ -28,6 +32,7 @@ const FULL_BITS: u32 = 253;
 
 /// Σ v[i]·points[i]
 pub(super) fn msm_vartime(
+    ifma: Option<Ifma>,
     points: &[G1Affine],
     v: &HostData,
     bound: ScalarBound,
@@ -41,7 +46,7 @@ pub(super) fn msm_vartime(
                 let at = values.iter().position(|s| s.unsigned_abs() >> promised != 0);
                 return Err(bound_violated(at.unwrap_or(0), promised));
             }
-            small_vartime(points, values.len(), bits, |i| i64::from(values[i]))
+            small_vartime(ifma, points, values.len(), bits, |i| i64::from(values[i]))
         }
         (HostData::Full(values), ScalarBound::Signed { bits }) => {
             let mut small: Vec<i64> = values
@@ -54,32 +59,33 @@ pub(super) fn msm_vartime(
                     None => Err(bound_violated(i, bits)),
                 })
                 .collect::<Result<_, _>>()?;
-            let sum = small_vartime(points, small.len(), bits, |i| small[i]);
+            let sum = small_vartime(ifma, points, small.len(), bits, |i| small[i]);
             small.zeroize();
             sum
         }
-        (HostData::Full(values), ScalarBound::Full) => full_vartime(points, values),
+        (HostData::Full(values), ScalarBound::Full) => full_vartime(ifma, points, values),
     };
     Ok(sum.into_affine())
 }
 
 /// Scalars |s| < 2^bits, bits ≤ 63.
 fn small_vartime(
+    ifma: Option<Ifma>,
     points: &[G1Affine],
     n: usize,
     bits: u32,
     scalar: impl Fn(usize) -> i64 + Sync,
 ) -> G1Projective {
-    let shape = Shape::best(n, bits);
+    let shape = Shape::best(ifma, n, bits);
     let offset: i128 = shape.offset_bits().map(|bit| 1i128 << bit).sum();
-    shape.sum(points, |i, window| {
+    shape.sum(ifma, points, |i, window| {
         let digits = (i128::from(scalar(i)) + offset) as u128;
         ((digits >> (window * shape.window_bits)) as u32 & shape.mask()) as i32 - shape.half()
     })
 }
 
-fn full_vartime(points: &[G1Affine], scalars: &[Fr]) -> G1Projective {
-    let shape = Shape::best(scalars.len(), FULL_BITS);
+fn full_vartime(ifma: Option<Ifma>, points: &[G1Affine], scalars: &[Fr]) -> G1Projective {
+    let shape = Shape::best(ifma, scalars.len(), FULL_BITS);
     let offset = shape.offset_bits().fold([0u64; 5], |mut offset, bit| {
         offset[bit as usize / 64] |= 1 << (bit % 64);
         offset
@@ -87,7 +93,7 @@ fn full_vartime(points: &[G1Affine], scalars: &[Fr]) -> G1Projective {
     // Montgomery form is left once, not once per window.
     let mut shifted: Vec<[u64; 5]> =
         scalars.par_iter().with_min_len(256).map(|s| add(&offset, &s.into_bigint().0)).collect();
-    let sum = shape.sum(points, |i, window| {
+    let sum = shape.sum(ifma, points, |i, window| {
         let first = window * shape.window_bits;
         let (limb, shift) = (first as usize / 64, first % 64);
         let low = shifted[i][limb] >> shift;
@@ -125,9 +131,10 @@ impl Shape {
     ///
     /// One window of bits + 1 bits holds every such s. Several hold up to 2^(cW) − 1 − Σ_w 2^(cw + c − 1), which is at
     /// least 2^(cW − 2) for c ≥ 3, so they need bits + 2.
-    fn best(n: usize, bits: u32) -> Shape {
+    fn best(ifma: Option<Ifma>, n: usize, bits: u32) -> Shape {
         let windows = |c: u32| if c > bits { 1 } else { (bits + 2).div_ceil(c) };
-        let cost = |c: &u32| u64::from(windows(*c)) * (6 * n as u64 + (28 << (c - 1)));
+        let addition = if ifma.is_some() { 2 } else { 6 };
+        let cost = |c: &u32| u64::from(windows(*c)) * (addition * n as u64 + (28 << (c - 1)));
         let window_bits = (3..=WINDOW_BITS_MAX).min_by_key(cost).unwrap_or(WINDOW_BITS_MAX);
         Shape { window_bits, windows: windows(window_bits) }
     }
@@ -145,7 +152,12 @@ impl Shape {
     }
 
     /// Σ_w 2^(cw) Σ_i digit(i, w)·points[i], windows and pieces of the points in parallel.
-    fn sum(self, points: &[G1Affine], digit: impl Fn(usize, u32) -> i32 + Sync) -> G1Projective {
+    fn sum(
+        self,
+        ifma: Option<Ifma>,
+        points: &[G1Affine],
+        digit: impl Fn(usize, u32) -> i32 + Sync,
+    ) -> G1Projective {
         let tasks_wanted = 2 * rayon::current_num_threads();
         let pieces = tasks_wanted.div_ceil(self.windows as usize);
         // A piece pays for its own buckets, so it must have a few points for each.
@@ -158,7 +170,7 @@ impl Shape {
                 let first = piece * piece_len;
                 let points = &points[first..points.len().min(first + piece_len)];
                 let mut digits: Vec<i32> = (first..first + points.len()).map(|i| digit(i, window)).collect();
-                let sum = buckets::sum_vartime(points, &digits, self.half() as usize);
+                let sum = buckets::sum_vartime(ifma, points, &digits, self.half() as usize);
                 digits.zeroize();
                 sum
             })
