@@ -12,6 +12,7 @@ pub mod quantise;
 #[doc(hidden)]
 pub mod samples;
 pub mod validate;
+pub mod weight_range;
 
 pub use accuracy::{Accuracy, AccuracyError, measure};
 pub use float::{FloatError, FloatModel};
@@ -25,3 +26,4 @@ pub use quantise::{
     QuantiseError, QuantiseOptions, QuantiseReport, dequantise_output, quantise, quantise_record,
 };
 pub use validate::GraphError;
+pub use weight_range::WeightRange;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{card, compile, demo, prove, setup, verify};
+use crate::commands::{card, compile, demo, prove, range, setup, verify};
 use crate::error::Failure;
 use crate::output::{self, Format};
 
@@ -47,6 +47,9 @@ enum Command {
     /// Check a proof: needs the proof, the verifying key and the public values only
     #[command(long_about = help(include_str!("commands/verify.rs")), after_help = AFTER_HELP)]
     Verify(verify::Args),
+    /// Show once for each model that its hidden weights are small integers
+    #[command(long_about = help(include_str!("commands/range.rs")), after_help = AFTER_HELP)]
+    Range(range::Args),
     /// List cards, or describe one
     #[command(long_about = help(include_str!("commands/card.rs")), after_help = AFTER_HELP)]
     Card(card::Args),
@@ -106,6 +109,7 @@ impl Cli {
             Some(Command::Setup(args)) => args.format,
             Some(Command::Prove(args)) => args.format,
             Some(Command::Verify(args)) => args.format,
+            Some(Command::Range(args)) => args.format,
             Some(Command::Card(args)) => args.format(),
         }
     }
@@ -117,6 +121,7 @@ impl Cli {
             Command::Setup(args) => output::result(args.format, &setup::run(&args)?),
             Command::Prove(args) => output::result(args.format, &prove::run(&args)?),
             Command::Verify(args) => output::result(args.format, &verify::run(&args)?),
+            Command::Range(args) => output::result(args.format, &range::run(&args)?),
             Command::Card(args) => card::run(&args)?,
         }
         Ok(())

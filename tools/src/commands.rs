@@ -4,5 +4,6 @@ pub mod card;
 pub mod compile;
 pub mod demo;
 pub mod prove;
+pub mod range;
 pub mod setup;
 pub mod verify;

@@ -6,12 +6,13 @@ use std::path::Path;
 use kiln_circuits::data::TestSet;
 use kiln_circuits::lower::{Lowered, PlanOptions, Visibility, lower};
 use kiln_circuits::{
-    IntGraph, QuantiseOptions, Trace, WeightValues, import, measure, quantise, quantise_record, run,
+    IntGraph, QuantiseOptions, Trace, WeightRange, WeightValues, import, measure, quantise, quantise_record,
+    run,
 };
 use kiln_kernels::{Engine, KernelFailure};
 use kiln_plonk::{
     ColumnValues, CommittedPublic, CommittedSecret, KeyError, ProveError, ProvingKey, Randomness, Srs,
-    commit_group, keygen, prove,
+    Statement, VerifyingKey, commit_group, keygen, prove,
 };
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
@@ -23,6 +24,7 @@ use crate::error::{Failure, Source};
 use crate::meaning::{self, InputVisibility, Meaning, Port, WeightVisibility};
 use crate::progress::Progress;
 use crate::public::{Commitment, INPUT_GROUP, MODEL_GROUP, PublicFile, PublicInput, PublicTensor};
+use crate::range::RangeProof;
 
 const VERIFYING_KEY: &str = "model.vk";
 const PROVING_KEY: &str = "proving.key";
@@ -324,6 +326,38 @@ impl Compiled {
             progress.record(&format!("prove: {round}"), wall_ns as f64 * 1e-9);
         }
         Ok(Proven { proof, public })
+    }
+
+    /// Proves that the committed weights are small integers.
+    pub fn prove_range(
+        &self,
+        engine: &Engine,
+        randomness: Randomness,
+        progress: &Progress,
+    ) -> Result<RangeProof, Failure> {
+        const ACTION: &str = "show that the weights are in range";
+        if self.commitment.commitments.is_empty() {
+            return Err(Failure::Input("the model has no weights: there is nothing to show".into()));
+        }
+        let columns = u32::try_from(self.commitment.commitments.len()).unwrap_or(u32::MAX);
+        let range = WeightRange::new(self.lowered.circuit.k, MODEL_GROUP, columns);
+        let limbs = range.witness(self.secret.values()).map_err(|e| Failure::refused(ACTION, e))?;
+        let keys = progress.phase("make the keys", || keygen(engine, &self.srs, range.circuit, range.fixed));
+        let (proving, key) = keys.map_err(key_failure)?;
+        let statement = Statement { public_inputs: Vec::new(), committed: vec![self.commitment.clone()] };
+        let secrets = [self.secret.clone()];
+        let (proof, report) =
+            prove(engine, &proving, &self.srs, &statement, &secrets, &limbs, randomness, progress)
+                .map_err(prove_failure)?;
+        for (round, wall_ns) in report.rounds {
+            progress.record(&format!("prove: {round}"), wall_ns as f64 * 1e-9);
+        }
+        Ok(RangeProof { key, proof })
+    }
+
+    /// The verifying key.
+    pub fn verifying_key(&self) -> &VerifyingKey {
+        self.key.verifying_key()
     }
 
     /// The public values of a run, and the secrets behind its commitments.

@@ -18,6 +18,7 @@ pub mod meaning;
 pub mod output;
 pub mod progress;
 pub mod public;
+pub mod range;
 pub mod record;
 pub mod resources;
 pub mod secret;

@@ -8,6 +8,9 @@
 //! before the proof was made. Exit code 0 means valid, 1 means that the proof does not show what the public values say,
 //! 2 that some file is not what it should be.
 //!
+//! With `--range` it also checks the model's range proof: that hidden weights are small integers. Without, that is taken
+//! on the word of whoever made the model commitment.
+//!
 //! If the verifying key rests on a locally generated reference string, its maker could forge proofs: a warning says
 //! INSECURE on standard error and in the result. Any other key names the ceremony that it rests on by a fingerprint;
 //! only comparing that with one that you trust (`--expect-fingerprint`) tells a ceremony from somebody's own secret.
@@ -24,7 +27,8 @@ use crate::error::{Failure, Source};
 use crate::hexadecimal;
 use crate::meaning::{InputVisibility, Meaning, WeightVisibility};
 use crate::output::{self, Format, Report};
-use crate::public::PublicFile;
+use crate::public::{MODEL_GROUP, PublicFile};
+use crate::range::RangeProof;
 use crate::resources::{Snapshot, Used};
 
 /// Arguments of `kiln verify`.
@@ -45,6 +49,9 @@ pub struct Args {
     /// Refuse a key that rests on another ceremony than the one with this fingerprint (see `kiln setup`)
     #[arg(long, value_name = "HEX", value_parser = setup::parse_fingerprint)]
     expect_fingerprint: Option<setup::Fingerprint>,
+    /// The model's range proof, made by `kiln range`
+    #[arg(long, value_name = "FILE")]
+    range: Option<PathBuf>,
     /// How to print the result
     #[command(flatten)]
     pub format: Format,
@@ -65,6 +72,8 @@ pub struct Verified {
     /// The id was given, not only read from the public values.
     model_id_checked: bool,
     weights: WeightVisibility,
+    /// Bits that a weight takes at most, sign included; null if that was not checked.
+    weight_bits: Option<u32>,
     input_visibility: InputVisibility,
     output: Vec<i64>,
     output_scale: f64,
@@ -85,6 +94,7 @@ pub fn run(args: &Args) -> Result<Verified, Failure> {
         check_model_id(expected, &public.model.id)?;
     }
     check(&key, &meaning, &public, &proof)?;
+    let weight_bits = args.range.as_deref().map(|path| check_range(path, &key, &public)).transpose()?;
     if key.is_insecure() {
         output::warn(INSECURE);
     }
@@ -97,6 +107,7 @@ pub fn run(args: &Args) -> Result<Verified, Failure> {
         model_id: public.model.id,
         model_id_checked: args.model_id.is_some(),
         weights: meaning.weights,
+        weight_bits,
         input_visibility: meaning.input_visibility,
         output: public.output.values,
         output_scale: public.output.scale,
@@ -115,6 +126,14 @@ fn check_fingerprint(key: &VerifyingKey, expected: &setup::Fingerprint) -> Resul
     Err(Failure::Input(format!(
         "the verifying key rests on another ceremony: expected the fingerprint {expected}, got {got}; do not rely on it"
     )))
+}
+
+/// Checks the range proof of a model.
+fn check_range(path: &Path, key: &VerifyingKey, public: &PublicFile) -> Result<u32, Failure> {
+    const ACTION: &str = "read the range proof";
+    let bytes = artefact::read(ACTION, path, SMALL_FILE_BYTES_MAX)?;
+    let range = RangeProof::parse(&bytes).map_err(|source| Failure::file(ACTION, path, source))?;
+    range.check(key, &public.model.group(MODEL_GROUP)?)
 }
 
 /// Reads a verifying key.
@@ -187,6 +206,13 @@ impl fmt::Display for Verified {
                 "compare it, or give --expect-fingerprint"
             };
             writeln!(f, "  ceremony   {} ({checked})", self.fingerprint)?;
+        }
+        match self.weight_bits {
+            Some(bits) => writeln!(f, "  range      every weight is an integer of at most {bits} bits")?,
+            None if self.weights == WeightVisibility::Hidden => {
+                writeln!(f, "  range      that weights are small integers is taken on promise; see --range")?;
+            }
+            None => {}
         }
         writeln!(f, "  record     {}", self.input_visibility)?;
         writeln!(f, "  output     {:?} × {}", self.output, self.output_scale)?;

@@ -47,6 +47,7 @@ fn json_results_have_the_form_that_was_reviewed() {
             "verify",
             verify(&proven.path("proof.bin"), &proven.path("compiled/model.vk"), &proven.path("public.json")),
         ),
+        ("range", kiln(&["range", "--compiled", &compiled, "-o", &path("range"), "--json"])),
         ("demo", kiln(&["--json"])),
         ("card_list", kiln(&["card", "list", "--json"])),
         ("card_info", kiln(&["card", "info", "sim:u55c", "--json"])),

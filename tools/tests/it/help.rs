@@ -10,6 +10,7 @@ fn help_is_what_was_reviewed() {
         ("setup", &["setup", "--help"]),
         ("prove", &["prove", "--help"]),
         ("verify", &["verify", "--help"]),
+        ("range", &["range", "--help"]),
         ("card", &["card", "--help"]),
     ] {
         let run = kiln(arguments).succeeds();

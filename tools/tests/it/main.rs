@@ -9,5 +9,6 @@ mod golden;
 mod help;
 #[path = "../../../hostlib/plonk/tests/ptau_file/mod.rs"]
 mod ptau_file;
+mod range;
 mod refusals;
 mod support;
