@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{card, compile, demo, prove, range, setup, verify};
+use crate::commands::{bench, card, compile, demo, prove, range, setup, verify};
 use crate::error::Failure;
 use crate::output::{self, Format};
 
@@ -53,6 +53,9 @@ enum Command {
     /// List cards, or describe one
     #[command(long_about = help(include_str!("commands/card.rs")), after_help = AFTER_HELP)]
     Card(card::Args),
+    /// Measure the proving kernels beside other libraries'
+    #[command(long_about = help(include_str!("commands/bench.rs")), after_help = AFTER_HELP)]
+    Bench(bench::Args),
 }
 
 /// A command's help is the documentation of its module: the `//!` lines at the top of its source. Code blocks lose
@@ -111,6 +114,7 @@ impl Cli {
             Some(Command::Verify(args)) => args.format,
             Some(Command::Range(args)) => args.format,
             Some(Command::Card(args)) => args.format(),
+            Some(Command::Bench(args)) => args.format(),
         }
     }
 
@@ -123,6 +127,7 @@ impl Cli {
             Command::Verify(args) => output::result(args.format, &verify::run(&args)?),
             Command::Range(args) => output::result(args.format, &range::run(&args)?),
             Command::Card(args) => card::run(&args)?,
+            Command::Bench(args) => output::result(args.format(), &bench::run(&args)?),
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The commands, one file each. The documentation at the top of a file is its command's help.
 
+pub mod bench;
 pub mod card;
 pub mod compile;
 pub mod demo;

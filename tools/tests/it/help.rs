@@ -12,6 +12,7 @@ fn help_is_what_was_reviewed() {
         ("verify", &["verify", "--help"]),
         ("range", &["range", "--help"]),
         ("card", &["card", "--help"]),
+        ("bench", &["bench", "--help"]),
     ] {
         let run = kiln(arguments).succeeds();
         assert_eq!(run.stderr, "");
@@ -31,6 +32,7 @@ fn usage_errors_exit_with_2_and_print_no_result() {
         &["setup", "--rows-log2", "4", "-o", "x", "--ptau", "p", "--expect-fingerprint", "0f"],
         &["--backend", "gpu"],
         &["card", "info"],
+        &["bench", "kernels", "--sizes", "99"],
     ] {
         let run = kiln(arguments);
         assert_eq!(run.code, 2, "{run:#?}");
