@@ -48,8 +48,13 @@ pub enum LowerError {
     )]
     Input { node: String, got: String },
     /// Too many lanes, or none.
-    #[error("the number of lanes must be 1 to {expected_max}, got {got}; choose 4, 8 or 16")]
+    #[error("the number of lanes must be 1 to {expected_max}, got {got}; choose a power of two")]
     Lanes { expected_max: usize, got: usize },
+    /// A degree that no circuit has.
+    #[error(
+        "the degree must be {expected_min} to {expected_max}, got {got}; choose 5 for the smallest proofs"
+    )]
+    Degree { expected_min: u32, expected_max: u32, got: u32 },
     /// More rows than allowed.
     #[error("the model needs {got} rows, at most {expected_max} are allowed; allow more rows or more lanes")]
     Rows { expected_max: usize, got: u32 },
@@ -90,8 +95,8 @@ pub fn lower(graph: &IntGraph, visibility: Visibility, options: &PlanOptions) ->
     let tables = Tables::new(graph);
     let choice = planner::choose(graph, visibility, options, &tables)?;
     let ledger = Ledger::new(&choice.plan.identities, &choice.colouring);
-    let (circuit, fixed) = emit::emit(graph, &choice, &ledger, &tables, options.degree);
-    let mut report = choice.report(graph, visibility, options.degree);
+    let (circuit, fixed) = emit::emit(graph, &choice, &ledger, &tables);
+    let mut report = choice.report(graph, visibility);
     report.instance_cells = circuit.instance_cells.len();
     tracing::debug!(%report, "circuit planned");
     Ok(Lowered { circuit, fixed, report, visibility, graph: graph.clone(), choice, ledger, tables })

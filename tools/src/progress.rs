@@ -71,6 +71,15 @@ impl kiln_plonk::Progress for Progress {
     }
 }
 
+/// Reading a reference string moves it too.
+impl kiln_plonk::SetupProgress for Progress {
+    fn advance(&self, step: &'static str, done: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+        self.bar.set_message(step);
+    }
+}
+
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();

@@ -132,12 +132,36 @@ struct Piece {
 /// A gap of more rows than this ends a chain if it may be broken; shorter gaps are carried over.
 const GAP_MAX: u32 = 16;
 
+/// Lanes of each row space.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Lanes {
+    /// Of activations and of the committed input.
+    pub activations: usize,
+    pub weights: usize,
+    pub edges: usize,
+}
+
+impl Lanes {
+    pub(crate) fn of(&self, space: Space) -> usize {
+        match space {
+            Space::Weights => self.weights,
+            Space::Activations | Space::Input => self.activations,
+            Space::Edges => self.edges,
+        }
+    }
+}
+
+/// A row that a request reads: its normalised pattern and the monomial of its first active lane.
+type PatternedRow = (u32, PatternId, Exponents);
+
 /// All chains, before they have columns.
 #[derive(Default)]
 pub(crate) struct ChainSet {
-    lanes: usize,
+    lanes: Lanes,
     pieces: Vec<Piece>,
     requests: usize,
+    /// Breakable requests by what they read, so that identities that ask for the same sum share it.
+    known: HashMap<Vec<PatternedRow>, RequestId>,
     patterns: Vec<Pattern>,
     pattern_ids: HashMap<Pattern, PatternId>,
     /// First active lane's coefficient of each pattern, once chosen.
@@ -146,32 +170,37 @@ pub(crate) struct ChainSet {
 }
 
 impl ChainSet {
-    pub(crate) fn new(lanes: usize) -> Self {
+    pub(crate) fn new(lanes: Lanes) -> Self {
         Self { lanes, ..Self::default() }
     }
 
     pub(crate) fn request(&mut self, mut request: Request) -> RequestId {
-        let id = RequestId(self.requests);
-        self.requests += 1;
         request.entries.sort_unstable_by_key(|(spot, _)| *spot);
         let rows = self.rows_of(&request);
-        let split = |a: &(u32, PatternId, Exponents), b: &(u32, PatternId, Exponents)| {
-            !request.breakable || b.0 - a.0 <= GAP_MAX
-        };
+        if request.breakable
+            && let Some(id) = self.known.get(&rows)
+        {
+            return *id;
+        }
+        let id = RequestId(self.requests);
+        self.requests += 1;
+        let split = |a: &PatternedRow, b: &PatternedRow| !request.breakable || b.0 - a.0 <= GAP_MAX;
         for run in rows.chunk_by(split) {
             let steps = self.steps_of(run, request.family);
             let (family, breakable) = (request.family, request.breakable);
             self.pieces.push(Piece { request: id, family, breakable, first_row: run[0].0, steps });
         }
+        if request.breakable {
+            self.known.insert(rows, id);
+        }
         id
     }
 
-    /// Per row: its normalised pattern and the monomial of its first active lane.
-    fn rows_of(&mut self, request: &Request) -> Vec<(u32, PatternId, Exponents)> {
+    fn rows_of(&mut self, request: &Request) -> Vec<PatternedRow> {
         let mut rows = Vec::new();
         for cells in request.entries.chunk_by(|a, b| a.0.row == b.0.row) {
             let lead = cells[0].1.monomial;
-            let mut lanes = vec![None; self.lanes];
+            let mut lanes = vec![None; self.lanes.of(request.family.space())];
             for (spot, weight) in cells {
                 lanes[spot.lane as usize] = Some(Weight { monomial: weight.monomial.over(lead), ..*weight });
             }
@@ -191,7 +220,7 @@ impl ChainSet {
         id
     }
 
-    fn steps_of(&mut self, rows: &[(u32, PatternId, Exponents)], family: Family) -> Vec<Step> {
+    fn steps_of(&mut self, rows: &[PatternedRow], family: Family) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::with_capacity(rows.len());
         let mut here: HashMap<Exponents, usize> = HashMap::new();
         for (index, &(row, pattern, lead)) in rows.iter().enumerate() {
@@ -238,7 +267,7 @@ impl ChainSet {
     /// The scale of a chain's first pattern such that the step to the next row has the usual multiplier.
     fn scale_before(
         &self,
-        next: Option<&(u32, PatternId, Exponents)>,
+        next: Option<&PatternedRow>,
         lead: Exponents,
         usual: Option<Exponents>,
     ) -> Exponents {
@@ -274,7 +303,7 @@ impl ChainSet {
     }
 
     /// Gives every chain rows and an accumulator column.
-    pub(crate) fn colour(&self, offsets: &Offsets) -> Colouring {
+    pub(crate) fn colour(&self, offsets: &Offsets, rows: u32) -> Colouring {
         let mut order = (0..self.pieces.len()).collect::<Vec<_>>();
         order.sort_by_key(|index| (self.pieces[*index].family, self.pieces[*index].first_row));
         let mut columns: Vec<Shelf> = Vec::new();
@@ -292,10 +321,16 @@ impl ChainSet {
             columns[column].put(piece, first, end);
             column_of[index] = column;
         }
-        self.segments(&columns, &column_of, offsets)
+        self.segments(&columns, &column_of, offsets, uses_min(rows))
     }
 
-    fn segments(&self, shelves: &[Shelf], column_of: &[usize], offsets: &Offsets) -> Colouring {
+    fn segments(
+        &self,
+        shelves: &[Shelf],
+        column_of: &[usize],
+        offsets: &Offsets,
+        uses_min: usize,
+    ) -> Colouring {
         let mut colouring = Colouring {
             columns: vec![AccColumn::default(); shelves.len()],
             segments: Vec::new(),
@@ -303,7 +338,7 @@ impl ChainSet {
         };
         for (piece, &column) in self.pieces.iter().zip(column_of) {
             let offset = piece.first_row + offsets.of(piece.family.space());
-            let keeps = |step: &Step| !piece.breakable || shelves[column].keeps(step.multiplier);
+            let keeps = |step: &Step| !piece.breakable || shelves[column].keeps(step.multiplier, uses_min);
             let mut from = 0;
             while from < piece.steps.len() {
                 if piece.steps[from].pattern.is_none() {
@@ -326,8 +361,11 @@ impl ChainSet {
     }
 }
 
-/// A multiplier of an accumulator column is worth a selector from this many uses on; below, chains are broken there.
-const USES_MIN: usize = 24;
+/// A multiplier of an accumulator column is worth a selector from so many uses on; below, chains are broken there. A selector
+/// costs the prover transforms of all rows, a break costs prover and verifier one number.
+fn uses_min(rows: u32) -> usize {
+    (rows as usize / 32).clamp(24, 512)
+}
 
 /// What an accumulator column holds so far.
 #[derive(Default)]
@@ -361,9 +399,9 @@ impl Shelf {
         }
     }
 
-    fn keeps(&self, multiplier: Exponents) -> bool {
+    fn keeps(&self, multiplier: Exponents, uses_min: usize) -> bool {
         self.needed.contains(&multiplier)
-            || self.multipliers.get(&multiplier).is_some_and(|uses| *uses >= USES_MIN)
+            || self.multipliers.get(&multiplier).is_some_and(|uses| *uses >= uses_min)
     }
 }
 
@@ -442,6 +480,10 @@ mod tests {
         Request { family: Family::Y, entries: cells.iter().map(entry).collect(), breakable }
     }
 
+    fn lanes(lanes: usize) -> Lanes {
+        Lanes { activations: lanes, weights: lanes, edges: lanes }
+    }
+
     /// Every cell's weight as the chains of the request give it: pattern times row coefficient.
     fn weights(set: &ChainSet, colouring: &Colouring, id: RequestId) -> Vec<(u32, u8, Exponents)> {
         let mut cells = Vec::new();
@@ -473,9 +515,9 @@ mod tests {
     #[test]
     fn chains_give_every_cell_its_weight_however_they_are_broken() {
         for breakable in [false, true] {
-            let mut set = ChainSet::new(4);
+            let mut set = ChainSet::new(lanes(4));
             let id = set.request(request(breakable, &cells()));
-            let colouring = set.colour(&Offsets::default());
+            let colouring = set.colour(&Offsets::default(), 256);
             assert_eq!(weights(&set, &colouring, id), cells());
             let segments = colouring.of_request[id.0].len();
             assert_eq!(segments == 1, !breakable, "rare multipliers and long gaps break a chain that may be");
@@ -484,13 +526,13 @@ mod tests {
 
     #[test]
     fn chains_that_meet_take_different_columns_and_others_share_one() {
-        let mut set = ChainSet::new(4);
+        let mut set = ChainSet::new(lanes(4));
         let two_rows = |row: u32| [(row, 0, Exponents::ONE), (row + 1, 0, Gamma.power(1))];
         for row in [0, 1, 2, 3] {
             set.request(request(false, &two_rows(row)));
         }
         assert_eq!(set.depth(Space::Activations), 2);
-        let colouring = set.colour(&Offsets { activations: 7, ..Offsets::default() });
+        let colouring = set.colour(&Offsets { activations: 7, ..Offsets::default() }, 256);
         assert_eq!(colouring.columns.len(), 2);
         let column = |index: usize| colouring.segments[colouring.of_request[index][0]].column;
         assert_eq!((column(0), column(1)), (column(2), column(3)));
@@ -499,11 +541,21 @@ mod tests {
     }
 
     #[test]
+    fn the_same_sum_is_read_once_and_a_sum_beside_which_relays_stand_is_not_shared() {
+        let mut set = ChainSet::new(lanes(4));
+        let ids = [true, true, false, false].map(|breakable| set.request(request(breakable, &cells())).0);
+        assert_eq!(ids, [0, 0, 1, 2]);
+        let mut others = cells();
+        others[0].2 = Beta.power(1);
+        assert_eq!(set.request(request(true, &others)).0, 3, "another weight is another sum");
+    }
+
+    #[test]
     fn a_multiplier_that_comes_often_is_kept() {
-        let mut set = ChainSet::new(1);
+        let mut set = ChainSet::new(lanes(1));
         let cells = (0..100).map(|row| (row, 0, Gamma.power(i64::from(row)))).collect::<Vec<_>>();
         let id = set.request(request(true, &cells));
-        let colouring = set.colour(&Offsets::default());
+        let colouring = set.colour(&Offsets::default(), 256);
         assert_eq!((colouring.of_request[id.0].len(), colouring.selectors()), (1, 2));
     }
 }

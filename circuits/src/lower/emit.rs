@@ -104,11 +104,10 @@ pub(crate) fn emit(
     choice: &Choice,
     ledger: &Ledger,
     tables: &Tables,
-    degree: u32,
 ) -> (Circuit, Vec<ColumnValues>) {
     let mut circuit = Circuit {
         k: choice.k,
-        degree,
+        degree: choice.degree,
         public_inputs: choice.plan.public_inputs,
         challenges: vec![CHALLENGES_PHASE_0.map(str::to_owned).to_vec()],
         ..Circuit::default()

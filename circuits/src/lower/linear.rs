@@ -10,15 +10,15 @@ use std::collections::HashSet;
 
 use crate::graph::{IntGraph, Linear, Node, TensorId, View, WeightId};
 
-use super::chain::{ChainSet, Family, Request, RequestId, Weight};
+use super::chain::{ChainSet, Family, Lanes, Request, RequestId, Weight};
 use super::identity::{Identities, Part, Weighting};
 use super::layout::{Packer, Placed, Spot, place_activations, place_weights};
 use super::monomial::Exponents;
 use super::statement::{InputVisibility, Visibility};
 
-/// Everything that a graph asks for at a number of lanes; rows of the circuit are not given out yet.
+/// Everything that a graph asks for at given numbers of lanes; rows of the circuit are not given out yet.
 pub(crate) struct Plan {
-    pub lanes: usize,
+    pub lanes: Lanes,
     pub tensors: Vec<Placed>,
     pub weights: Vec<Placed>,
     /// Per node, where its edge cells lie (convolutions only).
@@ -46,9 +46,9 @@ pub(crate) struct Planning<'a> {
 }
 
 impl Plan {
-    pub(crate) fn new(graph: &IntGraph, visibility: Visibility, lanes: usize) -> Self {
-        let (tensors, activations) = place_activations(graph, lanes);
-        let (weights, weight_rows) = place_weights(graph, lanes);
+    pub(crate) fn new(graph: &IntGraph, visibility: Visibility, lanes: Lanes) -> Self {
+        let (tensors, activations) = place_activations(graph, lanes.activations);
+        let (weights, weight_rows) = place_weights(graph, lanes.weights);
         let mut rows = SpaceRows { activations, weights: weight_rows, ..SpaceRows::default() };
         if visibility.input == InputVisibility::Committed {
             rows.input = tensors[graph.input.0].rows;
@@ -63,7 +63,7 @@ impl Plan {
             identities: Identities::default(),
             public_inputs: 0,
         };
-        let mut planning = Planning { graph, plan, edge_packer: Packer::new(lanes) };
+        let mut planning = Planning { graph, plan, edge_packer: Packer::new(lanes.edges) };
         for (index, node) in graph.nodes.iter().enumerate() {
             planning.add(index, node, visibility);
         }

@@ -2,43 +2,47 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
 use crate::graph::{IntGraph, Linear};
 
 use super::LowerError;
-use super::chain::{Colouring, Offsets, Space};
+use super::chain::{Colouring, Lanes, Offsets, PatternId, Space};
+use super::layout::{place_activations, place_weights};
 use super::ledger::{RelayColumn, place_relays};
-use super::linear::Plan;
+use super::linear::{Plan, conv};
 use super::statement::{InputVisibility, Visibility};
 use super::tables::Tables;
 
-/// What the planner may not choose by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What the planner may not choose by itself; `None` is the cheapest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanOptions {
-    /// Number of lanes (`None`: the cheapest of 4, 8 and 16).
+    /// Number of lanes of activations.
     pub lanes: Option<usize>,
-    /// log2 of the row count (`None`: the cheapest).
+    /// Number of lanes of weights, the columns of the committed group "model".
+    pub weight_lanes: Option<usize>,
+    /// log2 of the row count.
     pub k: Option<u32>,
-    /// [`kiln_plonk::circuit::Circuit::degree`].
-    pub degree: u32,
-}
-
-impl Default for PlanOptions {
-    fn default() -> Self {
-        Self { lanes: None, k: None, degree: 5 }
-    }
+    /// [`kiln_plonk::circuit::Circuit::degree`], 3 to 9.
+    pub degree: Option<u32>,
 }
 
 /// Smallest circuit, log2 of rows.
 const K_MIN: u32 = 5;
 /// Largest circuit, log2 of rows.
 pub(crate) const K_MAX: u32 = 24;
-/// Numbers of lanes to try.
-const LANES: [usize; 3] = [4, 8, 16];
+/// Numbers of lanes of activations to try.
+const LANES: [usize; 4] = [4, 8, 16, 32];
+/// Numbers of lanes of weights and of edges to try.
+const LINEAR_LANES: [usize; 6] = [4, 8, 16, 32, 64, 128];
 /// Most lanes.
-pub(crate) const LANES_MAX: usize = 64;
+pub(crate) const LANES_MAX: usize = 128;
+/// Degrees that a circuit may have; the running sum has degree 3.
+const DEGREES: RangeInclusive<u32> = 3..=9;
+/// Degrees to try.
+const DEGREES_TRIED: RangeInclusive<u32> = 3..=5;
 
 /// Columns of a circuit, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +65,10 @@ pub struct ColumnCounts {
     pub accumulators: usize,
     /// Selectors of patterns and multipliers.
     pub selectors: usize,
+    /// Of these, selectors of multipliers.
+    pub multipliers: usize,
+    /// Combinations of weights, edges or the committed input that a pattern reads.
+    pub combinations: usize,
     /// Segments of the table, three columns each.
     pub table_segments: usize,
 }
@@ -87,10 +95,14 @@ pub struct LayerReport {
 /// What was chosen, and what it takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlanReport {
-    /// Lanes.
+    /// Lanes of activations.
     pub lanes: usize,
+    /// Lanes of weights.
+    pub weight_lanes: usize,
     /// log2 of rows.
     pub k: u32,
+    /// Degree of the constraints.
+    pub degree: u32,
     /// Columns by kind.
     pub columns: ColumnCounts,
     /// Rows in use of activations, weights, edges.
@@ -117,6 +129,7 @@ pub struct PlanReport {
 pub(crate) struct Choice {
     pub plan: Plan,
     pub k: u32,
+    pub degree: u32,
     pub offsets: Offsets,
     pub colouring: Colouring,
     pub columns: ColumnCounts,
@@ -128,10 +141,14 @@ pub(crate) struct Choice {
 struct Prediction {
     milliseconds: f64,
     proof_bytes: usize,
+    weight_columns: usize,
+    instance_cells: usize,
 }
 
 impl Prediction {
-    fn new(columns: &ColumnCounts, k: u32, degree: u32) -> Self {
+    /// A column that is multiplied with others is interpolated and taken to every coset; a linear one is interpolated only, and
+    /// each combination of such columns is taken to every coset in their place.
+    fn new(columns: &ColumnCounts, instance_cells: usize, k: u32, degree: u32) -> Self {
         let (n, cosets) = ((1u64 << k) as f64, degree.saturating_sub(1).max(1) as usize);
         let lookups = columns.remainders + columns.activations / 2 + columns.table_segments;
         let helpers = lookups.div_ceil(cosets);
@@ -140,73 +157,169 @@ impl Prediction {
         let committed = columns.weights + columns.input;
         let full_read = columns.accumulators + 2;
         let full_linear = columns.chain_relays + helpers;
+        let instance = 1 + 2 * columns.accumulators + columns.cell_relays + columns.chain_relays;
         let fixed = columns.selectors + 3 * columns.table_segments + 1;
-        let transformed = small_read + small_linear + committed + full_read + full_linear;
-        let transforms = transformed * (1 + cosets) + fixed * cosets;
+        let linear = small_linear + committed + full_linear;
+        let evaluated = small_read + full_read + instance + fixed;
+        // Relays, helpers, multiplicities and what sums them up are not combined.
+        let taken = columns.combinations + full_linear + columns.cell_relays + columns.table_segments;
+        let transforms = evaluated * (1 + cosets) + linear + taken * cosets;
+        let reads = columns.selectors * columns.activations / 2 + 4 * (evaluated + taken);
+        let combined = columns.combinations * (committed + columns.edges) / 2;
         let micros = n * 3.7 * (full_read + full_linear + cosets + 2) as f64
             + n * 0.24 * (small_read + small_linear) as f64
             + n * 0.029 * f64::from(k) / 2.0 * transforms as f64
-            + n * 0.025 * (cosets * (columns.selectors * columns.activations / 2 + 4 * transformed)) as f64;
+            + n * 0.025 * (cosets * reads + combined) as f64;
         let commitments = small_read + small_linear + full_read + full_linear + cosets + 2;
         let evaluations = small_read + fixed + 2 * full_read;
-        Self { milliseconds: micros / 1000.0, proof_bytes: 32 * (commitments + evaluations) }
+        let proof_bytes = 32 * (commitments + evaluations);
+        Self { milliseconds: micros / 1000.0, proof_bytes, weight_columns: committed, instance_cells }
     }
 
-    /// Ten microseconds are as good as a byte.
+    /// A tenth of a millisecond is as good as a byte of proof, and a fiftieth as one of the public values; an instance cell
+    /// takes the verifier a microsecond.
     fn cost(&self) -> f64 {
-        self.milliseconds + 0.01 * self.proof_bytes as f64
+        let bytes = self.proof_bytes as f64 + 0.2 * 32.0 * self.weight_columns as f64;
+        self.milliseconds + 0.1 * bytes + 0.004 * self.instance_cells as f64
     }
 }
 
-/// Tries every number of lanes and of rows that is allowed.
+/// Lanes and rows to try.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    lanes: Lanes,
+    k: u32,
+    /// What it costs whatever the chains.
+    cost: f64,
+}
+
+/// Tries the numbers of lanes and of rows that promise most.
 pub(crate) fn choose(
     graph: &IntGraph,
     visibility: Visibility,
     options: &PlanOptions,
     tables: &Tables,
 ) -> Result<Choice, LowerError> {
-    let all = options.lanes.map_or_else(|| LANES.to_vec(), |lanes| vec![lanes]);
+    check_options(options)?;
+    let (mut candidates, rows_needed) = candidates(graph, visibility, options, tables);
+    candidates.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+    candidates.truncate(trials(graph));
+    candidates.sort_by_key(|candidate| (candidate.lanes, candidate.k));
     let mut best: Option<(f64, Choice)> = None;
-    let mut rows_needed = u32::MAX;
-    for lanes in all {
-        if !(1..=LANES_MAX).contains(&lanes) {
-            return Err(LowerError::Lanes { expected_max: LANES_MAX, got: lanes });
-        }
-        let plan = Plan::new(graph, visibility, lanes);
-        let rows = [plan.rows.activations, plan.rows.weights, plan.rows.edges].into_iter().max().unwrap_or(0);
-        rows_needed = rows_needed.min(rows);
-        if let Some((cost, k, offsets)) = best_rows(&plan, rows, options, tables)
+    for same in candidates.chunk_by(|a, b| a.lanes == b.lanes) {
+        let plan = Plan::new(graph, visibility, same[0].lanes);
+        let least =
+            same.iter().filter_map(|candidate| try_rows(&plan, candidate.k, visibility, options, tables));
+        if let Some((cost, settings)) = least.min_by(|a, b| a.0.total_cmp(&b.0))
             && best.as_ref().is_none_or(|(least, _)| cost < *least)
         {
-            let colouring = plan.chains.colour(&offsets);
-            let columns = count_columns(&plan, &colouring, tables, k);
-            best = Some((cost, Choice { plan, k, offsets, colouring, columns }));
+            best = Some((cost, settings.with(plan)));
         }
     }
-    let k_max = options.k.unwrap_or(K_MAX);
-    best.map(|(_, choice)| choice)
-        .ok_or(LowerError::Rows { expected_max: 1 << k_max.min(K_MAX), got: rows_needed })
+    let k_max = options.k.unwrap_or(K_MAX).min(K_MAX);
+    best.map(|(_, choice)| choice).ok_or(LowerError::Rows { expected_max: 1 << k_max, got: rows_needed })
 }
 
-/// The cheapest number of rows: (cost, k, offsets).
-fn best_rows(plan: &Plan, rows: u32, options: &PlanOptions, tables: &Tables) -> Option<(f64, u32, Offsets)> {
-    let least = rows.max(1).next_power_of_two().trailing_zeros().max(K_MIN);
-    let candidates = match options.k {
-        Some(k) if k < least => return None,
-        Some(k) => k..=k,
-        None => least..=least + 4,
-    };
-    let mut best: Option<(f64, u32, Offsets)> = None;
-    for k in candidates.filter(|k| *k <= K_MAX) {
-        let offsets = place_spaces(plan, 1 << k);
-        let colouring = plan.chains.colour(&offsets);
-        let columns = count_columns(plan, &colouring, tables, k);
-        let cost = Prediction::new(&columns, k, options.degree).cost();
-        if best.as_ref().is_none_or(|(least, ..)| cost < *least) {
-            best = Some((cost, k, offsets));
+fn check_options(options: &PlanOptions) -> Result<(), LowerError> {
+    for got in [options.lanes, options.weight_lanes].into_iter().flatten() {
+        if !(1..=LANES_MAX).contains(&got) {
+            return Err(LowerError::Lanes { expected_max: LANES_MAX, got });
         }
     }
-    best
+    match options.degree {
+        Some(got) if !DEGREES.contains(&got) => {
+            Err(LowerError::Degree { expected_min: *DEGREES.start(), expected_max: *DEGREES.end(), got })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How many layouts are planned in full: all of a small model, few of a large one.
+fn trials(graph: &IntGraph) -> usize {
+    let size = |shape: &[usize]| shape.iter().product::<usize>();
+    let cells = graph.tensors.iter().map(|tensor| size(&tensor.shape)).sum::<usize>()
+        + graph.weights.iter().map(|weight| size(&weight.shape)).sum::<usize>();
+    (2_000_000 / cells.max(1)).clamp(3, 40)
+}
+
+/// All that fit by estimate, and the fewest rows that any needs.
+fn candidates(
+    graph: &IntGraph,
+    visibility: Visibility,
+    options: &PlanOptions,
+    tables: &Tables,
+) -> (Vec<Candidate>, u32) {
+    let given = |lanes: Option<usize>, all: &[usize]| lanes.map_or_else(|| all.to_vec(), |lanes| vec![lanes]);
+    let weights = given(options.weight_lanes, &LINEAR_LANES);
+    let weights = weights.into_iter().map(|lanes| (lanes, place_weights(graph, lanes).1)).collect::<Vec<_>>();
+    let edges = LINEAR_LANES.map(|lanes| (lanes, conv::edge_rows(graph, lanes)));
+    let (mut all, mut rows_needed) = (Vec::new(), u32::MAX);
+    for activations in given(options.lanes, &LANES) {
+        let rows = place_activations(graph, activations).1;
+        for (weights, weight_rows) in &weights {
+            let edges_needed = edges.iter().map(|edges| edges.1).min().unwrap_or(0);
+            rows_needed = rows_needed.min(rows.max(*weight_rows).max(edges_needed));
+            let need = rows.max(*weight_rows).max(1);
+            let least = need.next_power_of_two().trailing_zeros().max(K_MIN);
+            let ks = options.k.map_or(least..=least + 4, |k| k..=k);
+            for k in ks.filter(|k| (least..=K_MAX).contains(k)) {
+                // Fewest edge lanes that fit, and twice as many.
+                let fit = edges.iter().filter(|(_, rows)| *rows <= 1 << k);
+                for (edges, edge_rows) in fit.take(2) {
+                    let lanes = Lanes { activations, weights: *weights, edges: *edges };
+                    let columns = ColumnCounts {
+                        weights: if *weight_rows > 0 { *weights } else { 0 },
+                        edges: if *edge_rows > 0 { *edges } else { 0 },
+                        ..columns_of_lanes(lanes, visibility, tables, k)
+                    };
+                    let cost = Prediction::new(&columns, 0, k, options.degree.unwrap_or(5)).cost();
+                    all.push(Candidate { lanes, k, cost });
+                    if *edge_rows == 0 {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    (all, rows_needed)
+}
+
+/// A choice but for its plan.
+struct Settings {
+    k: u32,
+    degree: u32,
+    offsets: Offsets,
+    colouring: Colouring,
+    columns: ColumnCounts,
+}
+
+impl Settings {
+    fn with(self, plan: Plan) -> Choice {
+        let Self { k, degree, offsets, colouring, columns } = self;
+        Choice { plan, k, degree, offsets, colouring, columns }
+    }
+}
+
+/// The cheapest settings with so many rows, if the plan fits.
+fn try_rows(
+    plan: &Plan,
+    k: u32,
+    visibility: Visibility,
+    options: &PlanOptions,
+    tables: &Tables,
+) -> Option<(f64, Settings)> {
+    let rows = plan.rows.activations.max(plan.rows.weights).max(plan.rows.edges);
+    if rows > 1 << k {
+        return None;
+    }
+    let offsets = place_spaces(plan, 1 << k);
+    let colouring = plan.chains.colour(&offsets, 1 << k);
+    let columns = count_columns(plan, visibility, &colouring, tables, k);
+    let cells = colouring.segments.len();
+    let cost = |degree: u32| Prediction::new(&columns, cells, k, degree).cost();
+    let degrees = options.degree.map_or(DEGREES_TRIED, |degree| degree..=degree);
+    let (cost, degree) = degrees.map(|degree| (cost(degree), degree)).min_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some((cost, Settings { k, degree, offsets, colouring, columns }))
 }
 
 /// Moves the row spaces past each other so that few chains meet; weights and the committed input stay on row 0, so that
@@ -236,29 +349,50 @@ fn deepest(taken: &[(u32, u32, usize)], first: u32, end: u32) -> usize {
     starts.map(on).max().unwrap_or(0)
 }
 
-fn count_columns(plan: &Plan, colouring: &Colouring, tables: &Tables, k: u32) -> ColumnCounts {
+/// The columns that follow from the lanes.
+fn columns_of_lanes(lanes: Lanes, visibility: Visibility, tables: &Tables, k: u32) -> ColumnCounts {
+    let committed = visibility.input == InputVisibility::Committed;
+    ColumnCounts {
+        remainders: if tables.shift() > 0 { lanes.activations } else { 0 },
+        activations: 2 * lanes.activations,
+        input: if committed { lanes.activations } else { 0 },
+        table_segments: tables.len().div_ceil(1 << k),
+        ..ColumnCounts::default()
+    }
+}
+
+fn count_columns(
+    plan: &Plan,
+    visibility: Visibility,
+    colouring: &Colouring,
+    tables: &Tables,
+    k: u32,
+) -> ColumnCounts {
     let relays = place_relays(&plan.identities.relays, colouring);
     let cell = |column: &RelayColumn| matches!(column, RelayColumn::Cell(_));
     let relay_columns = relays.iter().map(|place| place.column).collect::<BTreeSet<_>>();
     let cell_relays = relay_columns.iter().filter(|column| cell(column)).count();
+    let patterns =
+        colouring.columns.iter().flat_map(|column| column.patterns.keys()).collect::<BTreeSet<_>>();
+    let of_activations = |id: &&PatternId| plan.chains.pattern(**id).family.space() == Space::Activations;
     ColumnCounts {
-        remainders: if tables.shift() > 0 { plan.lanes } else { 0 },
-        activations: 2 * plan.lanes,
-        weights: if plan.rows.weights > 0 { plan.lanes } else { 0 },
-        input: if plan.rows.input > 0 { plan.lanes } else { 0 },
-        edges: if plan.rows.edges > 0 { plan.lanes } else { 0 },
+        weights: if plan.rows.weights > 0 { plan.lanes.weights } else { 0 },
+        edges: if plan.rows.edges > 0 { plan.lanes.edges } else { 0 },
         cell_relays,
         chain_relays: relay_columns.len() - cell_relays,
         accumulators: colouring.columns.len(),
         selectors: colouring.selectors(),
-        table_segments: tables.len().div_ceil(1 << k),
+        multipliers: colouring.columns.iter().map(|column| column.multipliers.len()).sum(),
+        combinations: patterns.iter().filter(|id| !of_activations(id)).count(),
+        ..columns_of_lanes(plan.lanes, visibility, tables, k)
     }
 }
 
 impl Choice {
     /// The figures of this choice.
-    pub(crate) fn report(&self, graph: &IntGraph, visibility: Visibility, degree: u32) -> PlanReport {
-        let prediction = Prediction::new(&self.columns, self.k, degree);
+    pub(crate) fn report(&self, graph: &IntGraph, visibility: Visibility) -> PlanReport {
+        let cells = self.colouring.segments.len();
+        let prediction = Prediction::new(&self.columns, cells, self.k, self.degree);
         let layers = (0..graph.nodes.len()).map(|index| self.layer(graph, index)).collect::<Vec<_>>();
         let input: usize = graph.tensors[graph.input.0].shape.iter().product();
         let committed = if visibility.input == InputVisibility::Committed { input } else { 0 };
@@ -266,8 +400,10 @@ impl Choice {
         let chain_relays =
             relays.iter().filter(|place| matches!(place.column, RelayColumn::Chain(_))).count();
         PlanReport {
-            lanes: self.plan.lanes,
+            lanes: self.plan.lanes.activations,
+            weight_lanes: self.plan.lanes.weights,
             k: self.k,
+            degree: self.degree,
             columns: self.columns,
             rows: (
                 self.plan.rows.activations as usize,
@@ -318,16 +454,24 @@ impl fmt::Display for PlanReport {
         let c = &self.columns;
         writeln!(
             f,
-            "2^{} rows × {} lanes; rows in use: {} of activations, {} of weights, {} of edges",
-            self.k, self.lanes, self.rows.0, self.rows.1, self.rows.2
+            "2^{} rows, degree {}; rows in use: {} of {} activations, {} of {} weights, {} of {} edges",
+            self.k,
+            self.degree,
+            self.rows.0,
+            self.lanes,
+            self.rows.1,
+            self.weight_lanes,
+            self.rows.2,
+            c.edges
         )?;
         writeln!(
             f,
-            "columns: {} small, {} of weights and input, {} full-width; {} selectors, {} table segments",
+            "columns: {} small, {} of weights and input, {} full-width; {} selectors ({} of multipliers), {} table segments",
             c.remainders + c.activations + c.edges + c.cell_relays,
             c.weights + c.input,
             c.accumulators + c.chain_relays + 1,
             c.selectors,
+            c.multipliers,
             c.table_segments
         )?;
         let per = |cells: usize, of: u64| if of == 0 { 0.0 } else { cells as f64 / of as f64 };

@@ -95,11 +95,11 @@ fn every_visibility_is_accepted() {
 fn every_row_count_gives_the_same_statement() {
     let sample = graphs::cnn();
     for k in 8..12 {
-        let lowered = check(&sample, PRIVATE, &PlanOptions { lanes: Some(4), k: Some(k), degree: 5 });
+        let lowered = check(&sample, PRIVATE, &PlanOptions { k: Some(k), ..lanes(4) });
         assert_eq!(lowered.circuit.k, k);
     }
     assert!(matches!(
-        lower(&sample.0, PRIVATE, &PlanOptions { lanes: Some(4), k: Some(5), degree: 5 }),
+        lower(&sample.0, PRIVATE, &PlanOptions { k: Some(5), ..lanes(4) }),
         Err(LowerError::Rows { .. })
     ));
     assert!(matches!(lower(&sample.0, PRIVATE, &lanes(0)), Err(LowerError::Lanes { got: 0, .. })));

@@ -25,6 +25,18 @@ pub struct SrsVerifier {
     pub insecure: bool,
 }
 
+impl SrsVerifier {
+    /// Names τ, whatever the size of the string and of the file that it was read from: Keccak-256 over
+    /// `kiln powers of tau v1`, `[1]_1` (compressed), `[1]_2` and `[τ]_2`. Who trusts a ceremony pins this.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut bytes = b"kiln powers of tau v1".to_vec();
+        bytes.extend(encoding::g1_to_bytes(&self.g1));
+        bytes.extend(encoding::g2_to_bytes(&self.g2));
+        bytes.extend(encoding::g2_to_bytes(&self.tau_g2));
+        keccak256(&bytes)
+    }
+}
+
 /// All that a verifier needs besides statement and proof.
 #[derive(Clone, Debug)]
 pub struct VerifyingKey {

@@ -8,8 +8,18 @@ pub trait Progress {
     fn round(&self, name: &'static str, number: usize, total: usize);
 }
 
+/// Listens to the reading of a structured reference string.
+pub trait SetupProgress {
+    /// `done` of `total` parts of this step are done.
+    fn advance(&self, step: &'static str, done: u64, total: u64);
+}
+
 /// Nobody listens.
 pub struct Silent;
+
+impl SetupProgress for Silent {
+    fn advance(&self, _: &'static str, _: u64, _: u64) {}
+}
 
 impl Progress for Silent {
     fn round(&self, _: &'static str, _: usize, _: usize) {}

@@ -3,6 +3,9 @@
 mod check;
 mod error;
 mod file;
+mod lagrange;
+mod origin;
+mod ptau;
 
 use std::sync::Arc;
 
@@ -20,7 +23,9 @@ use crate::encoding::{g1_to_bytes, g2_to_bytes};
 use crate::keys::SrsVerifier;
 use crate::permutation::root_of_unity;
 
-pub use error::SrsError;
+pub use error::{PtauError, SrsError};
+pub use origin::SrsOrigin;
+pub use ptau::Ptau;
 
 /// Monomial points beyond 2^k: blinded polynomials are a little longer than the circuit.
 pub const SRS_EXTRA: usize = 64;
@@ -33,7 +38,7 @@ pub const SRS_K_MAX: u32 = 24;
 #[derive(Clone)]
 pub struct Srs {
     k: u32,
-    insecure: bool,
+    origin: SrsOrigin,
     monomial: Bases,
     lagrange: Bases,
     g2: G2Affine,
@@ -61,18 +66,18 @@ impl Srs {
         let g2 = G2Affine::generator();
         let tau_g2 = (g2 * tau).into_affine();
         tau.zeroize();
-        Ok(Self::from_points(k, points, lagrange, [g2, tau_g2]))
+        Ok(Self::from_points(k, SrsOrigin::Local, points, lagrange, [g2, tau_g2]))
     }
 
     fn from_points(
         k: u32,
+        origin: SrsOrigin,
         monomial: Vec<G1Affine>,
         lagrange: Vec<G1Affine>,
         [g2, tau_g2]: [G2Affine; 2],
     ) -> Self {
         let (monomial, lagrange) = (Bases::new(Arc::new(monomial)), Bases::new(Arc::new(lagrange)));
-        // So far there is no other origin than a local one.
-        Self { k, insecure: true, monomial, lagrange, g2, tau_g2 }
+        Self { k, origin, monomial, lagrange, g2, tau_g2 }
     }
 
     /// log2 of the row count that it serves.
@@ -80,9 +85,15 @@ impl Srs {
         self.k
     }
 
-    /// True if whoever made it may know τ, so that proofs mean nothing: tests and demonstrations only.
+    /// Where it comes from, as it says itself; what pins a ceremony is its [fingerprint](SrsVerifier::fingerprint).
+    pub fn origin(&self) -> SrsOrigin {
+        self.origin
+    }
+
+    /// True if it was made on one machine, whose owner may know τ, so that proofs mean nothing: tests and demonstrations
+    /// only.
     pub fn is_insecure(&self) -> bool {
-        self.insecure
+        self.origin == SrsOrigin::Local
     }
 
     /// `[τ^i]_1`, 2^k + [`SRS_EXTRA`] points.
@@ -108,14 +119,14 @@ impl Srs {
     /// What verifiers need of it.
     pub fn verifier(&self) -> SrsVerifier {
         let g1 = self.monomial().first().copied().unwrap_or_default();
-        SrsVerifier { g1, g2: self.g2, tau_g2: self.tau_g2, id: self.id(), insecure: self.insecure }
+        SrsVerifier { g1, g2: self.g2, tau_g2: self.tau_g2, id: self.id(), insecure: self.is_insecure() }
     }
 
     /// Keccak-256 over size, origin and the first powers of τ in both groups, which determine everything else.
     pub fn id(&self) -> [u8; 32] {
         let mut hash = Keccak256::new_with_prefix(b"kiln srs v1");
         hash.update(self.k.to_be_bytes());
-        hash.update([u8::from(self.insecure)]);
+        hash.update([u8::from(self.is_insecure())]);
         for point in self.monomial().iter().take(2) {
             hash.update(g1_to_bytes(point));
         }

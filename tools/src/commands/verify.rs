@@ -12,7 +12,8 @@
 //! on the word of whoever made the model commitment.
 //!
 //! If the verifying key rests on a locally generated reference string, its maker could forge proofs: a warning says
-//! INSECURE on standard error and in the result.
+//! INSECURE on standard error and in the result. Any other key names the ceremony that it rests on by a fingerprint;
+//! only comparing that with one that you trust (`--expect-fingerprint`) tells a ceremony from somebody's own secret.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,8 +21,10 @@ use std::path::{Path, PathBuf};
 use kiln_plonk::{VerifyError, VerifyingKey, verify};
 use serde::Serialize;
 
+use super::setup;
 use crate::artefact::{self, SMALL_FILE_BYTES_MAX};
 use crate::error::{Failure, Source};
+use crate::hexadecimal;
 use crate::meaning::{InputVisibility, Meaning, WeightVisibility};
 use crate::output::{self, Format, Report};
 use crate::public::{MODEL_GROUP, PublicFile};
@@ -43,6 +46,9 @@ pub struct Args {
     /// The id that the model must have, 64 hexadecimal digits
     #[arg(long, value_name = "HEX")]
     model_id: Option<String>,
+    /// Refuse a key that rests on another ceremony than the one with this fingerprint (see `kiln setup`)
+    #[arg(long, value_name = "HEX", value_parser = setup::parse_fingerprint)]
+    expect_fingerprint: Option<setup::Fingerprint>,
     /// The model's range proof, made by `kiln range`
     #[arg(long, value_name = "FILE")]
     range: Option<PathBuf>,
@@ -57,6 +63,10 @@ pub struct Verified {
     valid: bool,
     /// The reference string was made locally: its maker could forge proofs.
     insecure: bool,
+    /// Names the τ of the reference string.
+    fingerprint: String,
+    /// The fingerprint was given, not only read from the key.
+    fingerprint_checked: bool,
     model: String,
     model_id: String,
     /// The id was given, not only read from the public values.
@@ -75,6 +85,9 @@ pub struct Verified {
 pub fn run(args: &Args) -> Result<Verified, Failure> {
     let start = Snapshot::now();
     let (key, meaning) = read_key(&args.vk)?;
+    if let Some(expected) = &args.expect_fingerprint {
+        check_fingerprint(&key, expected)?;
+    }
     let public = PublicFile::read(&args.public)?;
     let proof = artefact::read("read the proof", &args.proof, SMALL_FILE_BYTES_MAX)?;
     if let Some(expected) = &args.model_id {
@@ -88,6 +101,8 @@ pub fn run(args: &Args) -> Result<Verified, Failure> {
     Ok(Verified {
         valid: true,
         insecure: key.is_insecure(),
+        fingerprint: hexadecimal::encode(&key.srs().fingerprint()),
+        fingerprint_checked: args.expect_fingerprint.is_some(),
         model: meaning.model,
         model_id: public.model.id,
         model_id_checked: args.model_id.is_some(),
@@ -99,6 +114,18 @@ pub fn run(args: &Args) -> Result<Verified, Failure> {
         proof_bytes: proof.len(),
         used: start.used(),
     })
+}
+
+/// A key says itself whether it is insecure, so what it rests on is known only by comparing.
+fn check_fingerprint(key: &VerifyingKey, expected: &setup::Fingerprint) -> Result<(), Failure> {
+    let got = key.srs().fingerprint();
+    if got == *expected {
+        return Ok(());
+    }
+    let [expected, got] = [expected, &got].map(|bytes| hexadecimal::encode(bytes));
+    Err(Failure::Input(format!(
+        "the verifying key rests on another ceremony: expected the fingerprint {expected}, got {got}; do not rely on it"
+    )))
 }
 
 /// Checks the range proof of a model.
@@ -172,6 +199,14 @@ impl fmt::Display for Verified {
         let checked =
             if self.model_id_checked { "as expected" } else { "as claimed; compare it, or give --model-id" };
         writeln!(f, "  model id   {} ({checked})", self.model_id)?;
+        if !self.insecure {
+            let checked = if self.fingerprint_checked {
+                "as expected"
+            } else {
+                "compare it, or give --expect-fingerprint"
+            };
+            writeln!(f, "  ceremony   {} ({checked})", self.fingerprint)?;
+        }
         match self.weight_bits {
             Some(bits) => writeln!(f, "  range      every weight is an integer of at most {bits} bits")?,
             None if self.weights == WeightVisibility::Hidden => {

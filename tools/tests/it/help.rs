@@ -28,6 +28,8 @@ fn usage_errors_exit_with_2_and_print_no_result() {
         &["verify", "--proof", "p"],
         &["setup", "--rows-log2", "99", "-o", "x"],
         &["setup", "--rows-log2", "many", "-o", "x"],
+        &["setup", "--rows-log2", "4", "-o", "x", "--expect-fingerprint", &"0".repeat(64)],
+        &["setup", "--rows-log2", "4", "-o", "x", "--ptau", "p", "--expect-fingerprint", "0f"],
         &["--backend", "gpu"],
         &["card", "info"],
         &["bench", "kernels", "--sizes", "99"],

@@ -10,7 +10,7 @@
 //! the others, the *edges*, are cells of their own, and this identity alone fixes them. Its degree is at most that of the
 //! padded output plus the number of output channels.
 
-use crate::graph::{ConvGeometry, View, WeightId};
+use crate::graph::{ConvGeometry, IntGraph, Linear, View, WeightId};
 use crate::lower::chain::Family;
 use crate::lower::identity::{Part, Source, Weighting};
 use crate::lower::layout::{Arrangement, Placed};
@@ -119,7 +119,7 @@ fn place_edges(planning: &mut Planning<'_>, outputs: usize, y: &Axis, x: &Axis) 
     }
     let (mut order, mut lines) = (Vec::new(), Vec::new());
     let channels = (0..outputs).collect::<Vec<_>>();
-    for block in channels.chunks(planning.plan.lanes) {
+    for block in channels.chunks(planning.plan.lanes.edges) {
         let mut position = 0;
         for run in &runs {
             for index in 0..run.len() {
@@ -131,6 +131,21 @@ fn place_edges(planning: &mut Planning<'_>, outputs: usize, y: &Axis, x: &Axis) 
     }
     let placed = planning.edge_packer.place(&Arrangement { order, lines }, Variable::Delta);
     Some(Edges { positions, placed })
+}
+
+/// About how many rows the edges of all convolutions take.
+pub(crate) fn edge_rows(graph: &IntGraph, lanes: usize) -> u32 {
+    let rows = graph.nodes.iter().map(|node| match &node.linear {
+        Linear::Conv { input, weight, geometry, .. } => {
+            let kernel = &graph.weights[weight.0].shape;
+            let (y, x) = axes(&input.shape, kernel, geometry);
+            let positions = edge_runs(&y, &x).concat().len();
+            let (whole, rest) = (kernel[0] / lanes, kernel[0] % lanes);
+            positions * whole + lanes.checked_div(rest).map_or(0, |lines| positions.div_ceil(lines))
+        }
+        _ => 0,
+    });
+    u32::try_from(rows.sum::<usize>()).unwrap_or(u32::MAX)
 }
 
 /// The order of a (O, C/groups, KH, KW) kernel: a group for each input channel and phase, that chains read by

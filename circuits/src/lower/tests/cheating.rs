@@ -217,7 +217,8 @@ fn free_cells(case: &Case, family: Family) -> Vec<(usize, usize)> {
     for spot in placed.iter().flat_map(|placed| &placed.spots) {
         used.insert((spot.lane as usize, (spot.row + offset) as usize));
     }
-    let all = (0..choice.plan.lanes).flat_map(|lane| (0..1 << choice.k).map(move |row| (lane, row)));
+    let all = (0..choice.plan.lanes.of(family.space()))
+        .flat_map(|lane| (0..1 << choice.k).map(move |row| (lane, row)));
     all.filter(|cell| !used.contains(cell)).collect()
 }
 

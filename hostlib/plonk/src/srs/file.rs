@@ -15,14 +15,13 @@ use ark_ff::PrimeField;
 use rayon::prelude::*;
 use sha3::{Digest, Keccak256};
 
-use super::{SRS_EXTRA, SRS_K_MAX, Srs, SrsError};
+use super::{SRS_EXTRA, SRS_K_MAX, Srs, SrsError, SrsOrigin};
 use crate::encoding::{
     Canonical, DecodeError, G2_BYTES, Reader, g1_coordinates, g1_from_coordinates, g2_from_bytes, g2_to_bytes,
 };
 
 const MAGIC: &[u8; 8] = b"KILN-SRS";
 const VERSION: u32 = 1;
-const INSECURE: &[u8; 32] = b"INSECURE: local, for tests only\n";
 const HEADER_BYTES: usize = 8 + 4 + 4 + 4 + 32;
 const G1_BYTES: usize = 64;
 const CHECKSUM_BYTES: usize = 32;
@@ -52,11 +51,11 @@ impl Srs {
         let mut file = BufReader::new(File::open(path).map_err(in_file)?);
         let mut bytes = Vec::new();
         file.by_ref().take(HEADER_BYTES as u64).read_to_end(&mut bytes).map_err(in_file)?;
-        let k = parse_header(&bytes)?;
+        let (k, origin) = parse_header(&bytes)?;
         let expected = file_len(k);
         // One more byte than there should be tells a file that is too long.
         file.take(expected + 1 - HEADER_BYTES as u64).read_to_end(&mut bytes).map_err(in_file)?;
-        parse_file(k, &bytes)
+        parse_file(k, origin, &bytes)
     }
 
     fn file_bytes(&self) -> Vec<u8> {
@@ -64,7 +63,7 @@ impl Srs {
         VERSION.encode(&mut bytes);
         self.k.encode(&mut bytes);
         (SRS_EXTRA as u32).encode(&mut bytes);
-        bytes.extend(INSECURE);
+        bytes.extend(self.origin.to_bytes());
         bytes.extend(g2_to_bytes(&self.g2));
         bytes.extend(g2_to_bytes(&self.tau_g2));
         for point in self.monomial().iter().chain(self.lagrange().iter()) {
@@ -84,8 +83,8 @@ fn file_len(k: u32) -> u64 {
     (HEADER_BYTES + 2 * G2_BYTES + CHECKSUM_BYTES) as u64 + points * G1_BYTES as u64
 }
 
-/// The size that a well-formed header announces.
-fn parse_header(bytes: &[u8]) -> Result<u32, SrsError> {
+/// The size and the origin that a well-formed header announces.
+fn parse_header(bytes: &[u8]) -> Result<(u32, SrsOrigin), SrsError> {
     if !bytes.starts_with(MAGIC) {
         return Err(SrsError::NotAnSrs);
     }
@@ -103,11 +102,11 @@ fn parse_header(bytes: &[u8]) -> Result<u32, SrsError> {
     if extra as usize != SRS_EXTRA {
         return Err(SrsError::Corrupted);
     }
-    let origin: [u8; 32] = reader.array().map_err(truncated)?;
-    if origin == *INSECURE { Ok(k) } else { Err(SrsError::UnknownOrigin) }
+    let origin = SrsOrigin::from_bytes(&reader.array().map_err(truncated)?).ok_or(SrsError::UnknownOrigin)?;
+    Ok((k, origin))
 }
 
-fn parse_file(k: u32, bytes: &[u8]) -> Result<Srs, SrsError> {
+fn parse_file(k: u32, origin: SrsOrigin, bytes: &[u8]) -> Result<Srs, SrsError> {
     let (expected, got) = (file_len(k), bytes.len() as u64);
     if got < expected {
         return Err(SrsError::Truncated { expected, got });
@@ -128,7 +127,7 @@ fn parse_file(k: u32, bytes: &[u8]) -> Result<Srs, SrsError> {
     let monomial_bytes = ((1 << k) + SRS_EXTRA) * G1_BYTES;
     let monomial = parse_points(reader.take(monomial_bytes))?;
     let lagrange = parse_points(reader.take(reader.remaining()))?;
-    let srs = Srs::from_points(k, monomial, lagrange, [g2, tau_g2]);
+    let srs = Srs::from_points(k, origin, monomial, lagrange, [g2, tau_g2]);
     srs.check_consistency(challenge(checksum))?;
     Ok(srs)
 }

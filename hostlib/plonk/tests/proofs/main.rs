@@ -1,9 +1,12 @@
 //! Proofs of a small circuit that uses everything there is, from witness to verdict.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod ceremony;
 mod format;
 mod keys;
 mod privacy;
+#[path = "../ptau_file/mod.rs"]
+mod ptau_file;
 mod refusals;
 mod sample;
 

@@ -206,8 +206,11 @@ pub fn reference_engine() -> Engine {
 
 impl Setting {
     pub fn new(sample: Sample) -> Self {
-        let engine = cpu_engine();
         let srs = Srs::insecure_local(sample.circuit.k, [7; 32]).unwrap();
+        Self::with_srs(sample, cpu_engine(), srs)
+    }
+
+    pub fn with_srs(sample: Sample, engine: Engine, srs: Srs) -> Self {
         let (pk, vk) = sample.keys(&engine, &srs);
         let (secret, public) = sample.group(&engine, &srs, 1);
         let statement = Statement { public_inputs: sample.public_inputs(), committed: vec![public] };
