@@ -97,7 +97,8 @@ impl Run {
     /// The value; a public input that is not there (a validated circuit names none) counts as zero.
     pub fn evaluate(&self, public_inputs: &[Fr], challenges: &[Fr]) -> Fr {
         let first = self.first.evaluate(challenges);
-        let step = self.step.evaluate(challenges);
+        // Most runs have one term, whose step is never taken.
+        let step = if self.len > 1 { self.step.evaluate(challenges) } else { Fr::one() };
         let sum = match self.public {
             None => geometric_sum(step, self.len),
             Some((start, stride)) => {
