@@ -114,7 +114,12 @@ impl ProgramBuilder {
         if let Some(got) = overflow {
             return Err(too_large(format!("expected fewer, got {got}")));
         }
-        let instructions = Allocator::new(&self.operations, self.schedule()).run()?;
+        let shared = Allocator::new(&self.operations, self.schedule()).run();
+        // Sharing saves work and holds registers: with too few of them, small expressions are computed again instead.
+        let instructions = shared.or_else(|_| {
+            let again = self.with_small_parts_repeated();
+            Allocator::new(&again.operations, again.schedule()).run()
+        })?;
         Ok(Program {
             inputs: self.inputs,
             outputs: self.outputs.len(),
@@ -165,6 +170,44 @@ impl ProgramBuilder {
         steps
     }
 
+    /// The same outputs, where every read of a value that takes few operations has a copy of its own.
+    fn with_small_parts_repeated(&self) -> ProgramBuilder {
+        let mut again = ProgramBuilder { outputs: self.outputs.clone(), ..ProgramBuilder::default() };
+        let mut sizes: Vec<usize> = Vec::with_capacity(self.operations.len());
+        let mut places: Vec<Value> = Vec::with_capacity(self.operations.len());
+        for operation in &self.operations {
+            let size = operation
+                .operands()
+                .map_or(0, |(a, b)| sizes[a.0].saturating_add(sizes[b.0]).saturating_add(1));
+            let copied = operation.with_operands(|operand| {
+                if (1..=REPEATED_OPERATIONS_MAX).contains(&sizes[operand.0]) {
+                    self.repeat(operand, &places, &mut again)
+                } else {
+                    places[operand.0]
+                }
+            });
+            sizes.push(size);
+            places.push(again.push(copied));
+        }
+        again.outputs.iter_mut().for_each(|output| *output = places[output.0]);
+        again
+    }
+
+    /// A new copy of a small expression; inputs and constants stay shared.
+    fn repeat(&self, value: Value, places: &[Value], into: &mut ProgramBuilder) -> Value {
+        let operation = self.operations[value.0];
+        if operation.operands().is_none() {
+            return places[value.0];
+        }
+        let copied = operation.with_operands(|operand| self.repeat(operand, places, into));
+        into.push(copied)
+    }
+
+    fn push(&mut self, operation: Operation) -> Value {
+        self.operations.push(operation);
+        Value(self.operations.len() - 1)
+    }
+
     /// Sethi–Ullman numbers: registers that each value's expression needs if nothing in it is shared.
     fn register_needs(&self) -> Vec<u32> {
         let mut needs: Vec<u32> = Vec::with_capacity(self.operations.len());
@@ -199,7 +242,20 @@ impl Operation {
             Operation::Input { .. } | Operation::Constant { .. } => None,
         }
     }
+
+    /// The same operation on other operands.
+    fn with_operands(self, mut map: impl FnMut(Value) -> Value) -> Operation {
+        match self {
+            Operation::Add(a, b) => Operation::Add(map(a), map(b)),
+            Operation::Sub(a, b) => Operation::Sub(map(a), map(b)),
+            Operation::Mul(a, b) => Operation::Mul(map(a), map(b)),
+            loaded => loaded,
+        }
+    }
 }
+
+/// An expression of at most this many operations is repeated where registers are short.
+const REPEATED_OPERATIONS_MAX: usize = 8;
 
 enum Step {
     Compute(Value),

@@ -13,6 +13,7 @@ laws!(
     rotations_wrap_around,
     short_inputs_read_zero_past_their_end,
     many_live_values_fit_or_are_loaded_again,
+    small_shared_parts_are_computed_again_where_registers_are_short,
     programs_that_make_no_sense_are_refused,
 );
 
@@ -119,6 +120,40 @@ fn many_live_values_fit_or_are_loaded_again(engine: &Engine) {
     for i in 0..len {
         let sum: Fr = values.iter().map(|v| v[i]).sum();
         assert_eq!(output[i], values.iter().map(|v| v[i] + sum).product::<Fr>());
+    }
+}
+
+fn small_shared_parts_are_computed_again_where_registers_are_short(engine: &Engine) {
+    // 100 values z = 3·a + b − i, each read by two sums, one after the other: all of them live at once if shared.
+    const PARTS: usize = 100;
+    let mut builder = ProgramBuilder::new();
+    let three = builder.constant(Fr::from(3));
+    let parts: Vec<_> = (0..PARTS)
+        .map(|i| {
+            let (a, b) = (builder.input(0, i as i32), builder.input(1, i as i32));
+            let (scaled, offset) = (builder.mul(three, a), builder.constant(Fr::from(i as u64)));
+            let sum = builder.add(scaled, b);
+            builder.sub(sum, offset)
+        })
+        .collect();
+    for weight in [5u64, 11] {
+        let weight = builder.constant(Fr::from(weight));
+        let mut total = parts[0];
+        for part in &parts[1..] {
+            let scaled = builder.mul(total, weight);
+            total = builder.add(scaled, *part);
+        }
+        builder.output(total);
+    }
+    let program = builder.finish().unwrap();
+    let (a, b) = (random_values(7, 130), random_values(8, 130));
+    let outputs = run(engine, program, &[a.clone(), b.clone()], 130);
+    for (output, weight) in outputs.iter().zip([5u64, 11]) {
+        for row in 0..130 {
+            let part = |i: usize| Fr::from(3) * a[(row + i) % 130] + b[(row + i) % 130] - Fr::from(i as u64);
+            let expected = (1..PARTS).fold(part(0), |sum, i| sum * Fr::from(weight) + part(i));
+            assert_eq!(output[row], expected);
+        }
     }
 }
 
