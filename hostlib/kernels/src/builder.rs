@@ -25,7 +25,7 @@ enum Operation {
 ///
 /// Equal subexpressions are computed once. Each expression is ordered so that it holds few registers (Sethi and Ullman
 /// 1970: the operand that needs more of them first), and inputs and constants are loaded again rather than held when
-/// registers run short.
+/// registers run short. Where that is not enough, small shared expressions are computed again for each read.
 #[derive(Default)]
 pub struct ProgramBuilder {
     operations: Vec<Operation>,
