@@ -85,9 +85,7 @@ impl InputCommitment {
         const ACTION: &str = "write the record's commitment";
         let public = bytes_of(ACTION, |out| self.public.write(out))?;
         let secret = Zeroizing::new(bytes_of(ACTION, |out| self.secret.write(out))?);
-        let length = (public.len() as u64).to_be_bytes();
-        let body = Zeroizing::new([&length[..], &public, &secret].concat());
-        Ok(Zeroizing::new(INPUT_FILE.wrap(&body)))
+        Ok(Zeroizing::new(INPUT_FILE.wrap_pair(&public, &secret)))
     }
 
     /// From a file.
@@ -95,10 +93,7 @@ impl InputCommitment {
     /// # Errors
     /// What is wrong with it, in words.
     pub fn parse(bytes: &[u8]) -> Result<Self, Source> {
-        const DAMAGED: &str = "it is damaged; make a new one";
-        let (length, rest) = INPUT_FILE.unwrap(bytes)?.split_first_chunk().ok_or(DAMAGED)?;
-        let length = usize::try_from(u64::from_be_bytes(*length))?;
-        let (public, secret) = rest.split_at_checked(length).ok_or(DAMAGED)?;
+        let (public, secret) = INPUT_FILE.unwrap_pair(bytes)?;
         Ok(Self { public: CommittedPublic::read(public)?, secret: CommittedSecret::read(secret)? })
     }
 }

@@ -4,6 +4,7 @@
 //! damage; it does not find forgery, and need not: what is kept so never leaves its owner.
 
 use sha3::{Digest, Keccak256};
+use zeroize::Zeroizing;
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +49,24 @@ impl Kind {
             return Err("it is damaged; get an intact copy");
         }
         Ok(body)
+    }
+
+    /// Puts a file of two parts together: length of the first u64 | first | second.
+    pub fn wrap_pair(self, first: &[u8], second: &[u8]) -> Vec<u8> {
+        let length = (first.len() as u64).to_be_bytes();
+        let body = Zeroizing::new([&length[..], first, second].concat());
+        self.wrap(&body)
+    }
+
+    /// The parts of a file that [`Kind::wrap_pair`] made.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn unwrap_pair(self, bytes: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
+        const DAMAGED: &str = "it is damaged; get an intact copy";
+        let (length, rest) = self.unwrap(bytes)?.split_first_chunk().ok_or(DAMAGED)?;
+        let length = usize::try_from(u64::from_be_bytes(*length)).map_err(|_| DAMAGED)?;
+        rest.split_at_checked(length).ok_or(DAMAGED)
     }
 
     fn header(self, body_len: usize) -> [u8; HEADER_BYTES] {

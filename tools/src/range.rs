@@ -25,7 +25,7 @@ impl RangeProof {
     pub fn to_bytes(&self) -> Result<Vec<u8>, Failure> {
         let mut key = Vec::new();
         self.key.write(&mut key).map_err(|e| Failure::refused("write the range proof", e))?;
-        Ok(FILE.wrap(&[&(key.len() as u64).to_be_bytes()[..], &key, &self.proof].concat()))
+        Ok(FILE.wrap_pair(&key, &self.proof))
     }
 
     /// From a file.
@@ -33,10 +33,7 @@ impl RangeProof {
     /// # Errors
     /// What is wrong with it, in words.
     pub fn parse(bytes: &[u8]) -> Result<Self, Source> {
-        const DAMAGED: &str = "it is damaged; get an intact copy";
-        let (length, rest) = FILE.unwrap(bytes)?.split_first_chunk().ok_or(DAMAGED)?;
-        let length = usize::try_from(u64::from_be_bytes(*length))?;
-        let (key, proof) = rest.split_at_checked(length).ok_or(DAMAGED)?;
+        let (key, proof) = FILE.unwrap_pair(bytes)?;
         Ok(Self { key: VerifyingKey::read(key)?, proof: proof.to_vec() })
     }
 

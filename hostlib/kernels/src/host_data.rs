@@ -72,8 +72,8 @@ impl HostData {
         out
     }
 
-    /// Wipes the values if nobody else shares them, and lets go of them.
-    pub(crate) fn wipe(&mut self) {
+    /// Wipes the values if nobody else shares them.
+    pub fn wipe(&mut self) {
         match self {
             HostData::Small(values) => {
                 if let Some(values) = Arc::get_mut(values) {

@@ -12,7 +12,6 @@ use ark_ff::One;
 use kiln_kernels::{
     Engine, Graph, HostData, Instruction, Outcome, PendingPoint, Program, ScalarBound, Vector,
 };
-use zeroize::Zeroize;
 
 use crate::error::{KeyError, ProveError};
 use crate::keys::{CommittedPublic, CommittedSecret};
@@ -242,20 +241,4 @@ pub fn commit_group(
     let outcome = engine.run(graph)?;
     let commitments = pending.iter().map(|commitment| commitment.get(&outcome)).collect();
     Ok((CommittedSecret { values, blinding }, CommittedPublic { name: name.to_owned(), commitments }))
-}
-
-/// Wipes values that nobody else shares.
-pub(crate) fn wipe(values: &mut ColumnValues) {
-    match values {
-        HostData::Small(values) => {
-            if let Some(values) = Arc::get_mut(values) {
-                values.zeroize();
-            }
-        }
-        HostData::Full(values) => {
-            if let Some(values) = Arc::get_mut(values) {
-                values.zeroize();
-            }
-        }
-    }
 }

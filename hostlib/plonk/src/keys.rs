@@ -182,7 +182,7 @@ impl CommittedSecret {
 
 impl Drop for CommittedSecret {
     fn drop(&mut self) {
-        self.values.iter_mut().for_each(crate::commit::wipe);
+        self.values.iter_mut().for_each(ColumnValues::wipe);
         self.blinding.zeroize();
     }
 }

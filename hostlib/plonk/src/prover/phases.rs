@@ -6,7 +6,7 @@ use ark_bn254::Fr;
 use kiln_kernels::{Graph, HostData};
 
 use super::{Prover, multiplicities};
-use crate::commit::{coefficients, scalar_bound_vartime, wipe};
+use crate::commit::{coefficients, scalar_bound_vartime};
 use crate::constraints::Oracle;
 use crate::error::ProveError;
 use crate::expression::Column;
@@ -21,7 +21,7 @@ pub(super) struct Assignment {
 
 impl Drop for Assignment {
     fn drop(&mut self) {
-        self.columns.values_mut().for_each(wipe);
+        self.columns.values_mut().for_each(ColumnValues::wipe);
     }
 }
 
