@@ -85,6 +85,13 @@ pub struct Lowered {
     tables: Tables,
 }
 
+impl Lowered {
+    /// Options that give this circuit again, without a search.
+    pub fn options(&self) -> PlanOptions {
+        self.choice.options()
+    }
+}
+
 /// Lays out a graph.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! A compiled model: what `kiln compile` makes and `kiln prove` uses.
 
 use std::fmt;
+use std::io::{self, BufWriter};
 use std::path::Path;
 
 use kiln_circuits::data::TestSet;
@@ -11,8 +12,8 @@ use kiln_circuits::{
 };
 use kiln_kernels::{Engine, KernelFailure};
 use kiln_plonk::{
-    ColumnValues, CommittedPublic, CommittedSecret, KeyError, ProveError, ProvingKey, Randomness, Srs,
-    Statement, VerifyingKey, commit_group, keygen, prove,
+    ColumnValues, CommittedPublic, CommittedSecret, KeyError, ProveError, ProvingKey, ProvingKeyError,
+    Randomness, Srs, Statement, VerifyingKey, commit_group, keygen, prove,
 };
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
@@ -33,10 +34,12 @@ const COMMITMENT: &str = "model.json";
 const SECRET: &str = "model.secret";
 const GRAPH: &str = "model.kiln";
 
-/// The integer graph and the weights, as a file.
-const GRAPH_FILE: container::Kind = container::Kind { magic: *b"KILN-IG\n", version: 1 };
+/// The integer graph, the weights and how they are laid out, as a file.
+const GRAPH_FILE: container::Kind = container::Kind { magic: *b"KILN-IG\n", version: 2 };
 /// A record's commitment, as a file.
 const INPUT_FILE: container::Kind = container::Kind { magic: *b"KILN-IC\n", version: 1 };
+/// What is written of a proving key at a time.
+const WRITE_BYTES: usize = 1 << 20;
 /// Version of the published commitment.
 const COMMITMENT_SCHEMA: &str = "kiln.model/1";
 
@@ -134,6 +137,8 @@ pub struct Accuracy {
 struct GraphFile {
     graph: IntGraph,
     weights: WeightValues,
+    /// What the planner chose: it need not search again.
+    layout: PlanOptions,
 }
 
 /// [`GraphFile`] as it is written, without a copy of the weights.
@@ -141,6 +146,7 @@ struct GraphFile {
 struct GraphFileView<'a> {
     graph: &'a IntGraph,
     weights: &'a WeightValues,
+    layout: PlanOptions,
 }
 
 /// The published model commitment.
@@ -171,7 +177,8 @@ impl Compiled {
             progress.phase("quantise", || quantise(&float, calibration, &QuantiseOptions::default()));
         let (graph, weights, _) = quantised.map_err(|e| Failure::refused("quantise the model", e))?;
         let meaning = meaning_of(&graph, &options)?;
-        let lowered = progress.phase("lay out the circuit", || lower_with(&graph, &meaning))?;
+        let lowered = progress
+            .phase("lay out the circuit", || lower_with(&graph, &meaning, &PlanOptions::default()))?;
         let srs = match srs {
             Some(srs) => srs,
             None => progress.phase("make the reference string", || setup::insecure_srs(lowered.circuit.k))?,
@@ -192,7 +199,7 @@ impl Compiled {
         weights: WeightValues,
         randomness: Randomness,
     ) -> Result<Self, Failure> {
-        let lowered = lower_with(&self.graph, &self.meaning)?;
+        let lowered = lower_with(&self.graph, &self.meaning, &self.lowered.options())?;
         let (secret, commitment) =
             commit_to(engine, &self.srs, &lowered, &weights, self.meaning.weights, randomness)?;
         let (meaning, key, srs) = (self.meaning.clone(), self.key.clone(), self.srs.clone());
@@ -200,16 +207,23 @@ impl Compiled {
     }
 
     /// Writes everything into a directory.
-    pub fn write(&self, directory: &StagedDirectory) -> Result<(), Failure> {
+    pub fn write(&self, engine: &Engine, directory: &StagedDirectory) -> Result<(), Failure> {
         directory.add(VERIFYING_KEY, Audience::Anyone, &self.verifying_key_bytes()?)?;
-        let key = bytes_of("write the proving key", |out| self.key.write(out))?;
-        directory.add(PROVING_KEY, Audience::Anyone, &key)?;
+        let key = directory.create(PROVING_KEY, Audience::Anyone)?;
+        let key =
+            self.key.write(engine, BufWriter::with_capacity(WRITE_BYTES, key)).map_err(|e| match e {
+                ProvingKeyError::Kernel(source) => kernel_failure("write the proving key", source),
+                other => Failure::refused("write the proving key", other),
+            })?;
+        let synced = key.into_inner().map_err(io::Error::from).and_then(|file| file.sync_all());
+        synced.map_err(|e| Failure::refused("write the proving key", e))?;
         let path = directory.path(SRS);
         self.srs.write_to(&path).map_err(|e| Failure::refused("write the reference string", e))?;
         directory.add(COMMITMENT, Audience::Anyone, self.commitment_text().as_bytes())?;
         let secret = Zeroizing::new(bytes_of("write the model's secret", |out| self.secret.write(out))?);
         directory.add(SECRET, Audience::Owner, &secret)?;
-        let file = GraphFileView { graph: &self.graph, weights: &self.weights };
+        let layout = self.lowered.options();
+        let file = GraphFileView { graph: &self.graph, weights: &self.weights, layout };
         let body = serde_json::to_vec(&file).map_err(|e| Failure::refused("write the integer model", e))?;
         let file = Zeroizing::new(GRAPH_FILE.wrap(&Zeroizing::new(body)));
         directory.add(GRAPH, Audience::Owner, &file)
@@ -217,21 +231,21 @@ impl Compiled {
 
     /// Reads what [`Compiled::write`] wrote, and checks that the parts belong together.
     pub fn read(directory: &Path) -> Result<Self, Failure> {
-        let key =
-            read_part(directory, PROVING_KEY, "read the proving key", |bytes| Ok(ProvingKey::read(bytes)?))?;
+        let key = open_proving_key(directory)?;
         let meaning = Meaning::from_text(&key.verifying_key().circuit().meaning)
             .map_err(|e| Failure::file("read the proving key", &directory.join(PROVING_KEY), e))?;
         let commitment = read_part(directory, COMMITMENT, "read the model commitment", parse_commitment)?;
         let secret = read_part(directory, SECRET, "read the model's secret", |bytes| {
             Ok(CommittedSecret::read(bytes)?)
         })?;
-        let GraphFile { graph, weights } = read_part(directory, GRAPH, "read the integer model", |bytes| {
-            Ok(serde_json::from_slice(GRAPH_FILE.unwrap(bytes)?)?)
-        })?;
+        let GraphFile { graph, weights, layout } =
+            read_part(directory, GRAPH, "read the integer model", |bytes| {
+                Ok(serde_json::from_slice(GRAPH_FILE.unwrap(bytes)?)?)
+            })?;
         let path = directory.join(SRS);
-        artefact::open("read the reference string", &path)?;
-        let srs = Srs::read_from(&path).map_err(|e| Failure::refused("read the reference string", e))?;
-        let lowered = lower_with(&graph, &meaning)?;
+        artefact::open("open the reference string", &path)?;
+        let srs = Srs::open(&path).map_err(|e| Failure::file("open the reference string", &path, e))?;
+        let lowered = lower_with(&graph, &meaning, &layout)?;
         let compiled = Self { meaning, commitment, secret, key, srs, graph, weights, lowered };
         compiled.check_parts(directory)?;
         Ok(compiled)
@@ -500,9 +514,9 @@ fn meaning_of(graph: &IntGraph, options: &Options) -> Result<Meaning, Failure> {
 }
 
 /// The circuit of a graph, with its meaning.
-fn lower_with(graph: &IntGraph, meaning: &Meaning) -> Result<Lowered, Failure> {
+fn lower_with(graph: &IntGraph, meaning: &Meaning, options: &PlanOptions) -> Result<Lowered, Failure> {
     let visibility = Visibility { input: meaning.input_visibility.into(), weights: meaning.weights.into() };
-    let mut lowered = lower(graph, visibility, &PlanOptions::default())
+    let mut lowered = lower(graph, visibility, options)
         .map_err(|e| Failure::refused("lay out the model as a circuit", e))?;
     lowered.circuit.meaning = meaning.to_text();
     Ok(lowered)
@@ -540,6 +554,14 @@ fn parse_commitment(bytes: &[u8]) -> Result<CommittedPublic, Source> {
         return Err("it is not what kiln wrote; get an intact copy".into());
     }
     Ok(group)
+}
+
+/// Opens the proving key of a compiled model in place.
+fn open_proving_key(directory: &Path) -> Result<ProvingKey, Failure> {
+    const ACTION: &str = "open the proving key";
+    let path = directory.join(PROVING_KEY);
+    artefact::open(ACTION, &path)?;
+    ProvingKey::open(&path).map_err(|e| Failure::file(ACTION, &path, e))
 }
 
 /// Reads a file of a compiled model and parses it.

@@ -23,6 +23,8 @@ pub struct PlanOptions {
     pub lanes: Option<usize>,
     /// Number of lanes of weights, the columns of the committed group "model".
     pub weight_lanes: Option<usize>,
+    /// Number of lanes of the edges of convolutions.
+    pub edge_lanes: Option<usize>,
     /// log2 of the row count.
     pub k: Option<u32>,
     /// [`kiln_plonk::circuit::Circuit::degree`], 3 to 9.
@@ -221,7 +223,7 @@ pub(crate) fn choose(
 }
 
 fn check_options(options: &PlanOptions) -> Result<(), LowerError> {
-    for got in [options.lanes, options.weight_lanes].into_iter().flatten() {
+    for got in [options.lanes, options.weight_lanes, options.edge_lanes].into_iter().flatten() {
         if !(1..=LANES_MAX).contains(&got) {
             return Err(LowerError::Lanes { expected_max: LANES_MAX, got });
         }
@@ -252,7 +254,8 @@ fn candidates(
     let given = |lanes: Option<usize>, all: &[usize]| lanes.map_or_else(|| all.to_vec(), |lanes| vec![lanes]);
     let weights = given(options.weight_lanes, &LINEAR_LANES);
     let weights = weights.into_iter().map(|lanes| (lanes, place_weights(graph, lanes).1)).collect::<Vec<_>>();
-    let edges = LINEAR_LANES.map(|lanes| (lanes, conv::edge_rows(graph, lanes)));
+    let edges = given(options.edge_lanes, &LINEAR_LANES);
+    let edges = edges.into_iter().map(|lanes| (lanes, conv::edge_rows(graph, lanes))).collect::<Vec<_>>();
     let (mut all, mut rows_needed) = (Vec::new(), u32::MAX);
     for activations in given(options.lanes, &LANES) {
         let rows = place_activations(graph, activations).1;
@@ -389,6 +392,17 @@ fn count_columns(
 }
 
 impl Choice {
+    /// What gives this choice again, without a search.
+    pub(crate) fn options(&self) -> PlanOptions {
+        PlanOptions {
+            lanes: Some(self.plan.lanes.activations),
+            weight_lanes: Some(self.plan.lanes.weights),
+            edge_lanes: Some(self.plan.lanes.edges),
+            k: Some(self.k),
+            degree: Some(self.degree),
+        }
+    }
+
     /// The figures of this choice.
     pub(crate) fn report(&self, graph: &IntGraph, visibility: Visibility) -> PlanReport {
         let cells = self.colouring.segments.len();

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ark_bn254::G1Affine;
 
+use crate::values::Values;
+
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 /// A list of points of G1, uploaded to a device the first time a commitment there needs it and kept there until the
@@ -14,14 +16,14 @@ pub struct Bases(Arc<Inner>);
 
 struct Inner {
     id: u64,
-    points: Arc<Vec<G1Affine>>,
+    points: Values<G1Affine>,
 }
 
 impl Bases {
     /// Names these points. They must be on the curve (G1 of BN254 has cofactor one, so then they are in the group);
     /// infinity is allowed.
-    pub fn new(points: Arc<Vec<G1Affine>>) -> Bases {
-        Bases(Arc::new(Inner { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), points }))
+    pub fn new(points: impl Into<Values<G1Affine>>) -> Bases {
+        Bases(Arc::new(Inner { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), points: points.into() }))
     }
 
     /// Number of points.
@@ -35,7 +37,7 @@ impl Bases {
     }
 
     /// The points.
-    pub fn points(&self) -> &Arc<Vec<G1Affine>> {
+    pub fn points(&self) -> &Values<G1Affine> {
         &self.0.points
     }
 

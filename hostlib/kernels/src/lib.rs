@@ -27,6 +27,7 @@ mod kernel;
 mod program;
 pub mod reference;
 mod report;
+mod values;
 mod vector;
 
 pub use bases::Bases;
@@ -41,6 +42,7 @@ pub use host_data::HostData;
 pub use kernel::{Kernel, LOG_DOMAIN_MAX, ScalarBound, ScanKind};
 pub use program::{Instruction, Program, REGISTERS_MAX, Register};
 pub use report::{DeviceReport, KernelReport, Report};
+pub use values::{Lender, Values};
 pub use vector::Vector;
 
 #[cfg(doctest)]

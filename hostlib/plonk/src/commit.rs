@@ -53,11 +53,12 @@ impl PendingCommitment {
 
 impl<'a> Committer<'a> {
     /// # Errors
-    /// [`ProveError::SrsTooSmall`]
+    /// [`ProveError::SrsTooSmall`], [`ProveError::Srs`]
     pub fn new(srs: &'a Srs, k: u32) -> Result<Self, ProveError> {
         if k > srs.k() {
             return Err(ProveError::SrsTooSmall { expected: k, got: srs.k() });
         }
+        srs.check_reduced()?;
         let (low, high) = (srs.monomial(), &srs.monomial()[1 << k..]);
         let differences: Vec<G1Projective> =
             low.iter().zip(high).take(SRS_EXTRA).map(|(low, high)| *high - *low).collect();
@@ -193,8 +194,10 @@ pub(crate) fn commit_public(
     k: u32,
     columns: &[ColumnValues],
 ) -> Result<Vec<G1Affine>, KeyError> {
-    let committer =
-        Committer::new(srs, k).map_err(|_| KeyError::SrsTooSmall { expected: k, got: srs.k() })?;
+    let committer = Committer::new(srs, k).map_err(|error| match error {
+        ProveError::Srs(error) => KeyError::Srs(error),
+        _ => KeyError::SrsTooSmall { expected: k, got: srs.k() },
+    })?;
     let mut graph = Graph::new();
     let pending: Vec<_> = columns
         .iter()

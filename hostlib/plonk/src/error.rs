@@ -3,6 +3,8 @@
 use kiln_kernels::KernelFailure;
 use thiserror::Error;
 
+use crate::proving_key::ProvingKeyError;
+use crate::srs::SrsError;
 use crate::witness::WitnessError;
 
 /// A circuit, or a key, that cannot be used.
@@ -23,6 +25,9 @@ pub enum KeyError {
     /// The SRS has too few points.
     #[error("the SRS serves circuits of up to 2^{got} rows, this one has 2^{expected}; use a larger SRS")]
     SrsTooSmall { expected: u32, got: u32 },
+    /// The SRS is damaged.
+    #[error("the SRS cannot be used")]
+    Srs(#[source] SrsError),
     /// A kernel gave no result.
     #[error("a kernel failed; look at the device that it names")]
     Kernel(#[from] KernelFailure),
@@ -38,6 +43,12 @@ pub enum ProveError {
     /// The statement does not fit the circuit.
     #[error("{what}: expected {expected}, got {got}; give what the circuit declares")]
     Statement { what: String, expected: String, got: String },
+    /// The proving key is damaged.
+    #[error("the proving key cannot be used")]
+    Key(#[from] ProvingKeyError),
+    /// The SRS is damaged.
+    #[error("the SRS cannot be used")]
+    Srs(#[from] SrsError),
     /// The SRS is not the one of the key.
     #[error("the SRS is not the one that this proving key was made with; use the SRS with the key's id")]
     SrsMismatch,

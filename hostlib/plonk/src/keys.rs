@@ -52,16 +52,6 @@ pub struct VerifyingKey {
     pub(crate) digest: [u8; 32],
 }
 
-/// All that a prover needs besides statement and witness. Holds no secret.
-#[derive(Clone)]
-pub struct ProvingKey {
-    pub(crate) vk: VerifyingKey,
-    /// Values of the fixed columns.
-    pub(crate) fixed: Vec<ColumnValues>,
-    /// Derived: values of the permutation columns σ.
-    pub(crate) sigma: Vec<ColumnValues>,
-}
-
 /// The secret half of a committed group: values and blinding. Wiped when dropped.
 #[derive(Clone)]
 pub struct CommittedSecret {
@@ -133,39 +123,6 @@ fn digest(circuit: &Circuit, fixed: &[G1Affine], sigma: &[G1Affine], srs: &SrsVe
     bytes.extend(srs.id);
     bytes.push(u8::from(srs.insecure));
     keccak256(&bytes)
-}
-
-impl ProvingKey {
-    /// Puts a key together from its parts, checking that they fit.
-    pub(crate) fn new(vk: VerifyingKey, fixed: Vec<ColumnValues>) -> Result<Self, KeyError> {
-        Self::check_fixed(&vk.circuit, &fixed)?;
-        let sigma = crate::permutation::sigma_columns(&vk.circuit);
-        Ok(Self { vk, fixed, sigma })
-    }
-
-    /// Checks that these can be the fixed columns of a circuit.
-    pub(crate) fn check_fixed(circuit: &Circuit, fixed: &[ColumnValues]) -> Result<(), KeyError> {
-        let (rows, columns) = (circuit.rows(), circuit.fixed.len());
-        if fixed.len() != columns {
-            return Err(KeyError::Count { what: "fixed columns", expected: columns, got: fixed.len() });
-        }
-        match fixed.iter().find(|column| column.len() != rows) {
-            Some(other) => {
-                Err(KeyError::Count { what: "rows of a fixed column", expected: rows, got: other.len() })
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// The verifying half.
-    pub fn verifying_key(&self) -> &VerifyingKey {
-        &self.vk
-    }
-
-    /// Values of the fixed columns.
-    pub fn fixed(&self) -> &[ColumnValues] {
-        &self.fixed
-    }
 }
 
 impl CommittedSecret {

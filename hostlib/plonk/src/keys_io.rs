@@ -15,21 +15,16 @@ use zeroize::Zeroizing;
 
 use crate::circuit::Circuit;
 use crate::encoding::{Canonical, DecodeError, Reader, g2_from_bytes, g2_to_bytes};
-use crate::keys::{CommittedPublic, CommittedSecret, ProvingKey, SrsVerifier, VerifyingKey};
+use crate::keys::{CommittedPublic, CommittedSecret, SrsVerifier, VerifyingKey};
 use crate::witness::ColumnValues;
 
 pub use error::KeyFileError;
 use file::FileKind;
 
 const VERIFYING_KEY: FileKind = FileKind { magic: *b"KILN-VK\n", name: "verifying key", version: 1 };
-const PROVING_KEY: FileKind = FileKind { magic: *b"KILN-PK\n", name: "proving key", version: 1 };
 const COMMITTED_PUBLIC: FileKind = FileKind { magic: *b"KILN-CP\n", name: "commitment", version: 1 };
 const COMMITTED_SECRET: FileKind =
     FileKind { magic: *b"KILN-CS\n", name: "secret half of a commitment", version: 1 };
-
-/// How many cells of σ columns any file may have, and how many more for each of its bytes.
-const DERIVED_CELLS_FREE: usize = 1 << 20;
-const DERIVED_CELLS_PER_BYTE: usize = 64;
 
 impl VerifyingKey {
     /// Writes the key.
@@ -53,34 +48,6 @@ impl VerifyingKey {
         let key = decode_verifying_key(&mut reader)?;
         reader.finish()?;
         Ok(key)
-    }
-}
-
-impl ProvingKey {
-    /// Writes the key.
-    ///
-    /// # Errors
-    /// [`KeyFileError::Io`].
-    pub fn write(&self, out: impl Write) -> Result<(), KeyFileError> {
-        let mut body = Vec::new();
-        encode_verifying_key(&self.vk, &mut body);
-        self.fixed.encode(&mut body);
-        PROVING_KEY.write(&body, out)
-    }
-
-    /// Reads a key to the end of the input, and checks all of it; as [`VerifyingKey::read`]. That its columns are those
-    /// that the verifying half commits to is not checked here: a prover finds out when its proof does not verify.
-    ///
-    /// # Errors
-    /// [`KeyFileError`] says what is wrong.
-    pub fn read(input: impl Read) -> Result<Self, KeyFileError> {
-        let body = PROVING_KEY.read(input)?;
-        let mut reader = Reader::new(&body);
-        let vk = decode_verifying_key(&mut reader)?;
-        let fixed = Vec::decode(&mut reader)?;
-        reader.finish()?;
-        check_derived_size(&vk.circuit, body.len())?;
-        Ok(Self::new(vk, fixed)?)
     }
 }
 
@@ -170,16 +137,6 @@ fn decode_verifying_key(reader: &mut Reader<'_>) -> Result<VerifyingKey, KeyFile
     Ok(VerifyingKey::new(circuit, fixed, sigma, srs)?)
 }
 
-/// A proving key grows when it is read: σ columns are worked out from the copies. Fixed columns normally back their
-/// rows with bytes; a small file must not make a huge key.
-fn check_derived_size(circuit: &Circuit, file_bytes: usize) -> Result<(), KeyFileError> {
-    let expected = DERIVED_CELLS_FREE + DERIVED_CELLS_PER_BYTE * file_bytes;
-    match circuit.copy_columns.len().saturating_mul(circuit.rows()) {
-        got if got <= expected => Ok(()),
-        got => Err(KeyFileError::Count { what: "cells of the copy columns", expected, got }),
-    }
-}
-
 /// Length of a column's encoding.
 fn column_bytes(column: &ColumnValues) -> usize {
     match column {
@@ -194,11 +151,11 @@ impl Canonical for HostData {
         match self {
             HostData::Small(values) => {
                 0u8.encode(out);
-                values.encode(out);
+                encode_slice(values, out);
             }
             HostData::Full(values) => {
                 1u8.encode(out);
-                values.encode(out);
+                encode_slice(values, out);
             }
         }
     }
@@ -210,4 +167,10 @@ impl Canonical for HostData {
             got => Err(DecodeError::UnknownTag { what: "column", got }),
         }
     }
+}
+
+/// As a vector of these values is encoded.
+fn encode_slice<T: Canonical>(values: &[T], out: &mut Vec<u8>) {
+    (values.len() as u64).encode(out);
+    values.iter().for_each(|value| value.encode(out));
 }

@@ -31,7 +31,7 @@
 //! Knowledge soundness of KZG and SHPLONK in the algebraic group model over BN254 (some 100 bits), Keccak-256 as a
 //! random oracle, and an SRS whose τ nobody knows: [`VerifyingKey::is_insecure`] tells whether that may be so. Values
 //! are committed by variable-time multi-scalar multiplications: run the prover where nobody can time it.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 /// Lets the unit tests share the integration tests' sample circuit.
 #[cfg(test)]
@@ -52,6 +52,8 @@ mod keygen;
 mod keys;
 mod keys_io;
 mod linearisation;
+#[allow(unsafe_code, reason = "maps files; the module's documentation says what is relied on")]
+mod mapped;
 mod mock;
 mod opening_points;
 mod permutation;
@@ -59,7 +61,9 @@ mod plan;
 mod progress;
 mod proof;
 mod prover;
+mod proving_key;
 mod randomness;
+mod sections;
 mod srs;
 mod statement;
 mod transcript;
@@ -69,13 +73,15 @@ mod witness;
 pub use commit::commit_group;
 pub use error::{KeyError, MalformedProof, ProveError, Rejection, VerifyError};
 pub use keygen::keygen;
-pub use keys::{CommittedPublic, CommittedSecret, ProvingKey, SrsVerifier, VerifyingKey};
+pub use keys::{CommittedPublic, CommittedSecret, SrsVerifier, VerifyingKey};
 pub use keys_io::KeyFileError;
 pub use mock::{MockFailure, Place, QueryValue, mock};
 pub use progress::{Progress, ProofReport, SetupProgress, Silent};
 pub use proof::PROOF_VERSION;
 pub use prover::prove;
+pub use proving_key::{ProvingKey, ProvingKeyError};
 pub use randomness::Randomness;
+pub use sections::SectionError;
 pub use srs::{Ptau, PtauError, SRS_EXTRA, SRS_K_MAX, Srs, SrsError, SrsOrigin};
 pub use statement::Statement;
 pub use verifier::verify;

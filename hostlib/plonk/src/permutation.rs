@@ -1,7 +1,6 @@
 //! The permutation behind the copy constraints: cells that must be equal form cycles.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use ark_bn254::Fr;
 use ark_ff::{FftField, One};
@@ -34,7 +33,7 @@ pub(crate) fn sigma_columns(circuit: &Circuit) -> Vec<ColumnValues> {
         .chunks(rows)
         .map(|column| {
             let names = column.iter().map(|&next| shifts[next / rows] * powers[next % rows]).collect();
-            ColumnValues::Full(Arc::new(names))
+            ColumnValues::full(names)
         })
         .collect()
 }

@@ -23,16 +23,18 @@
 //! numbers as the model takes, in row-major order. They set the scales of the integers.
 //!
 //! Without `--srs` a reference string of the right size is generated locally. Whoever runs that command could forge
-//! proofs, so such a string is INSECURE, every verifier will say so, and it is for tests only.
+//! proofs, so such a string is INSECURE, every verifier will say so, and it is for tests only. With `--srs` all of the
+//! string is checked; pin the ceremony that it comes from with `--expect-fingerprint`.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kiln_plonk::Srs;
 use serde::Serialize;
 
 use crate::artefact::{self, LARGE_FILE_BYTES_MAX, StagedDirectory};
 use crate::backend::{self, BackendArgs};
+use crate::commands::setup;
 use crate::compiled::{Accuracy, Compiled, Options, Shape};
 use crate::error::Failure;
 use crate::hexadecimal;
@@ -67,6 +69,10 @@ pub struct Args {
     /// The reference string; without it an INSECURE one is generated
     #[arg(long, value_name = "FILE")]
     srs: Option<PathBuf>,
+    /// Refuse any other reference string than those of the ceremony with this fingerprint, 64 lower-case hexadecimal
+    /// digits
+    #[arg(long, value_name = "HEX", requires = "srs", value_parser = setup::parse_fingerprint)]
+    expect_fingerprint: Option<setup::Fingerprint>,
     #[command(flatten)]
     backend: BackendArgs,
     /// How to print the result
@@ -95,10 +101,11 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     let directory = StagedDirectory::new(&args.output)?;
     let onnx = artefact::read("read the model", &args.model, LARGE_FILE_BYTES_MAX)?;
     let calibration = record::read_calibration(&args.calibration)?;
-    let srs = args.srs.as_deref().map(Srs::read_from).transpose();
-    let srs = srs.map_err(|e| Failure::refused("read the reference string", e))?;
     let engine = backend::engine(&args.backend.backend)?;
     let progress = Progress::new(args.format.json);
+    let srs =
+        args.srs.as_deref().map(|path| progress.phase("check the reference string", || open_srs(path, args)));
+    let srs = srs.transpose()?;
     let name = args.model.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let options = Options { name, input: args.input, weights: args.weights };
     let compiled =
@@ -110,7 +117,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         }
         None => None,
     };
-    progress.phase("write", || compiled.write(&directory))?;
+    progress.phase("write", || compiled.write(&engine, &directory))?;
     directory.commit()?;
     let phases = progress.finish();
     if compiled.is_insecure() {
@@ -128,6 +135,17 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         phases,
         used: start.used(),
     })
+}
+
+/// The reference string that was given, checked from end to end: what is committed to with it becomes part of keys.
+fn open_srs(path: &Path, args: &Args) -> Result<Srs, Failure> {
+    let refused = |e| Failure::file("use the reference string", path, e);
+    let srs = Srs::open(path).map_err(refused)?;
+    if let Some(expected) = &args.expect_fingerprint {
+        setup::expect_fingerprint("the reference string", srs.verifier().fingerprint(), expected)?;
+    }
+    srs.check().map_err(refused)?;
+    Ok(srs)
 }
 
 impl Report for Made {

@@ -86,7 +86,8 @@ pub fn run(args: &Args) -> Result<Verified, Failure> {
     let start = Snapshot::now();
     let (key, meaning) = read_key(&args.vk)?;
     if let Some(expected) = &args.expect_fingerprint {
-        check_fingerprint(&key, expected)?;
+        // A key says itself whether it is insecure, so what it rests on is known only by comparing.
+        setup::expect_fingerprint("the verifying key", key.srs().fingerprint(), expected)?;
     }
     let public = PublicFile::read(&args.public)?;
     let proof = artefact::read("read the proof", &args.proof, SMALL_FILE_BYTES_MAX)?;
@@ -114,18 +115,6 @@ pub fn run(args: &Args) -> Result<Verified, Failure> {
         proof_bytes: proof.len(),
         used: start.used(),
     })
-}
-
-/// A key says itself whether it is insecure, so what it rests on is known only by comparing.
-fn check_fingerprint(key: &VerifyingKey, expected: &setup::Fingerprint) -> Result<(), Failure> {
-    let got = key.srs().fingerprint();
-    if got == *expected {
-        return Ok(());
-    }
-    let [expected, got] = [expected, &got].map(|bytes| hexadecimal::encode(bytes));
-    Err(Failure::Input(format!(
-        "the verifying key rests on another ceremony: expected the fingerprint {expected}, got {got}; do not rely on it"
-    )))
 }
 
 /// Checks the range proof of a model.

@@ -16,7 +16,6 @@ mod polynomial;
 mod scan;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use ark_bn254::{Fr, G1Affine};
@@ -31,6 +30,7 @@ use crate::device::{
 };
 use crate::error::KernelFailure;
 use crate::kernel::Kernel;
+use crate::values::Values;
 use limits::Limits;
 
 /// A device that is a card.
@@ -293,7 +293,7 @@ impl Device for CardDevice {
         &self.info
     }
 
-    fn load_bases(&mut self, points: &Arc<Vec<G1Affine>>) -> Result<LoadedBases, KernelFailure> {
+    fn load_bases(&mut self, points: &Values<G1Affine>) -> Result<LoadedBases, KernelFailure> {
         msm::load_bases(self, points)
     }
 

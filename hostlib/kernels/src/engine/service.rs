@@ -16,9 +16,6 @@ use crate::kernel::Kernel;
 use crate::report::KernelReport;
 use crate::vector::{VectorId, lock};
 
-/// Tasks that a worker keeps submitted before it waits for the oldest.
-const IN_FLIGHT_MAX: usize = 8;
-
 /// An error with its causes, in one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
@@ -35,6 +32,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 pub(super) struct Service {
     device: Box<dyn Device>,
     name: String,
+    queue_depth: usize,
     released: Receiver<VectorId>,
     buffers: HashMap<VectorId, BufferId>,
     bases: HashMap<u64, (BasesWatch, BasesId)>,
@@ -62,6 +60,7 @@ impl Service {
     ) -> Service {
         Service {
             name: device.info().name.clone(),
+            queue_depth: device.queue_depth().max(1),
             device,
             released,
             buffers: HashMap::new(),
@@ -87,7 +86,7 @@ impl Service {
                     },
                     recv(released) -> vector => vector.into_iter().for_each(|vector| self.release(vector)),
                 }
-            } else if self.in_flight.len() < IN_FLIGHT_MAX
+            } else if self.in_flight.len() < self.queue_depth
                 && let Ok(job) = inbox.try_recv()
             {
                 self.run(job);
@@ -120,6 +119,8 @@ impl Service {
         if job.cancelled.load(Ordering::Relaxed) {
             return;
         }
+        // What was let go before this job was sent is given back before it asks for more.
+        self.release_dropped();
         let started = Instant::now();
         let mut submitted = self.submit(&job);
         if let Err(JobFailure::Kernel(KernelFailure::Unsupported { .. })) = submitted {

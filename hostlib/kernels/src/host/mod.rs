@@ -5,7 +5,6 @@
 mod column;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use ark_bn254::{Fr, G1Affine};
 
@@ -18,6 +17,7 @@ use crate::error::KernelFailure;
 use crate::host_data::HostData;
 use crate::kernel::{Kernel, ScalarBound, ScanKind};
 use crate::program::Program;
+use crate::values::Values;
 
 /// The arithmetic of a backend in host memory. Shapes have been checked (see [`Kernel::output_lens`]).
 pub(crate) trait Arithmetic: Send {
@@ -43,7 +43,7 @@ pub(crate) struct HostDevice<A> {
     info: DeviceInfo,
     arithmetic: A,
     buffers: HashMap<BufferId, Column>,
-    bases: HashMap<BasesId, Arc<Vec<G1Affine>>>,
+    bases: HashMap<BasesId, Values<G1Affine>>,
     finished: HashMap<Ticket, Completion>,
     next: u64,
 }
@@ -122,7 +122,11 @@ impl<A: Arithmetic> Device for HostDevice<A> {
         &self.info
     }
 
-    fn load_bases(&mut self, points: &Arc<Vec<G1Affine>>) -> Result<LoadedBases, KernelFailure> {
+    fn queue_depth(&self) -> usize {
+        1
+    }
+
+    fn load_bases(&mut self, points: &Values<G1Affine>) -> Result<LoadedBases, KernelFailure> {
         let bases = BasesId(self.next());
         self.bases.insert(bases, points.clone());
         Ok(LoadedBases { bases, record: TaskRecord::default() })

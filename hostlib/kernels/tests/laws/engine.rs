@@ -7,7 +7,8 @@ use ark_bn254::{Fr, G1Affine};
 use ark_ff::{Field, One};
 use kiln_kernels::{
     Bases, BasesId, BufferId, Completion, Device, DeviceInfo, Engine, Graph, HostData, Kernel, KernelFailure,
-    LoadedBases, Program, ProgramBuilder, ScalarBound, ScanKind, Submission, Task, Ticket, cpu, reference,
+    LoadedBases, Program, ProgramBuilder, ScalarBound, ScanKind, Submission, Task, Ticket, Values, cpu,
+    reference,
 };
 
 use crate::{cpu_engine, download, points, random_values, upload};
@@ -54,7 +55,7 @@ impl Device for Faulty {
     fn info(&self) -> &DeviceInfo {
         &self.info
     }
-    fn load_bases(&mut self, points: &Arc<Vec<G1Affine>>) -> Result<LoadedBases, KernelFailure> {
+    fn load_bases(&mut self, points: &Values<G1Affine>) -> Result<LoadedBases, KernelFailure> {
         self.inner.load_bases(points)
     }
     fn release_bases(&mut self, bases: BasesId) {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::Arc;
 
 use ark_bn254::Fr;
 use ark_ff::{PrimeField, Zero};
@@ -12,7 +11,7 @@ use super::phases::Assignment;
 use crate::circuit::Lookup;
 use crate::error::ProveError;
 use crate::expression::{Column, Expression};
-use crate::keys::ProvingKey;
+use crate::proving_key::ProvingKey;
 use crate::witness::ColumnValues;
 
 /// Multiplicity columns of all table segments, in the plan's order. An entry that a table holds several times is counted
@@ -91,8 +90,8 @@ fn count_table<'a, E: Entry>(
 /// Counts as a column, small if they fit.
 fn column(counts: &[u64]) -> ColumnValues {
     match counts.iter().map(|count| i32::try_from(*count)).collect::<Result<Vec<_>, _>>() {
-        Ok(small) => HostData::Small(Arc::new(small)),
-        Err(_) => HostData::Full(Arc::new(counts.iter().map(|count| Fr::from(*count)).collect())),
+        Ok(small) => HostData::small(small),
+        Err(_) => HostData::full(counts.iter().map(|count| Fr::from(*count)).collect()),
     }
 }
 

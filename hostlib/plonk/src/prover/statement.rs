@@ -8,9 +8,10 @@ use super::Prover;
 use crate::commit::{Committer, blinded_coefficients, coefficients};
 use crate::constraints::Oracle;
 use crate::error::{ProveError, VerifyError};
-use crate::keys::{CommittedSecret, ProvingKey};
+use crate::keys::CommittedSecret;
 use crate::plan::index;
 use crate::proof::ProofWriter;
+use crate::proving_key::ProvingKey;
 use crate::randomness::Randomness;
 use crate::srs::Srs;
 use crate::statement::Statement;
@@ -29,6 +30,7 @@ pub(super) fn round<'a>(
         return Err(ProveError::SrsMismatch);
     }
     check(pk, statement, committed)?;
+    pk.check_elements()?;
     let mut writer = ProofWriter::new();
     statement.absorb(vk, &mut writer.transcript);
     let committer = Committer::new(srs, vk.circuit.k)?;
@@ -71,7 +73,11 @@ impl Prover<'_> {
         let sigma = self.pk.sigma.iter().enumerate().map(|(i, values)| (Oracle::Sigma(index(i)), values));
         let (oracles, rows): (Vec<_>, Vec<_>) =
             fixed.chain(sigma).map(|(oracle, values)| (oracle, graph.upload(values.clone()))).unzip();
-        self.coefficients.extend(oracles.iter().copied().zip(coefficients(&mut graph, &rows)));
+        let known = match &self.pk.coefficients {
+            Some(known) => known.iter().map(|values| graph.upload(values.clone())).collect(),
+            None => coefficients(&mut graph, &rows),
+        };
+        self.coefficients.extend(oracles.iter().copied().zip(known));
         self.rows.extend(oracles.into_iter().zip(rows));
 
         let columns = committed.iter().flat_map(|group| group.values.iter().zip(&group.blinding));

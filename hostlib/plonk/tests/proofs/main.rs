@@ -5,6 +5,7 @@ mod ceremony;
 mod format;
 mod keys;
 mod privacy;
+mod proving_key;
 #[path = "../ptau_file/mod.rs"]
 mod ptau_file;
 mod refusals;

@@ -18,6 +18,8 @@ const POWER_MAX: u32 = 28;
 
 const FILE_HEAD_BYTES: usize = 4 + 4 + 4;
 const SECTION_HEAD_BYTES: usize = 4 + 8;
+/// The section of the Lagrange points.
+const LAGRANGE_G1: usize = 12;
 const HEADER_BYTES: usize = 4 + COORDINATE_BYTES + 4 + 4;
 /// Enough to name the prime of any curve that snarkjs knows.
 const HEADER_BYTES_MAX: usize = 4 + 96 + 4 + 4;
@@ -38,11 +40,23 @@ pub struct Contents {
     pub tau_g1: u64,
     /// Offset of the first `[τ^i]_2`, of at least two.
     pub tau_g2: u64,
+    /// Lagrange points, if the file was prepared for them.
+    pub lagrange_g1: Option<Section>,
+}
+
+impl Contents {
+    /// Offset of the Lagrange points of 2^k rows, if they are there: those of 1, 2, 4, … rows follow each other.
+    pub fn lagrange_at(&self, k: u32) -> Option<u64> {
+        let section = self.lagrange_g1?;
+        let before = ((1u64 << k) - 1) * G1_BYTES as u64;
+        let end = before + (G1_BYTES as u64) * (1 << k);
+        (end <= section.size).then_some(section.start + before)
+    }
 }
 
 /// A section lies within the file.
 #[derive(Clone, Copy, Debug)]
-struct Section {
+pub struct Section {
     start: u64,
     size: u64,
 }
@@ -50,7 +64,7 @@ struct Section {
 /// Finds the sections of a file of this length and checks the lengths of those that matter. The outer error is the file
 /// system's.
 pub fn find_contents(file: &mut File, length: u64) -> io::Result<Result<Contents, PtauError>> {
-    let [header, tau_g1, tau_g2] = match find_sections(file, length)? {
+    let ([header, tau_g1, tau_g2], lagrange_g1) = match find_sections(file, length)? {
         Ok(sections) => sections,
         Err(error) => return Ok(Err(error)),
     };
@@ -61,13 +75,17 @@ pub fn find_contents(file: &mut File, length: u64) -> io::Result<Result<Contents
     let contents = parse_header(bytes, header.size).and_then(|(power, ceremony_power)| {
         expect_size(2, g1_points(power) * G1_BYTES as u64, tau_g1)?;
         expect_size(3, (1 << power) * G2_BYTES as u64, tau_g2)?;
-        Ok(Contents { power, ceremony_power, tau_g1: tau_g1.start, tau_g2: tau_g2.start })
+        Ok(Contents { power, ceremony_power, tau_g1: tau_g1.start, tau_g2: tau_g2.start, lagrange_g1 })
     });
     Ok(contents)
 }
 
-/// Sections 1 to 3, of which there must be one each. All sections together fill the file.
-fn find_sections(file: &mut File, length: u64) -> io::Result<Result<[Section; 3], PtauError>> {
+/// Sections 1 to 3, of which there must be one each, and section 12 if there is one. All sections together fill the file.
+#[allow(clippy::type_complexity)] // Named once, taken apart at once.
+fn find_sections(
+    file: &mut File,
+    length: u64,
+) -> io::Result<Result<([Section; 3], Option<Section>), PtauError>> {
     let mut head = [0; FILE_HEAD_BYTES];
     let present = usize::try_from(length).unwrap_or(usize::MAX).min(head.len());
     read_at(file, 0, head.split_at_mut(present).0)?;
@@ -75,7 +93,7 @@ fn find_sections(file: &mut File, length: u64) -> io::Result<Result<[Section; 3]
         Ok(count) => count,
         Err(error) => return Ok(Err(error)),
     };
-    let mut found = [const { Vec::new() }; 3];
+    let mut found = [const { Vec::new() }; LAGRANGE_G1];
     let mut end = FILE_HEAD_BYTES as u64;
     for _ in 0..count {
         let start = end.saturating_add(SECTION_HEAD_BYTES as u64);
@@ -98,9 +116,9 @@ fn find_sections(file: &mut File, length: u64) -> io::Result<Result<[Section; 3]
     if end != length {
         return Ok(Err(PtauError::TooLong { expected: end, got: length }));
     }
-    let [header, tau_g1, tau_g2] = found;
+    let [header, tau_g1, tau_g2, .., lagrange_g1] = found;
     let sections = only(1, &header).and_then(|header| Ok([header, only(2, &tau_g1)?, only(3, &tau_g2)?]));
-    Ok(sections)
+    Ok(sections.map(|sections| (sections, only(LAGRANGE_G1 as u32, &lagrange_g1).ok())))
 }
 
 /// The number of sections.
