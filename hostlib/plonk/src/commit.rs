@@ -28,16 +28,6 @@ pub(crate) struct Committer<'a> {
     blinders: Vec<G1Affine>,
 }
 
-/// A column whose commitment is on its way.
-pub(crate) struct PendingColumn {
-    /// Values on the rows.
-    pub rows: Vector,
-    /// Coefficients of the blinded polynomial.
-    pub coefficients: Vector,
-    /// Its commitment.
-    pub commitment: PendingCommitment,
-}
-
 /// A commitment on its way.
 pub(crate) struct PendingCommitment {
     point: PendingPoint,
@@ -68,24 +58,6 @@ impl<'a> Committer<'a> {
 
     fn row_count(&self) -> usize {
         1 << self.k
-    }
-
-    /// Commits to columns with these values, promises and coefficients of b (wiped after use).
-    pub fn columns(
-        &self,
-        graph: &mut Graph,
-        columns: Vec<(Vector, ScalarBound, Vec<Fr>)>,
-    ) -> Vec<PendingColumn> {
-        let commitments: Vec<_> =
-            columns.iter().map(|(rows, bound, blinding)| self.rows(graph, rows, *bound, blinding)).collect();
-        let (rows, blinding): (Vec<_>, Vec<_>) =
-            columns.into_iter().map(|(rows, _, blinding)| (rows, blinding)).unzip();
-        let coefficients = blinded_coefficients(graph, &rows, blinding);
-        rows.into_iter()
-            .zip(coefficients)
-            .zip(commitments)
-            .map(|((rows, coefficients), commitment)| PendingColumn { rows, coefficients, commitment })
-            .collect()
     }
 
     /// Commits to blinded values: in the Lagrange basis where the SRS has one for this height, and otherwise to the
@@ -136,11 +108,6 @@ pub(crate) fn blinded_coefficients(
         extend(graph, &plain, low, b, n)
     };
     plain.into_iter().zip(blinding).map(blind).collect()
-}
-
-/// Coefficients of the polynomials with these values on the rows.
-pub(crate) fn coefficients(graph: &mut Graph, rows: &[Vector]) -> Vec<Vector> {
-    blinded_coefficients(graph, rows, vec![Vec::new(); rows.len()])
 }
 
 /// `f + low + X^n·high`, for a long f and a few coefficients low and high.

@@ -55,6 +55,14 @@ pub enum ProveError {
     /// The SRS has too few points.
     #[error("the SRS serves circuits of up to 2^{got} rows, this one has 2^{expected}; use a larger SRS")]
     SrsTooSmall { expected: u32, got: u32 },
+    /// The memory bound cannot be met.
+    #[error(
+        "the proof cannot be made within {got} bytes of memory; the least that it needs is {expected} bytes"
+    )]
+    Memory { expected: u64, got: u64 },
+    /// Columns cannot be kept on disk.
+    #[error("columns cannot be kept on disk; name a directory with room and rights, or allow more memory")]
+    Spill(#[source] std::io::Error),
     /// A looked-up tuple is not in its table.
     #[error(
         "lookup {lookup:?}: the tuple on row {row} is not in the table; check the witness with the mock checker"

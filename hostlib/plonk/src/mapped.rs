@@ -132,6 +132,12 @@ pub(crate) fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
 }
 
+/// The bytes of field elements, to be written in place.
+pub(crate) fn bytes_of_mut(elements: &mut [Fr]) -> &mut [u8] {
+    // SAFETY: as for `bytes_of`; whatever is written is a `Fr`, as every bit pattern is, and the borrow is exclusive.
+    unsafe { std::slice::from_raw_parts_mut(elements.as_mut_ptr().cast(), size_of_val(elements)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ use ark_ff::{One, Zero};
 use kiln_kernels::{Graph, HostData, Vector};
 
 use self::sample::{Sample, Setting};
-use super::{Prover, evaluations, lookup, opening, phases, quotient, statement};
+use super::{MemoryPlan, Prover, evaluations, lookup, opening, phases, quotient, statement};
 use crate::combine::combine;
 use crate::constraints::Oracle;
 use crate::error::{Rejection, VerifyError};
@@ -48,7 +48,7 @@ fn prove_cheating<'a>(
 ) -> Vec<u8> {
     let rng = Randomness::insecure_from_seed([8; 32]);
     let (engine, srs) = (&setting.engine, &setting.srs);
-    let mut prover = statement::round(engine, pk, srs, absorbed, &setting.secret, rng).unwrap();
+    let mut prover = statement::round(engine, pk, srs, absorbed, &setting.secret, rng, &MemoryPlan::default()).unwrap();
     let mut pieces = Vec::new();
     cheat(Before::Phases, &mut prover, &mut pieces);
     let challenges = phases::round(&mut prover, witness).unwrap();

@@ -24,8 +24,10 @@ pub(super) fn round(
 ) -> Result<Vec<u8>, ProveError> {
     let v = prover.writer.transcript.challenge("v");
     let points = OpeningPoints::new(&prover.pk.vk.plan, zeta);
+    let combined = prover.combined_by_points(pieces, linearisation, v)?;
+    // Nothing else is read from here on.
+    prover.forget(|_| true);
     let mut graph = Graph::new();
-    let combined = prover.combined_by_points(&mut graph, pieces, linearisation, v)?;
     let mut quotients = Vec::new();
     for (set, polynomial) in combined.iter().enumerate() {
         let divided =
@@ -59,7 +61,6 @@ impl Prover<'_> {
     /// F_S for each point set S of the plan.
     fn combined_by_points(
         &self,
-        graph: &mut Graph,
         pieces: &[Vector],
         linearisation: &Linearisation,
         v: Fr,
@@ -67,21 +68,18 @@ impl Prover<'_> {
         let mut power = Fr::one();
         let mut combined = Vec::new();
         for (set, content) in self.pk.vk.plan.point_sets.iter().enumerate() {
-            let mut terms: Vec<(&Vector, Fr)> = Vec::new();
+            let (mut terms, mut vectors) = (Vec::new(), Vec::new());
             if set == 0 {
                 // The linearisation has the power 1; its constant drops out.
-                for (oracle, factor) in &linearisation.terms {
-                    terms.push((self.polynomial(*oracle)?, *factor));
-                }
-                terms.extend(pieces.iter().zip(linearisation.pieces.iter().copied()));
+                terms.extend(linearisation.terms.iter().copied());
+                vectors.extend(pieces.iter().zip(linearisation.pieces.iter().copied()));
                 power *= v;
             }
             for oracle in &content.oracles {
-                terms.push((self.polynomial(*oracle)?, power));
+                terms.push((*oracle, power));
                 power *= v;
             }
-            let len = terms.iter().map(|(vector, _)| vector.len()).max().unwrap_or(0);
-            combined.push(combine(graph, &terms, len)?);
+            combined.push(self.combination(&terms, &vectors)?);
         }
         Ok(combined)
     }
