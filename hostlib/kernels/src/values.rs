@@ -92,7 +92,7 @@ mod tests {
     fn lent_values_are_read_in_place_and_never_wiped() {
         let shelf: Arc<Vec<i32>> = Arc::new(vec![1, 2, 3]);
         let mut lent = Values::<i32>::lent(shelf.clone());
-        assert_eq!((&*lent).as_ptr(), shelf.as_ptr());
+        assert_eq!(lent.as_ptr(), shelf.as_ptr());
         lent.wipe();
         assert_eq!(*shelf, [1, 2, 3]);
         assert!(lent.is_lent());

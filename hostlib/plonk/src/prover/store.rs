@@ -121,10 +121,11 @@ impl Prover<'_> {
         for part in terms.chunks(self.columns_at_once(terms.len())) {
             let oracles: Vec<_> = part.iter().map(|(oracle, _)| *oracle).collect();
             let polynomials = self.polynomials(&mut graph, &oracles)?;
-            let mut all: Vec<_> = polynomials.iter().zip(part).map(|(p, (_, factor))| (p, *factor)).collect();
-            all.push((&total, Fr::from(1u64)));
-            total = combine(&mut graph, &all, len)?;
-            drop((all, polynomials));
+            let before = (&total, Fr::from(1u64));
+            let parts = polynomials.iter().zip(part).map(|(polynomial, (_, factor))| (polynomial, *factor));
+            let sum = combine(&mut graph, &parts.chain([before]).collect::<Vec<_>>(), len)?;
+            total = sum;
+            drop(polynomials);
             self.engine.run(std::mem::take(&mut graph))?;
             self.settle(&total);
         }
