@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, BufWriter};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kiln_circuits::data::TestSet;
 use kiln_circuits::lower::{Lowered, PlanOptions, Visibility, lower};
@@ -63,6 +63,8 @@ pub struct Compiled {
     secret: CommittedSecret,
     key: ProvingKey,
     srs: Srs,
+    /// Where it was read from.
+    directory: Option<PathBuf>,
     graph: IntGraph,
     weights: WeightValues,
     lowered: Lowered,
@@ -86,9 +88,8 @@ impl InputCommitment {
     /// As a file.
     pub fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
         const ACTION: &str = "write the record's commitment";
-        let public = bytes_of(ACTION, |out| self.public.write(out))?;
         let secret = Zeroizing::new(bytes_of(ACTION, |out| self.secret.write(out))?);
-        Ok(Zeroizing::new(INPUT_FILE.wrap_pair(&public, &secret)))
+        Ok(Zeroizing::new(INPUT_FILE.wrap_pair(&self.public.to_file_bytes(), &secret)))
     }
 
     /// From a file.
@@ -97,7 +98,7 @@ impl InputCommitment {
     /// What is wrong with it, in words.
     pub fn parse(bytes: &[u8]) -> Result<Self, Source> {
         let (public, secret) = INPUT_FILE.unwrap_pair(bytes)?;
-        Ok(Self { public: CommittedPublic::read(public)?, secret: CommittedSecret::read(secret)? })
+        Ok(Self { public: CommittedPublic::from_file_bytes(public)?, secret: CommittedSecret::read(secret)? })
     }
 }
 
@@ -189,7 +190,7 @@ impl Compiled {
         let (secret, commitment) = progress.phase("commit to the model", || {
             commit_to(engine, &srs, &lowered, &weights, options.weights, randomness)
         })?;
-        Ok(Self { meaning, commitment, secret, key, srs, graph, weights, lowered })
+        Ok(Self { meaning, commitment, secret, key, srs, directory: None, graph, weights, lowered })
     }
 
     /// The same circuit and keys with other weights: another model, with another commitment.
@@ -203,12 +204,13 @@ impl Compiled {
         let (secret, commitment) =
             commit_to(engine, &self.srs, &lowered, &weights, self.meaning.weights, randomness)?;
         let (meaning, key, srs) = (self.meaning.clone(), self.key.clone(), self.srs.clone());
-        Ok(Self { meaning, commitment, secret, key, srs, graph: self.graph.clone(), weights, lowered })
+        let (directory, graph) = (self.directory.clone(), self.graph.clone());
+        Ok(Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered })
     }
 
     /// Writes everything into a directory.
     pub fn write(&self, engine: &Engine, directory: &StagedDirectory) -> Result<(), Failure> {
-        directory.add(VERIFYING_KEY, Audience::Anyone, &self.verifying_key_bytes()?)?;
+        directory.add(VERIFYING_KEY, Audience::Anyone, &self.verifying_key_bytes())?;
         let key = directory.create(PROVING_KEY, Audience::Anyone)?;
         let key =
             self.key.write(engine, BufWriter::with_capacity(WRITE_BYTES, key)).map_err(|e| match e {
@@ -246,13 +248,15 @@ impl Compiled {
         artefact::open("open the reference string", &path)?;
         let srs = Srs::open(&path).map_err(|e| Failure::file("open the reference string", &path, e))?;
         let lowered = lower_with(&graph, &meaning, &layout)?;
-        let compiled = Self { meaning, commitment, secret, key, srs, graph, weights, lowered };
-        compiled.check_parts(directory)?;
+        let directory = Some(directory.to_owned());
+        let compiled = Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered };
+        compiled.check_parts()?;
         Ok(compiled)
     }
 
     /// The key knows the circuit; the graph says what it should be. (The labels of its rows are not in the key.)
-    fn check_parts(&self, directory: &Path) -> Result<(), Failure> {
+    fn check_parts(&self) -> Result<(), Failure> {
+        let Some(directory) = &self.directory else { return Ok(()) };
         let mut circuit = self.lowered.circuit.clone();
         circuit.regions.clear();
         let mut known = self.key.verifying_key().circuit().clone();
@@ -265,7 +269,7 @@ impl Compiled {
         }
         let vk =
             artefact::read("read the verifying key", &directory.join(VERIFYING_KEY), LARGE_FILE_BYTES_MAX)?;
-        if vk != self.verifying_key_bytes()? {
+        if vk != self.verifying_key_bytes() {
             return refuse("its verifying key is not that of its proving key; compile the model again");
         }
         if self.srs.id() != self.key.verifying_key().srs().id {
@@ -274,9 +278,20 @@ impl Compiled {
         Ok(())
     }
 
+    /// Reads all of the files that are used in place, and says which is damaged.
+    ///
+    /// # Errors
+    /// What is wrong with the proving key or the reference string.
+    pub fn check_files(&self) -> Result<(), Failure> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        let damaged = |name: &str, e: Source| Failure::file("use", &directory.join(name), e);
+        self.key.check().map_err(|e| damaged(PROVING_KEY, e.into()))?;
+        self.srs.check().map_err(|e| damaged(SRS, e.into()))
+    }
+
     /// The verifying key, as a file.
-    pub fn verifying_key_bytes(&self) -> Result<Vec<u8>, Failure> {
-        bytes_of("write the verifying key", |out| self.key.verifying_key().write(out))
+    pub fn verifying_key_bytes(&self) -> Vec<u8> {
+        self.key.verifying_key().to_file_bytes()
     }
 
     /// True if proofs rest on a reference string that was made locally.
@@ -330,11 +345,28 @@ impl Compiled {
         let statement = public.statement(self.key.verifying_key(), &self.meaning)?;
         let (proof, report) =
             prove(engine, &self.key, &self.srs, &statement, &secrets, &witness, randomness, progress)
-                .map_err(prove_failure)?;
+                .map_err(|e| self.blame(e))?;
         for (round, wall_ns) in report.rounds {
             progress.record(&format!("prove: {round}"), wall_ns as f64 * 1e-9);
         }
         Ok(Proven { proof, public })
+    }
+
+    /// Why there is no proof. Files that are used in place are not checked when they are opened, so if the proof came
+    /// out wrong, a damaged file is the first suspect.
+    fn blame(&self, error: ProveError) -> Failure {
+        let suspicious = matches!(
+            error,
+            ProveError::Unsatisfied(_)
+                | ProveError::NotInTable { .. }
+                | ProveError::Key(_)
+                | ProveError::Srs(_)
+                | ProveError::SrsMismatch
+        );
+        match self.check_files() {
+            Err(damaged) if suspicious => damaged,
+            _ => prove_failure(error),
+        }
     }
 
     /// Proves that the committed weights are small integers.

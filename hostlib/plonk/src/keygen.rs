@@ -5,7 +5,8 @@ use kiln_kernels::Engine;
 use crate::circuit::Circuit;
 use crate::commit::commit_public;
 use crate::error::KeyError;
-use crate::keys::VerifyingKey;
+use kiln_verify::VerifyingKey;
+
 use crate::permutation::sigma_columns;
 use crate::plan::Plan;
 use crate::proving_key::ProvingKey;

@@ -5,11 +5,10 @@ mod file;
 use kiln_kernels::HostData;
 
 use crate::circuit::Circuit;
-use crate::error::KeyError;
-use crate::keys::VerifyingKey;
 use crate::mapped::all_reduced;
 use crate::sections::Sections;
 use crate::witness::ColumnValues;
+use kiln_verify::{CircuitError, VerifyingKey};
 
 pub use file::ProvingKeyError;
 
@@ -31,21 +30,21 @@ pub struct ProvingKey {
 
 impl ProvingKey {
     /// Puts a key together from its parts, checking that they fit.
-    pub(crate) fn new(vk: VerifyingKey, fixed: Vec<ColumnValues>) -> Result<Self, KeyError> {
+    pub(crate) fn new(vk: VerifyingKey, fixed: Vec<ColumnValues>) -> Result<Self, CircuitError> {
         Self::check_fixed(vk.circuit(), &fixed)?;
         let sigma = crate::permutation::sigma_columns(vk.circuit());
         Ok(Self { vk, fixed, sigma, coefficients: None, file: None })
     }
 
     /// Checks that these can be the fixed columns of a circuit.
-    pub(crate) fn check_fixed(circuit: &Circuit, fixed: &[ColumnValues]) -> Result<(), KeyError> {
+    pub(crate) fn check_fixed(circuit: &Circuit, fixed: &[ColumnValues]) -> Result<(), CircuitError> {
         let (rows, columns) = (circuit.rows(), circuit.fixed.len());
         if fixed.len() != columns {
-            return Err(KeyError::Count { what: "fixed columns", expected: columns, got: fixed.len() });
+            return Err(CircuitError::Count { what: "fixed columns", expected: columns, got: fixed.len() });
         }
         match fixed.iter().find(|column| column.len() != rows) {
             Some(other) => {
-                Err(KeyError::Count { what: "rows of a fixed column", expected: rows, got: other.len() })
+                Err(CircuitError::Count { what: "rows of a fixed column", expected: rows, got: other.len() })
             }
             None => Ok(()),
         }

@@ -93,7 +93,7 @@ impl MemoryPlan {
     ) -> Result<Vec<Self>, ProveError> {
         let shape = Shape::new(pk, srs, witness)?;
         let slices = (0..=SLICES_LOG2_MAX)
-            .filter(|slices| *slices == 0 || pk.vk.plan.k >= SLICE_POINTS_LOG2_MIN + slices);
+            .filter(|slices| *slices == 0 || pk.vk.plan().k >= SLICE_POINTS_LOG2_MIN + slices);
         let mut options: Vec<Self> = [Holding::Memory, Holding::Disk, Holding::Rows]
             .into_iter()
             .filter(|holding| *holding != Holding::Disk || directory.is_some())
@@ -202,11 +202,13 @@ struct Shape {
 
 impl Shape {
     fn new(pk: &ProvingKey, srs: &Srs, witness: &dyn Witness) -> Result<Self, ProveError> {
-        let (circuit, plan) = (&pk.vk.circuit, &pk.vk.plan);
+        let (circuit, plan) = (&pk.vk.circuit(), &pk.vk.plan());
         let (challenges, alpha) = placeholder(circuit.challenges.iter().map(Vec::len).sum());
         let combinations = Combinations::choose(circuit, plan, &challenges, alpha);
-        let source = Constraints { circuit, plan, challenges: &challenges, alpha, combinations: &combinations };
-        let live = |rotations| combined_constraints(source, rotations).map(|programs| live_at_once(&programs));
+        let source =
+            Constraints { circuit, plan, challenges: &challenges, alpha, combinations: &combinations };
+        let live =
+            |rotations| combined_constraints(source, rotations).map(|programs| live_at_once(&programs));
         let rows = plan.rows() as u64;
         let columns = pk.fixed.iter().chain(&pk.sigma).chain(pk.coefficients.iter().flatten());
         let points = [srs.monomial(), srs.lagrange()].into_iter().filter(|points| Values::is_lent(points));

@@ -31,9 +31,9 @@ use crate::proof::ProofWriter;
 use crate::proving_key::ProvingKey;
 use crate::randomness::Randomness;
 use crate::srs::Srs;
-use crate::statement::Statement;
-use crate::verifier::verify;
 use crate::witness::Witness;
+use kiln_verify::Statement;
+use kiln_verify::verify;
 
 pub use self::memory::{Holding, MemoryPlan};
 
@@ -107,7 +107,7 @@ pub fn prove_within(
     clock.next_round();
     let evaluations = evaluations::round(&mut prover, &challenges)?;
     let vk = &pk.vk;
-    let linearisation = Linearisation::new(&vk.circuit, &vk.plan, &challenges, alpha, &evaluations);
+    let linearisation = Linearisation::new(vk.circuit(), vk.plan(), &challenges, alpha, &evaluations);
     // 6 ----- opening
     clock.next_round();
     let proof = opening::round(prover, &pieces, &linearisation, evaluations.zeta)?;
@@ -120,6 +120,6 @@ pub fn prove_within(
 impl Prover<'_> {
     /// Random coefficients to blind a polynomial with.
     fn blinding(&mut self, oracle: Oracle) -> Vec<Fr> {
-        self.rng.scalars(self.pk.vk.plan.blinding(oracle))
+        self.rng.scalars(self.pk.vk.plan().blinding(oracle))
     }
 }

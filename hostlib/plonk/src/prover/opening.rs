@@ -23,7 +23,7 @@ pub(super) fn round(
     zeta: Fr,
 ) -> Result<Vec<u8>, ProveError> {
     let v = prover.writer.transcript.challenge("v");
-    let points = OpeningPoints::new(&prover.pk.vk.plan, zeta);
+    let points = OpeningPoints::new(prover.pk.vk.plan(), zeta);
     let combined = prover.combined_by_points(pieces, linearisation, v)?;
     // Nothing else is read from here on.
     prover.forget(|_| true);
@@ -67,7 +67,7 @@ impl Prover<'_> {
     ) -> Result<Vec<Vector>, ProveError> {
         let mut power = Fr::one();
         let mut combined = Vec::new();
-        for (set, content) in self.pk.vk.plan.point_sets.iter().enumerate() {
+        for (set, content) in self.pk.vk.plan().point_sets.iter().enumerate() {
             let (mut terms, mut vectors) = (Vec::new(), Vec::new());
             if set == 0 {
                 // The linearisation has the power 1; its constant drops out.

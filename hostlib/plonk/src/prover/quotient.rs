@@ -23,8 +23,8 @@ use crate::combine::combine;
 use crate::commit::extend;
 use crate::compile::{Compiled, Constraints, Input, Rotations, combined_constraints};
 use crate::constraints::{Challenges, Oracle};
+use crate::domain::root_of_unity;
 use crate::error::ProveError;
-use crate::permutation::root_of_unity;
 
 /// Draws α, computes the quotient, and commits to its pieces.
 pub(super) fn round(
@@ -33,7 +33,7 @@ pub(super) fn round(
 ) -> Result<(Fr, Vec<Vector>), ProveError> {
     let alpha = prover.writer.transcript.challenge("alpha");
     let vk = &prover.pk.vk;
-    let (circuit, plan) = (&vk.circuit, &vk.plan);
+    let (circuit, plan) = (vk.circuit(), vk.plan());
     let combinations = Combinations::choose(circuit, plan, challenges, alpha);
     prover.combine_linear(&combinations)?;
     let constraints = Constraints { circuit, plan, challenges, alpha, combinations: &combinations };
@@ -62,7 +62,7 @@ struct Cosets {
 
 impl Cosets {
     fn new(prover: &Prover<'_>) -> Self {
-        let plan = &prover.pk.vk.plan;
+        let plan = prover.pk.vk.plan();
         let n = plan.rows();
         Self { k: plan.k, n, constants: (0..plan.pieces).map(|i| shift(i).pow([n as u64])).collect() }
     }
@@ -183,7 +183,7 @@ struct SmallCoset {
 
 impl SmallCoset {
     fn new(prover: &Prover<'_>) -> Self {
-        let plan = &prover.pk.vk.plan;
+        let plan = prover.pk.vk.plan();
         let log_size = plan.excess.next_power_of_two().ilog2();
         let shift = shift(plan.pieces);
         let omega = root_of_unity(log_size);
@@ -201,7 +201,7 @@ impl SmallCoset {
         remainder: &[Vector],
     ) -> Result<Zeroizing<Vec<Fr>>, ProveError> {
         let programs = combined_constraints(constraints, Rotations::Given)?;
-        let on = Coset { k: prover.pk.vk.plan.k, log_size: self.log_size, shift: self.shift };
+        let on = Coset { k: prover.pk.vk.plan().k, log_size: self.log_size, shift: self.shift };
         let sum = on.evaluate(prover, &programs)?;
         let mut graph = Graph::new();
         let sum = graph.download(&sum, 0, self.points.len());

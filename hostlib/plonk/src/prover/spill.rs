@@ -81,7 +81,10 @@ impl SpillFile {
         );
         if read.is_ok() && !all_reduced(&elements) {
             elements.zeroize();
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a column came back changed from the disk"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a column came back changed from the disk",
+            ));
         }
         read.map(|()| elements)
     }
@@ -153,7 +156,9 @@ mod tests {
             let mut byte = [0];
             file.file.read_exact_at(&mut byte, column.offset + at as u64).unwrap();
             file.file.write_all_at(&[byte[0] ^ 0xff], column.offset + at as u64).unwrap();
-            assert!(file.load(column).is_ok_and(|elements| all_reduced(&elements)) || file.load(column).is_err());
+            assert!(
+                file.load(column).is_ok_and(|elements| all_reduced(&elements)) || file.load(column).is_err()
+            );
         }
     }
 }

@@ -9,14 +9,16 @@ use super::memory::MemoryPlan;
 use super::store::Store;
 use crate::commit::Committer;
 use crate::constraints::Oracle;
-use crate::error::{ProveError, VerifyError};
+use kiln_verify::VerifyError;
+
+use crate::error::ProveError;
 use crate::keys::CommittedSecret;
 use crate::plan::index;
 use crate::proof::ProofWriter;
 use crate::proving_key::ProvingKey;
 use crate::randomness::Randomness;
 use crate::srs::Srs;
-use crate::statement::Statement;
+use kiln_verify::Statement;
 
 /// Checks the statement, starts the proof, and makes the fixed and committed polynomials.
 pub(super) fn round<'a>(
@@ -29,14 +31,14 @@ pub(super) fn round<'a>(
     memory: &MemoryPlan,
 ) -> Result<Prover<'a>, ProveError> {
     let vk = &pk.vk;
-    if srs.verifier() != vk.srs {
+    if srs.verifier() != *vk.srs() {
         return Err(ProveError::SrsMismatch);
     }
     check(pk, statement, committed)?;
     pk.check_elements()?;
     let mut writer = ProofWriter::new();
     statement.absorb(vk, &mut writer.transcript);
-    let committer = Committer::new(srs, vk.circuit.k)?;
+    let committer = Committer::new(srs, vk.circuit().k)?;
     let (rows, coefficients) = (BTreeMap::new(), BTreeMap::new());
     let store = Store::new(memory)?;
     let slices_log2 = memory.slices_log2();
@@ -51,7 +53,7 @@ fn check(pk: &ProvingKey, statement: &Statement, committed: &[CommittedSecret]) 
         VerifyError::Statement { what, expected, got } => ProveError::Statement { what, expected, got },
         other => ProveError::Unsatisfied(other),
     })?;
-    let circuit = &pk.vk.circuit;
+    let circuit = pk.vk.circuit();
     if committed.len() != circuit.committed.len() {
         let (expected, got) = (circuit.committed.len(), committed.len());
         return Err(ProveError::Count { what: "secret halves of committed groups".into(), expected, got });

@@ -79,7 +79,11 @@ impl Prover<'_> {
     }
 
     /// The coefficients of polynomials that earlier rounds made.
-    pub(super) fn polynomials(&self, graph: &mut Graph, oracles: &[Oracle]) -> Result<Vec<Vector>, ProveError> {
+    pub(super) fn polynomials(
+        &self,
+        graph: &mut Graph,
+        oracles: &[Oracle],
+    ) -> Result<Vec<Vector>, ProveError> {
         let mut found: Vec<Option<Vector>> = Vec::with_capacity(oracles.len());
         let (mut rows, mut blinding, mut places) = (Vec::new(), Vec::new(), Vec::new());
         for (place, oracle) in oracles.iter().enumerate() {

@@ -13,11 +13,9 @@ use kiln_kernels::{Engine, Graph, HostData, KernelFailure};
 use thiserror::Error;
 
 use super::ProvingKey;
-use crate::error::KeyError;
-use crate::keys::VerifyingKey;
-use crate::keys_io::KeyFileError;
 use crate::sections::{Kind, SectionError, SectionWriter, Sections};
 use crate::witness::ColumnValues;
+use kiln_verify::{CircuitError, FileError, VerifyingKey};
 
 static PROVING_KEY: Kind = Kind { magic: *b"KILN-PK\n", name: "proving key", version: 2 };
 
@@ -35,7 +33,7 @@ pub enum ProvingKeyError {
     File(#[from] SectionError),
     /// The verifying key in it cannot be used.
     #[error("the verifying key in the proving key cannot be used")]
-    VerifyingKey(#[from] KeyFileError),
+    VerifyingKey(#[from] FileError),
     /// The number of sections does not fit the circuit.
     #[error("the proving key has {got} sections, but its circuit needs {expected}; make it again")]
     SectionCount { expected: usize, got: usize },
@@ -46,7 +44,7 @@ pub enum ProvingKeyError {
     Element { column: usize },
     /// The parts do not fit.
     #[error("the proving key cannot be used; make it again")]
-    Unusable(#[from] KeyError),
+    Unusable(#[from] CircuitError),
     /// A kernel gave no result.
     #[error("a kernel failed; look at the device that it names")]
     Kernel(#[from] KernelFailure),
@@ -60,9 +58,7 @@ impl ProvingKey {
     pub fn write<W: Write + Seek>(&self, engine: &Engine, out: W) -> Result<W, ProvingKeyError> {
         let columns: Vec<&ColumnValues> = self.fixed.iter().chain(&self.sigma).collect();
         let mut writer = SectionWriter::new(&PROVING_KEY, out, Vec::new(), 1 + 2 * columns.len())?;
-        let mut vk = Vec::new();
-        self.vk.write(&mut vk)?;
-        writer.section(FORM_BYTES, [vk.as_slice()])?;
+        writer.section(FORM_BYTES, [self.vk.to_file_bytes().as_slice()])?;
         for column in &columns {
             match column {
                 HostData::Small(values) => writer.section(FORM_SMALL, [&**values])?,
@@ -111,7 +107,7 @@ impl ProvingKey {
     }
 
     fn from_sections(file: Sections) -> Result<Self, ProvingKeyError> {
-        let vk = VerifyingKey::read(file.checked_bytes(0)?)?;
+        let vk = VerifyingKey::from_file_bytes(file.checked_bytes(0)?)?;
         let (rows, fixed) = (vk.circuit().rows(), vk.circuit().fixed.len());
         let columns = fixed + vk.circuit().copy_columns.len();
         let (expected, got) = (1 + 2 * columns, file.count());

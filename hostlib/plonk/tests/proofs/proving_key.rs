@@ -102,8 +102,7 @@ fn numbers_that_are_no_field_elements_are_refused_by_column() {
 #[test]
 fn another_file_or_version_is_named() {
     let setting = Setting::new(Sample::new(2, 3));
-    let mut vk = Vec::new();
-    setting.vk.write(&mut vk).unwrap();
+    let vk = setting.vk.to_file_bytes();
     let error = |result: Result<ProvingKey, ProvingKeyError>| match result {
         Err(ProvingKeyError::File(error)) => error,
         other => panic!("{:?}", other.map(|_| ())),
