@@ -13,7 +13,7 @@ use kiln_circuits::{
 use kiln_kernels::{Engine, KernelFailure};
 use kiln_plonk::{
     ColumnValues, CommittedPublic, CommittedSecret, KeyError, ProveError, ProvingKey, ProvingKeyError,
-    Randomness, Srs, Statement, VerifyingKey, commit_group, keygen, prove,
+    Randomness, Srs, Statement, VerifyingKey, commit_group, keygen, prove, prove_within,
 };
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
@@ -23,6 +23,7 @@ use crate::commands::setup;
 use crate::container;
 use crate::error::{Failure, Source};
 use crate::meaning::{self, InputVisibility, Meaning, Port, WeightVisibility};
+use crate::memory::{MemoryArgs, MemoryUse};
 use crate::progress::Progress;
 use crate::public::{Commitment, INPUT_GROUP, MODEL_GROUP, PublicFile, PublicInput, PublicTensor};
 use crate::range::RangeProof;
@@ -76,6 +77,8 @@ pub struct Proven {
     pub proof: Vec<u8>,
     /// The public values.
     pub public: PublicFile,
+    /// How memory was used, if it was bounded.
+    pub memory: Option<MemoryUse>,
 }
 
 /// A commitment to a record, with its secret.
@@ -335,6 +338,7 @@ impl Compiled {
         record: &[f32],
         input: Option<InputCommitment>,
         randomness: Randomness,
+        memory: &MemoryArgs,
         progress: &Progress,
     ) -> Result<Proven, Failure> {
         let trace = progress.phase("run the integer model", || self.infer(record))?;
@@ -343,13 +347,15 @@ impl Compiled {
         let mut randomness = randomness;
         let (public, secrets) = self.public_side(engine, record, input, &trace, &mut randomness)?;
         let statement = public.statement(self.key.verifying_key(), &self.meaning)?;
+        let (key, srs) = (&self.key, &self.srs);
+        let (plan, memory) = memory.choose(key, srs, &witness)?;
         let (proof, report) =
-            prove(engine, &self.key, &self.srs, &statement, &secrets, &witness, randomness, progress)
+            prove_within(engine, key, srs, &statement, &secrets, &witness, randomness, progress, &plan)
                 .map_err(|e| self.blame(e))?;
         for (round, wall_ns) in report.rounds {
             progress.record(&format!("prove: {round}"), wall_ns as f64 * 1e-9);
         }
-        Ok(Proven { proof, public })
+        Ok(Proven { proof, public, memory })
     }
 
     /// Why there is no proof. Files that are used in place are not checked when they are opened, so if the proof came

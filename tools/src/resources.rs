@@ -63,7 +63,12 @@ fn cpu_time() -> Option<Duration> {
 }
 
 fn peak_rss_bytes() -> Option<u64> {
-    parse_peak_rss(&fs::read_to_string("/proc/self/status").ok()?)
+    parse_status(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
+}
+
+/// What this process holds in memory now \[bytes\]; none where the system does not say.
+pub fn rss_bytes() -> Option<u64> {
+    parse_status(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
 }
 
 /// proc(5): utime and stime are fields 14 and 15; field 2, the command, is in parentheses and may hold spaces.
@@ -74,8 +79,8 @@ fn parse_cpu_time(stat: &str) -> Option<Duration> {
     Some(Duration::from_millis(ticks * 1000 / USER_HZ))
 }
 
-fn parse_peak_rss(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+fn parse_status(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }
@@ -92,7 +97,7 @@ mod tests {
 
     #[test]
     fn peak_memory_is_in_bytes() {
-        assert_eq!(parse_peak_rss("VmPeak:\t 9 kB\nVmHWM:\t    2048 kB\n"), Some(2 << 20));
-        assert_eq!(parse_peak_rss("VmPeak:\t 9 kB\n"), None);
+        assert_eq!(parse_status("VmPeak:\t 9 kB\nVmHWM:\t    2048 kB\n", "VmHWM:"), Some(2 << 20));
+        assert_eq!(parse_status("VmPeak:\t 9 kB\n", "VmHWM:"), None);
     }
 }

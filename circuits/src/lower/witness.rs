@@ -391,4 +391,8 @@ impl Witness for ModelWitness<'_> {
         }
         Ok(columns)
     }
+
+    fn value_bytes(&self, phase: u8) -> usize {
+        if phase == 0 { 4 } else { 32 }
+    }
 }

@@ -5,6 +5,7 @@ use kiln::commands::verify;
 use kiln::compiled::{Compiled, Options, Proven};
 use kiln::error::Failure;
 use kiln::meaning::{InputVisibility, WeightVisibility};
+use kiln::memory::MemoryArgs;
 use kiln::progress::Progress;
 use kiln::public::Commitment;
 use kiln_kernels::Engine;
@@ -28,7 +29,7 @@ fn compile(engine: &Engine, model: &str, input: InputVisibility, seed: u8) -> Co
 fn prove(compiled: &Compiled, engine: &Engine, model: &str, seed: u8) -> Proven {
     let record: Vec<f32> = json(&format!("{model}.record.json"));
     let randomness = Randomness::insecure_from_seed([seed; 32]);
-    compiled.prove(engine, &record, None, randomness, &Progress::new(true)).unwrap()
+    compiled.prove(engine, &record, None, randomness, &MemoryArgs::default(), &Progress::new(true)).unwrap()
 }
 
 fn check(compiled: &Compiled, proven: &Proven) -> Result<(), Failure> {
