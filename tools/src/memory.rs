@@ -79,7 +79,13 @@ impl MemoryArgs {
 
 impl fmt::Display for MemoryUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, at most {} of {} estimated", self.way, bytes(self.estimate_bytes), bytes(self.bound_bytes))
+        write!(
+            f,
+            "{}, at most {} of {} estimated",
+            self.way,
+            bytes(self.estimate_bytes),
+            bytes(self.bound_bytes)
+        )
     }
 }
 
@@ -92,11 +98,23 @@ struct Estimates<'a> {
 
 impl fmt::Display for Estimates<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "memory: {} in use, {} allowed; estimates of the peak", bytes(self.in_use), bytes(self.bound_bytes))?;
+        write!(
+            f,
+            "memory: {} in use, {} allowed; estimates of the peak",
+            bytes(self.in_use),
+            bytes(self.bound_bytes)
+        )?;
         for holding in [Holding::Memory, Holding::Disk, Holding::Rows] {
-            let peaks = || self.options.iter().filter(|plan| plan.holding() == holding).map(MemoryPlan::peak_bytes);
+            let peaks =
+                || self.options.iter().filter(|plan| plan.holding() == holding).map(MemoryPlan::peak_bytes);
             if let (Some(most), Some(least)) = (peaks().max(), peaks().min()) {
-                write!(f, "\n  {:<42}{:>10}, in slices down to {}", holding.to_string(), bytes(most), bytes(least))?;
+                write!(
+                    f,
+                    "\n  {:<42}{:>10}, in slices down to {}",
+                    holding.to_string(),
+                    bytes(most),
+                    bytes(least)
+                )?;
             }
         }
         Ok(())

@@ -19,7 +19,8 @@ pub trait Witness {
     /// [`WitnessError::Refused`] with the reason if there is no such witness.
     fn phase(&self, phase: u8, challenges: &[Fr]) -> Result<Vec<ColumnValues>, WitnessError>;
 
-    /// At most how many bytes a value of this phase's columns takes: 4 if all columns are small integers, else 32. Only
+    /// At most how many bytes a value of this phase's columns takes, copies that the source keeps included: 4 if all columns
+    /// are small integers, else 32. Only
     /// estimates of memory depend on it.
     fn value_bytes(&self, phase: u8) -> usize {
         let _ = phase;

@@ -99,7 +99,8 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     let engine = backend::engine(&args.backend.backend)?;
     let mut staged = Staged::new();
     let commitment = input_commitment(args, &compiled, &engine, &record, &mut staged)?;
-    let proven = compiled.prove(&engine, &record, commitment, secret::randomness()?, &args.memory, &progress)?;
+    let proven =
+        compiled.prove(&engine, &record, commitment, secret::randomness()?, &args.memory, &progress)?;
     staged.add(&args.output, Audience::Anyone, &proven.proof)?;
     staged.add(&args.public, Audience::Anyone, proven.public.to_text().as_bytes())?;
     staged.commit()?;
