@@ -388,14 +388,16 @@ impl Witness for ModelWitness<'_> {
         let mut columns = if phase == 1 { [full(&chains.acc), full(&chains.t)].concat() } else { Vec::new() };
         if phase == last {
             columns.push(ColumnValues::full(self.running_sum(&chains, challenges)));
-            // Nobody asks again; if somebody does, they are computed again.
-            *self.chains.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
         Ok(columns)
     }
 
+    fn finish(&self) {
+        *self.chains.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn value_bytes(&self, phase: u8) -> usize {
-        // From phase 1 to the last, the chains are also kept here.
+        // From phase 1 until all is made, the chains are also kept here.
         if phase == 0 { 4 } else { 64 }
     }
 }

@@ -40,6 +40,7 @@ pub(super) fn round(prover: &mut Prover<'_>, witness: &dyn Witness) -> Result<Ve
             challenges.push(prover.writer.transcript.challenge(name));
         }
     }
+    witness.finish();
     prover.bring_in_instance(&challenges, &mut assignment)?;
     let counts = multiplicities::count(prover.pk, &assignment, &challenges)?;
     let oracles = (0..).map(Oracle::Multiplicity);
