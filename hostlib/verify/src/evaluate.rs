@@ -11,6 +11,7 @@ use ark_ff::{Field, One, Zero};
 use crate::circuit::Circuit;
 use crate::expression::{Column, Expression, Monomial};
 use crate::formula::{InstanceCell, Run};
+use crate::plan::position;
 use crate::powers::ChallengePowers;
 
 impl Monomial {
@@ -19,7 +20,7 @@ impl Monomial {
     pub fn evaluate(&self, challenges: &[Fr]) -> Fr {
         let (mut above, mut below) = (Fr::one(), Fr::one());
         for (challenge, exponent) in &self.0 {
-            let base = challenges.get(challenge.0 as usize).copied().unwrap_or_default();
+            let base = challenges.get(position(challenge.0)).copied().unwrap_or_default();
             let power = base.pow([exponent.unsigned_abs()]);
             if *exponent < 0 {
                 below *= power;
@@ -143,9 +144,8 @@ impl Circuit {
         let mut columns = vec![vec![Fr::zero(); self.rows()]; self.instance.len()];
         let values = self.instance_values(public_inputs, challenges);
         for (cell, value) in self.instance_cells.iter().zip(values) {
-            let column = usize::try_from(cell.column).ok().and_then(|column| columns.get_mut(column));
-            let row = usize::try_from(cell.row).ok();
-            if let Some(place) = column.zip(row).and_then(|(column, row)| column.get_mut(row)) {
+            let column = columns.get_mut(position(cell.column));
+            if let Some(place) = column.and_then(|column| column.get_mut(position(cell.row))) {
                 *place += value;
             }
         }

@@ -9,7 +9,10 @@
 #![no_std]
 #![forbid(unsafe_code)]
 // Everything in here reads bytes from outside.
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 #[macro_use]
 extern crate alloc;

@@ -13,6 +13,7 @@ use ark_ff::{Field, One, Zero, batch_inversion};
 use crate::circuit::Circuit;
 use crate::constraints::{self, Algebra, Challenges, Oracle};
 use crate::domain::root_of_unity;
+use crate::encoding::count;
 use crate::plan::{Plan, is_linear};
 use crate::powers::PowerTable;
 
@@ -72,7 +73,7 @@ fn instance_evaluations(
     public_inputs: &[Fr],
     zeta: Fr,
 ) -> Option<Vec<((Oracle, i32), Fr)>> {
-    let rows = plan.rows() as u64;
+    let rows = count(plan.rows());
     let vanishing = zeta.pow([rows]) - Fr::one();
     if vanishing.is_zero() {
         return None;
@@ -122,7 +123,7 @@ impl Linearisation {
             }
             power *= alpha;
         }
-        let zeta_n = evaluations.zeta.pow([plan.rows() as u64]);
+        let zeta_n = evaluations.zeta.pow([count(plan.rows())]);
         let first = Fr::one() - zeta_n;
         let pieces = core::iter::successors(Some(first), |factor| Some(*factor * zeta_n)).take(plan.pieces);
         Self { terms: terms.into_iter().collect(), pieces: pieces.collect(), constant }

@@ -91,8 +91,8 @@ impl Half {
             if rest & 1 == 1 {
                 let residue = rest & (DIGIT_MODULUS - 1);
                 let negative = residue > DIGIT_MODULUS / 2;
-                let digit = if negative { DIGIT_MODULUS - residue } else { residue };
-                rest = if negative { rest + digit } else { rest - digit };
+                let digit = if negative { DIGIT_MODULUS.saturating_sub(residue) } else { residue };
+                rest = if negative { rest.saturating_add(digit) } else { rest.saturating_sub(digit) };
                 let kept = usize::try_from(digit / 2).ok().and_then(|index| multiples.get(index));
                 if let (Some(point), Some(list)) = (kept, summands.get_mut(bit)) {
                     list.push(if negative == self.negative { *point } else { -*point });

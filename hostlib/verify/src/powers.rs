@@ -10,6 +10,8 @@ use crate::expression::{Challenge, Monomial};
 /// Powers of one value, with a table for each digit of the exponent.
 pub struct PowerTable {
     digit_bits: u32,
+    /// Lowest digit_bits bits.
+    mask: u64,
     /// `digits[d][j] = base^(j·2^(d·digit_bits))`
     digits: Vec<Vec<Fr>>,
 }
@@ -17,12 +19,13 @@ pub struct PowerTable {
 impl PowerTable {
     /// A table for exponents up to `exponent_max`, for about `uses` powers: many pay for larger digits.
     pub fn new(base: Fr, exponent_max: u64, uses: usize) -> Self {
-        let digit_bits = if uses < 512 { 4 } else { 8 };
-        let mut table = Self { digit_bits, digits: Vec::new() };
+        let (digit_bits, entries) = if uses < 512 { (4, 17) } else { (8, 257) };
+        let mut table = Self { digit_bits, mask: if uses < 512 { 0xf } else { 0xff }, digits: Vec::new() };
         let (mut rest, mut unit) = (exponent_max, base);
         while rest != 0 {
             let powers = core::iter::successors(Some(Fr::one()), |power| Some(*power * unit));
-            let mut digit: Vec<Fr> = powers.take((1 << digit_bits) + 1).collect();
+            let mut digit: Vec<Fr> = powers.take(entries).collect();
+            // One more than the digit has values: the base of the next.
             unit = digit.pop().unwrap_or_default();
             table.digits.push(digit);
             rest >>= digit_bits;
@@ -34,13 +37,12 @@ impl PowerTable {
     pub fn power(&self, exponent: u64) -> Fr {
         let mut rest = exponent;
         let mut product = Fr::one();
-        let mask = (1 << self.digit_bits) - 1;
         for digit in &self.digits {
             if rest == 0 {
                 break;
             }
-            if rest & mask != 0 {
-                let index = usize::try_from(rest & mask).unwrap_or(usize::MAX);
+            if rest & self.mask != 0 {
+                let index = usize::try_from(rest & self.mask).unwrap_or(usize::MAX);
                 product *= digit.get(index).copied().unwrap_or_default();
             }
             rest >>= self.digit_bits;
