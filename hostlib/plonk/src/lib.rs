@@ -62,8 +62,9 @@ mod witness;
 // Both sides read circuits, constraints and plans from the verifier's crate, so that they cannot disagree.
 use kiln_verify::internals::{constraints, domain, linearisation, opening_points, plan};
 pub use kiln_verify::{
-    CircuitError, CommittedPublic, FileError, MalformedProof, PROOF_VERSION, Rejection, SrsVerifier,
-    Statement, VerifyError, VerifyingKey, circuit, encoding, expression, formula, verify,
+    BatchError, BatchItem, CircuitError, CommittedPublic, FileError, MalformedProof, PROOF_VERSION,
+    Rejection, SrsVerifier, Statement, VerifyError, VerifyingKey, circuit, encoding, expression, formula,
+    verify, verify_batch,
 };
 
 pub use commit::commit_group;

@@ -125,7 +125,7 @@ pub struct Circuit {
 impl Circuit {
     /// Row count.
     pub fn rows(&self) -> usize {
-        1 << self.k
+        1usize.checked_shl(self.k).unwrap_or(0)
     }
 
     /// All challenges in order of drawing, each with the phase after which it is drawn.

@@ -11,7 +11,7 @@ use ark_ff::One;
 use crate::circuit::Circuit;
 use crate::domain::coset_shift;
 use crate::expression::{Column, Expression};
-use crate::plan::{Fraction, Plan};
+use crate::plan::{Fraction, Plan, position};
 use crate::transcript::Transcript;
 
 /// A polynomial of the argument.
@@ -113,7 +113,8 @@ pub enum Origin {
 
 /// How many constraints there are.
 pub fn count(circuit: &Circuit, plan: &Plan) -> usize {
-    circuit.gates.len() + plan.helpers.len() + usize::from(plan.has_running_sum())
+    let helpers = plan.helpers.len().saturating_add(usize::from(plan.has_running_sum()));
+    circuit.gates.len().saturating_add(helpers)
 }
 
 /// Constraint number `index`, in the order of powers of α.
@@ -127,9 +128,9 @@ pub fn constraint<A: Algebra>(
     if let Some(gate) = circuit.gates.get(index) {
         return (Origin::Gate(index), expression(&gate.expression, &challenges.circuit, algebra));
     }
-    let helper = index - circuit.gates.len();
-    if helper < plan.helpers.len() {
-        return (Origin::Helper(helper), helper_constraint(circuit, plan, challenges, helper, algebra));
+    let helper = index.saturating_sub(circuit.gates.len());
+    if let Some(group) = plan.helpers.get(helper) {
+        return (Origin::Helper(helper), helper_constraint(circuit, group, challenges, helper, algebra));
     }
     (Origin::RunningSum, running_sum_constraint(plan, algebra))
 }
@@ -195,15 +196,17 @@ pub fn fraction<A: Algebra>(
 ) -> (A::Value, A::Value) {
     match fraction {
         Fraction::Lookup(index) => {
-            let lookup = &circuit.lookups[index as usize];
+            let (inputs, table) = lookup(circuit, index);
             let tuple: Vec<_> =
-                lookup.inputs.iter().map(|input| expression(input, &challenges.circuit, algebra)).collect();
-            let denominator = tuple_denominator(lookup.table, tuple.into_iter(), challenges, algebra);
+                inputs.iter().map(|input| expression(input, &challenges.circuit, algebra)).collect();
+            let denominator = tuple_denominator(table, tuple.into_iter(), challenges, algebra);
             (algebra.constant(Fr::one()), denominator)
         }
         Fraction::Segment { table, segment, multiplicity } => {
-            let columns = &circuit.tables[table as usize].segments[segment as usize];
-            let tuple: Vec<_> = columns.iter().map(|column| algebra.query((*column).into(), 0)).collect();
+            let tuple: Vec<_> = segment_columns(circuit, table, segment)
+                .iter()
+                .map(|column| algebra.query((*column).into(), 0))
+                .collect();
             let denominator = tuple_denominator(table, tuple.into_iter(), challenges, algebra);
             let zero = algebra.constant(Fr::from(0u64));
             let count = algebra.query(Oracle::Multiplicity(multiplicity), 0);
@@ -228,6 +231,17 @@ pub fn fraction<A: Algebra>(
     }
 }
 
+// A plan names only what its circuit has; what is not there would be an empty tuple.
+
+fn lookup(circuit: &Circuit, index: u32) -> (&[Expression], u32) {
+    circuit.lookups.get(position(index)).map_or((&[], 0), |lookup| (&lookup.inputs, lookup.table))
+}
+
+fn segment_columns(circuit: &Circuit, table: u32, segment: u32) -> &[Column] {
+    let table = circuit.tables.get(position(table));
+    table.and_then(|table| table.segments.get(position(segment))).map_or(&[], Vec::as_slice)
+}
+
 /// `δ + v + β·position`
 fn copy_denominator<A: Algebra>(
     circuit: &Circuit,
@@ -237,7 +251,10 @@ fn copy_denominator<A: Algebra>(
     challenges: &Challenges,
     algebra: &mut A,
 ) -> A::Value {
-    let value = algebra.query(circuit.copy_columns[column as usize].into(), 0);
+    let value = match circuit.copy_columns.get(self::position(column)) {
+        Some(column) => algebra.query((*column).into(), 0),
+        None => algebra.constant(Fr::from(0u64)),
+    };
     let delta = algebra.constant(challenges.delta);
     let shifted = algebra.add(&value, &delta);
     let place = algebra.mul(beta, position);
@@ -269,12 +286,12 @@ pub fn joined_fractions<A: Algebra>(
 /// `h·Π den_i − Σ num_i·Π_{k≠i} den_k`
 fn helper_constraint<A: Algebra>(
     circuit: &Circuit,
-    plan: &Plan,
+    group: &[Fraction],
     challenges: &Challenges,
     helper: usize,
     algebra: &mut A,
 ) -> A::Value {
-    let (top, bottom) = joined_fractions(circuit, &plan.helpers[helper], challenges, algebra);
+    let (top, bottom) = joined_fractions(circuit, group, challenges, algebra);
     let sum = algebra.query(Oracle::Helper(crate::plan::index(helper)), 0);
     let product = algebra.mul(&sum, &bottom);
     algebra.sub(&product, &top)

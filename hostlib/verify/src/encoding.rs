@@ -128,12 +128,13 @@ impl<'a> Reader<'a> {
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<T, DecodeError> {
-        if self.depth >= DEPTH_MAX {
+        let outside = self.depth;
+        if outside >= DEPTH_MAX {
             return Err(DecodeError::TooDeep { limit: DEPTH_MAX });
         }
-        self.depth += 1;
+        self.depth = outside.saturating_add(1);
         let value = read(self);
-        self.depth -= 1;
+        self.depth = outside;
         value
     }
 }
@@ -255,9 +256,14 @@ impl<A: Canonical, B: Canonical> Canonical for (A, B) {
     }
 }
 
+/// A count as it is written: no machine counts further.
+pub(crate) fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
 /// Appends a sequence length, 8 bytes.
 fn encode_length(length: usize, out: &mut Vec<u8>) {
-    out.extend_from_slice(&(length as u64).to_be_bytes());
+    out.extend_from_slice(&count(length).to_be_bytes());
 }
 
 /// Reads a sequence length. Every item takes at least one byte, so a length beyond the bytes left is refused here,

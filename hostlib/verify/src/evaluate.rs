@@ -11,6 +11,8 @@ use ark_ff::{Field, One, Zero};
 use crate::circuit::Circuit;
 use crate::expression::{Column, Expression, Monomial};
 use crate::formula::{InstanceCell, Run};
+use crate::plan::position;
+use crate::powers::ChallengePowers;
 
 impl Monomial {
     /// `Π challenge^exponent`. Challenges are never zero but with probability 1/r; a negative power of zero, and a
@@ -18,7 +20,7 @@ impl Monomial {
     pub fn evaluate(&self, challenges: &[Fr]) -> Fr {
         let (mut above, mut below) = (Fr::one(), Fr::one());
         for (challenge, exponent) in &self.0 {
-            let base = challenges.get(challenge.0 as usize).copied().unwrap_or_default();
+            let base = challenges.get(position(challenge.0)).copied().unwrap_or_default();
             let power = base.pow([exponent.unsigned_abs()]);
             if *exponent < 0 {
                 below *= power;
@@ -98,21 +100,19 @@ impl Expression {
 
 impl Run {
     /// The value; a public input that is not there (a validated circuit names none) counts as zero.
-    pub fn evaluate(&self, public_inputs: &[Fr], challenges: &[Fr]) -> Fr {
-        let first = self.first.evaluate(challenges);
+    fn evaluate(&self, public_inputs: &[Fr], powers: &ChallengePowers) -> Fr {
+        let first = powers.monomial(&self.first);
         // Most runs have one term, whose step is never taken.
-        let step = if self.len > 1 { self.step.evaluate(challenges) } else { Fr::one() };
+        let step = if self.len > 1 { powers.monomial(&self.step) } else { Fr::one() };
         let sum = match self.public {
             None => geometric_sum(step, self.len),
             Some((start, stride)) => {
                 // Horner's rule from the last term: one multiplication each.
                 let value = |t: u32| {
-                    let index = u64::from(start) + u64::from(t) * u64::from(stride);
-                    usize::try_from(index)
-                        .ok()
-                        .and_then(|index| public_inputs.get(index))
-                        .copied()
-                        .unwrap_or_default()
+                    let index =
+                        u64::from(start).saturating_add(u64::from(t).saturating_mul(u64::from(stride)));
+                    let index = usize::try_from(index).ok();
+                    index.and_then(|index| public_inputs.get(index)).copied().unwrap_or_default()
                 };
                 (0..self.len).rev().fold(Fr::zero(), |sum, t| sum * step + value(t))
             }
@@ -129,22 +129,24 @@ fn geometric_sum(step: Fr, len: u32) -> Fr {
     }
 }
 
-impl InstanceCell {
-    /// The value of the cell.
-    pub fn evaluate(&self, public_inputs: &[Fr], challenges: &[Fr]) -> Fr {
-        self.runs.iter().map(|run| run.evaluate(public_inputs, challenges)).sum()
-    }
-}
-
 impl Circuit {
+    /// The values of all instance cells, in order.
+    pub fn instance_values(&self, public_inputs: &[Fr], challenges: &[Fr]) -> Vec<Fr> {
+        let runs = self.instance_cells.iter().flat_map(|cell| &cell.runs);
+        let powers = ChallengePowers::new(challenges, runs.flat_map(|run| [&run.first, &run.step]));
+        let value =
+            |cell: &InstanceCell| cell.runs.iter().map(|run| run.evaluate(public_inputs, &powers)).sum();
+        self.instance_cells.iter().map(value).collect()
+    }
+
     /// All instance columns in full, `2^k` rows each. Cells named twice add up.
     pub fn instance_columns(&self, public_inputs: &[Fr], challenges: &[Fr]) -> Vec<Vec<Fr>> {
         let mut columns = vec![vec![Fr::zero(); self.rows()]; self.instance.len()];
-        for cell in &self.instance_cells {
-            if let Some(value) =
-                columns.get_mut(cell.column as usize).and_then(|c| c.get_mut(cell.row as usize))
-            {
-                *value += cell.evaluate(public_inputs, challenges);
+        let values = self.instance_values(public_inputs, challenges);
+        for (cell, value) in self.instance_cells.iter().zip(values) {
+            let column = columns.get_mut(position(cell.column));
+            if let Some(place) = column.and_then(|column| column.get_mut(position(cell.row))) {
+                *place += value;
             }
         }
         columns
@@ -218,7 +220,8 @@ mod tests {
                     let first = monomial(&[(0, 4)]);
                     let run = Run { coefficient: -Fr::from(6), public: public_range, len, first, step };
                     let expected = run_by_definition(&run, &public, &challenges);
-                    assert_eq!(run.evaluate(&public, &challenges), expected, "{run:?}");
+                    let powers = ChallengePowers::new(&challenges, [&run.first, &run.step].into_iter());
+                    assert_eq!(run.evaluate(&public, &powers), expected, "{run:?}");
                 }
             }
         }

@@ -87,7 +87,7 @@ impl Add for Expression {
 impl Sub for Expression {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
-        self + -other
+        Add::add(self, Neg::neg(other))
     }
 }
 

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use sha3::{Digest, Keccak256};
 
+use crate::encoding::count;
 use crate::file_error::FileError;
 
 /// Bytes ahead of the body.
@@ -25,7 +26,7 @@ impl FileKind {
     /// Header and checksum for this body.
     pub fn frame(&self, body: &[u8]) -> ([u8; HEADER_BYTES], [u8; CHECKSUM_BYTES]) {
         let mut header = [0; HEADER_BYTES];
-        let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        let length = count(body.len());
         let fields = self.magic.into_iter().chain(self.version.to_be_bytes()).chain(length.to_be_bytes());
         header.iter_mut().zip(fields).for_each(|(byte, field)| *byte = field);
         (header, checksum(&header, body))
@@ -42,7 +43,7 @@ impl FileKind {
     /// # Errors
     /// [`FileError`] says what is wrong.
     pub fn open<'a>(&self, file: &'a [u8]) -> Result<&'a [u8], FileError> {
-        let got = u64::try_from(file.len()).unwrap_or(u64::MAX);
+        let got = count(file.len());
         let expected = self.file_bytes(file)?;
         if got < expected {
             return Err(FileError::Truncated { what: self.name, expected, got });
@@ -65,8 +66,8 @@ impl FileKind {
         let rest = start.strip_prefix(&self.magic).ok_or(FileError::AnotherKind { expected: self.name })?;
         let truncated = || FileError::Truncated {
             what: self.name,
-            expected: HEADER_BYTES as u64,
-            got: u64::try_from(start.len()).unwrap_or(u64::MAX),
+            expected: count(HEADER_BYTES),
+            got: count(start.len()),
         };
         let (version, rest) = rest.split_first_chunk().ok_or_else(truncated)?;
         let version = u32::from_be_bytes(*version);
@@ -75,7 +76,7 @@ impl FileKind {
             return Err(FileError::UnknownVersion { what, expected, got: version });
         }
         let body = u64::from_be_bytes(*rest.first_chunk().ok_or_else(truncated)?);
-        Ok(body.saturating_add((HEADER_BYTES + CHECKSUM_BYTES) as u64))
+        Ok(body.saturating_add(count(HEADER_BYTES + CHECKSUM_BYTES)))
     }
 }
 

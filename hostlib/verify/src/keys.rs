@@ -138,9 +138,9 @@ impl CommittedPublic {
     /// Keccak-256 over name and commitments: what the group is called in public.
     pub fn id(&self) -> [u8; 32] {
         let mut bytes = b"kiln committed group v1".to_vec();
-        bytes.extend((self.name.len() as u64).to_be_bytes());
+        bytes.extend(encoding::count(self.name.len()).to_be_bytes());
         bytes.extend(self.name.as_bytes());
-        bytes.extend((self.commitments.len() as u64).to_be_bytes());
+        bytes.extend(encoding::count(self.commitments.len()).to_be_bytes());
         for commitment in &self.commitments {
             bytes.extend(encoding::g1_to_bytes(commitment));
         }

@@ -8,6 +8,11 @@
 //! the same constraints and the same plan from here, so that both sides cannot disagree.
 #![no_std]
 #![forbid(unsafe_code)]
+// Everything in here reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 #[macro_use]
 extern crate alloc;
@@ -27,8 +32,10 @@ pub mod formula;
 mod keys;
 mod keys_file;
 mod linearisation;
+mod multiexp;
 mod opening_points;
 mod plan;
+mod powers;
 mod proof;
 mod statement;
 mod transcript;
@@ -39,7 +46,7 @@ pub use file_error::FileError;
 pub use keys::{CommittedPublic, SrsVerifier, VerifyingKey};
 pub use proof::PROOF_VERSION;
 pub use statement::Statement;
-pub use verifier::verify;
+pub use verifier::{BatchError, BatchItem, verify, verify_batch};
 
 /// What the prover shares with the verifier. No promise of stability: only `kiln-plonk` should look in here.
 #[doc(hidden)]

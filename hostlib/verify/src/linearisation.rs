@@ -13,7 +13,9 @@ use ark_ff::{Field, One, Zero, batch_inversion};
 use crate::circuit::Circuit;
 use crate::constraints::{self, Algebra, Challenges, Oracle};
 use crate::domain::root_of_unity;
+use crate::encoding::count;
 use crate::plan::{Plan, is_linear};
+use crate::powers::PowerTable;
 
 /// The values at ζ·ω^rotation of all polynomials that are not linear.
 pub struct Evaluations {
@@ -71,29 +73,29 @@ fn instance_evaluations(
     public_inputs: &[Fr],
     zeta: Fr,
 ) -> Option<Vec<((Oracle, i32), Fr)>> {
-    let rows = plan.rows() as u64;
+    let rows = count(plan.rows());
     let vanishing = zeta.pow([rows]) - Fr::one();
     if vanishing.is_zero() {
         return None;
     }
     let scale = vanishing * Fr::from(rows).inverse()?;
-    let omega = root_of_unity(plan.k);
-    let cells: Vec<(u32, Fr, Fr)> = circuit
-        .instance_cells
+    let cells = &circuit.instance_cells;
+    let names = PowerTable::new(root_of_unity(plan.k), rows, cells.len());
+    let weighted: Vec<(u32, Fr, Fr)> = cells
         .iter()
-        .map(|cell| {
-            let name = omega.pow([u64::from(cell.row)]);
-            (cell.column, name, cell.evaluate(public_inputs, &challenges.circuit))
+        .zip(circuit.instance_values(public_inputs, &challenges.circuit))
+        .map(|(cell, value)| {
+            let name = names.power(u64::from(cell.row));
+            (cell.column, name, value * name)
         })
         .collect();
     let mut values = Vec::new();
     for &(column, rotation) in &plan.instance_queries {
         let point = rotated(plan, zeta, rotation);
-        let mine: Vec<_> = cells.iter().filter(|cell| cell.0 == column).collect();
-        let mut inverses: Vec<Fr> = mine.iter().map(|cell| point - cell.1).collect();
+        let mine = || weighted.iter().filter(|cell| cell.0 == column);
+        let mut inverses: Vec<Fr> = mine().map(|(_, name, _)| point - name).collect();
         batch_inversion(&mut inverses);
-        let sum: Fr =
-            mine.iter().zip(&inverses).map(|((_, name, value), inverse)| *value * name * inverse).sum();
+        let sum: Fr = mine().zip(inverses).map(|((_, _, value), inverse)| *value * inverse).sum();
         values.push(((Oracle::Instance(column), rotation), sum * scale));
     }
     Some(values)
@@ -121,7 +123,7 @@ impl Linearisation {
             }
             power *= alpha;
         }
-        let zeta_n = evaluations.zeta.pow([plan.rows() as u64]);
+        let zeta_n = evaluations.zeta.pow([count(plan.rows())]);
         let first = Fr::one() - zeta_n;
         let pieces = core::iter::successors(Some(first), |factor| Some(*factor * zeta_n)).take(plan.pieces);
         Self { terms: terms.into_iter().collect(), pieces: pieces.collect(), constant }

@@ -33,7 +33,7 @@ impl OpeningPoints {
 
     /// The points of a set.
     pub fn set(&self, set: usize) -> &[Fr] {
-        &self.sets[set]
+        self.sets.get(set).map_or(&[], Vec::as_slice)
     }
 
     /// `Z_T(u)`
@@ -43,23 +43,23 @@ impl OpeningPoints {
 
     /// `Z_{T∖S}(u)` of a set S.
     pub fn others_at(&self, set: usize, u: Fr) -> Fr {
-        let mine = &self.sets[set];
+        let mine = self.set(set);
         self.all.iter().filter(|point| !mine.contains(point)).map(|point| u - point).product()
     }
 
     /// The Lagrange polynomials of a set at u; `None` if two of its points coincide.
     pub fn lagrange_at(&self, set: usize, u: Fr) -> Option<Vec<Fr>> {
-        let points = &self.sets[set];
-        let basis = |i: usize| {
+        let points = self.set(set);
+        let basis = |(i, mine): (usize, &Fr)| {
             let (mut top, mut bottom) = (Fr::one(), Fr::one());
             for (j, point) in points.iter().enumerate() {
                 if j != i {
                     top *= u - point;
-                    bottom *= points[i] - point;
+                    bottom *= *mine - point;
                 }
             }
             Some(top * bottom.inverse()?)
         };
-        (0..points.len()).map(basis).collect()
+        points.iter().enumerate().map(basis).collect()
     }
 }

@@ -12,6 +12,7 @@ use ark_bn254::Fr;
 
 use crate::circuit::Circuit;
 use crate::constraints::{self, Algebra, Challenges, Oracle, Origin};
+use crate::encoding::count;
 use crate::error::CircuitError;
 use crate::expression::{Column, Expression};
 
@@ -86,6 +87,11 @@ pub struct Plan {
     blinding: BTreeMap<Oracle, usize>,
 }
 
+/// A place in a list, from an index as circuits write it.
+pub fn position(index: u32) -> usize {
+    usize::try_from(index).unwrap_or(usize::MAX)
+}
+
 /// An index as circuits write it. Counts are checked when a plan is made.
 pub fn index(i: usize) -> u32 {
     u32::try_from(i).unwrap_or(u32::MAX)
@@ -95,7 +101,7 @@ impl Plan {
     /// Reads a circuit, checking every rule.
     pub fn new(circuit: &Circuit) -> Result<Self, CircuitError> {
         check_counts(circuit)?;
-        let group_size = circuit.degree as usize - 1;
+        let group_size = position(circuit.degree).saturating_sub(1);
         let (fractions, segments) = fractions(circuit);
         let mut plan = Self {
             k: circuit.k,
@@ -120,7 +126,7 @@ impl Plan {
 
     /// Row count.
     pub fn rows(&self) -> usize {
-        1 << self.k
+        1usize.checked_shl(self.k).unwrap_or(0)
     }
 
     /// False if the circuit has no lookup, table or copy column.
@@ -137,12 +143,8 @@ impl Plan {
     /// Points in a proof.
     pub fn proof_points(&self) -> usize {
         let advice: usize = self.phases.iter().map(Vec::len).sum();
-        advice
-            + self.segments.len()
-            + self.helpers.len()
-            + usize::from(self.has_running_sum())
-            + self.pieces
-            + 2
+        let lookup = [self.segments.len(), self.helpers.len(), usize::from(self.has_running_sum())];
+        lookup.into_iter().chain([self.pieces, 2]).fold(advice, usize::saturating_add)
     }
 
     fn sort_queries(&mut self, circuit: &Circuit, queries: &BTreeSet<(Oracle, i32)>) {
@@ -180,9 +182,10 @@ impl Plan {
                 seen.insert(rotation);
             }
         }
-        self.blinding = points.into_iter().map(|(oracle, seen)| (oracle, seen.len() + 2)).collect();
+        self.blinding =
+            points.into_iter().map(|(oracle, seen)| (oracle, seen.len().saturating_add(2))).collect();
         let longest = self.blinding.values().copied().max().unwrap_or(0).max(COMMITTED_BLINDING);
-        self.excess = circuit.degree as usize * (longest - 1) + 1;
+        self.excess = position(circuit.degree).saturating_mul(longest.saturating_sub(1)).saturating_add(1);
         range("blinding excess", 0..=SRS_EXTRA, self.excess)
     }
 }
@@ -191,7 +194,7 @@ impl Plan {
 pub fn is_linear(circuit: &Circuit, oracle: Oracle) -> bool {
     match oracle {
         Oracle::Committed(_) | Oracle::Multiplicity(_) | Oracle::Helper(_) | Oracle::RunningSum => true,
-        Oracle::Advice(column) => circuit.advice.get(column as usize).is_some_and(|column| column.linear),
+        Oracle::Advice(column) => circuit.advice.get(position(column)).is_some_and(|column| column.linear),
         Oracle::Fixed(_)
         | Oracle::Sigma(_)
         | Oracle::Instance(_)
@@ -201,10 +204,13 @@ pub fn is_linear(circuit: &Circuit, oracle: Oracle) -> bool {
 }
 
 fn phases(circuit: &Circuit) -> Vec<Vec<u32>> {
-    let later = circuit.advice.iter().map(|column| usize::from(column.phase) + 1).max().unwrap_or(0);
+    let later =
+        circuit.advice.iter().map(|column| usize::from(column.phase).saturating_add(1)).max().unwrap_or(0);
     let mut phases = vec![Vec::new(); circuit.challenges.len().max(later)];
     for (i, column) in circuit.advice.iter().enumerate() {
-        phases[usize::from(column.phase)].push(index(i));
+        if let Some(phase) = phases.get_mut(usize::from(column.phase)) {
+            phase.push(index(i));
+        }
     }
     phases
 }
@@ -238,15 +244,15 @@ fn range(
     }
     Err(CircuitError::Range {
         what,
-        min: *allowed.start() as u64,
-        max: *allowed.end() as u64,
-        got: got as u64,
+        min: count(*allowed.start()),
+        max: count(*allowed.end()),
+        got: count(got),
     })
 }
 
 fn check_counts(circuit: &Circuit) -> Result<(), CircuitError> {
-    range("k", 1..=24, circuit.k as usize)?;
-    range("degree", 3..=9, circuit.degree as usize)?;
+    range("k", 1..=24, position(circuit.k))?;
+    range("degree", 3..=9, position(circuit.degree))?;
     range("number of phases", 0..=16, circuit.challenges.len())?;
     let committed: u64 = circuit.committed.iter().map(|group| u64::from(group.columns)).sum();
     let segments: usize = circuit.tables.iter().map(|table| table.segments.len()).sum();
@@ -269,7 +275,7 @@ fn check_counts(circuit: &Circuit) -> Result<(), CircuitError> {
         ("number of copies", circuit.copies.len()),
         ("number of instance cells", circuit.instance_cells.len()),
         ("number of instance runs", runs),
-        ("number of public inputs", circuit.public_inputs as usize),
+        ("number of public inputs", position(circuit.public_inputs)),
     ] {
         range(what, 0..=COUNT_MAX, got)?;
     }
@@ -281,7 +287,7 @@ fn check_counts(circuit: &Circuit) -> Result<(), CircuitError> {
 }
 
 fn check_cells(circuit: &Circuit) -> Result<(), CircuitError> {
-    let last_row = circuit.rows() - 1;
+    let last_row = circuit.rows().saturating_sub(1);
     let mut seen = BTreeSet::new();
     for &column in &circuit.copy_columns {
         check_column(circuit, "copy column", &format!("{column:?}"), column)?;
@@ -292,7 +298,7 @@ fn check_cells(circuit: &Circuit) -> Result<(), CircuitError> {
     }
     for (a, b) in &circuit.copies {
         for cell in [a, b] {
-            range("row of a copy", 0..=last_row, cell.row as usize)?;
+            range("row of a copy", 0..=last_row, position(cell.row))?;
             if !seen.contains(&cell.column) {
                 let problem = "takes part in a copy but is not a copy column".to_owned();
                 return Err(broken("column", &format!("{:?}", cell.column), problem));
@@ -301,7 +307,7 @@ fn check_cells(circuit: &Circuit) -> Result<(), CircuitError> {
     }
     let mut cells = BTreeSet::new();
     for cell in &circuit.instance_cells {
-        range("row of an instance cell", 0..=last_row, cell.row as usize)?;
+        range("row of an instance cell", 0..=last_row, position(cell.row))?;
         check_column(circuit, "instance cell of", "column", Column::Instance(cell.column))?;
         if !cells.insert((cell.column, cell.row)) {
             return Err(broken(
@@ -319,16 +325,17 @@ fn check_run(circuit: &Circuit, run: &crate::formula::Run) -> Result<(), Circuit
     let challenges = circuit.challenges.iter().map(Vec::len).sum();
     for monomial in [&run.first, &run.step] {
         for (challenge, _) in &monomial.0 {
-            range("challenge of a run, plus one", 1..=challenges, challenge.0 as usize + 1)?;
+            range("challenge of a run, plus one", 1..=challenges, position(challenge.0).saturating_add(1))?;
         }
     }
-    range("length of a run", 0..=COUNT_MAX, run.len as usize)?;
+    range("length of a run", 0..=COUNT_MAX, position(run.len))?;
     if let (Some((start, stride)), 1..) = (run.public, run.len) {
-        let last = u64::from(start) + u64::from(run.len - 1) * u64::from(stride);
+        let last = u64::from(run.len.saturating_sub(1)).saturating_mul(u64::from(stride));
+        let last = last.saturating_add(u64::from(start));
         let last = usize::try_from(last).unwrap_or(usize::MAX);
         range(
             "last public input of a run, plus one",
-            1..=circuit.public_inputs as usize,
+            1..=position(circuit.public_inputs),
             last.saturating_add(1),
         )?;
     }
@@ -351,7 +358,7 @@ fn check_tables(circuit: &Circuit) -> Result<(), CircuitError> {
 
 fn check_lookups(circuit: &Circuit, shape: &mut Shape) -> Result<(), CircuitError> {
     for lookup in &circuit.lookups {
-        let width = circuit.tables.get(lookup.table as usize).and_then(|t| t.segments.first()).map(Vec::len);
+        let width = circuit.tables.get(position(lookup.table)).and_then(|t| t.segments.first()).map(Vec::len);
         if width != Some(lookup.inputs.len()) {
             let problem = format!("has {} inputs, its table {width:?} columns", lookup.inputs.len());
             return Err(broken("lookup", &lookup.name, problem));
@@ -376,7 +383,7 @@ fn check_constraints(circuit: &Circuit, plan: &Plan, shape: &mut Shape) -> Resul
     for i in 0..constraints::count(circuit, plan) {
         let (origin, degree) = constraints::constraint(circuit, plan, &challenges, i, shape);
         let name = match origin {
-            Origin::Gate(gate) => circuit.gates[gate].name.clone(),
+            Origin::Gate(gate) => circuit.gates.get(gate).map(|gate| gate.name.clone()).unwrap_or_default(),
             Origin::Helper(helper) => format!("lookup helper {helper}"),
             Origin::RunningSum => "running sum".to_owned(),
         };
@@ -413,10 +420,10 @@ fn check_column(
     let (i, count) = match column {
         Column::Fixed(i) => (i, circuit.fixed.len()),
         Column::Instance(i) => (i, circuit.instance.len()),
-        Column::Committed(i) => (i, committed as usize),
+        Column::Committed(i) => (i, position(committed)),
         Column::Advice(i) => (i, circuit.advice.len()),
     };
-    if (i as usize) < count {
+    if position(i) < count {
         return Ok(());
     }
     Err(broken(what, name, format!("names {column:?}, but there are {count} such columns")))
@@ -429,15 +436,16 @@ fn check_expression(
     expression: &Expression,
 ) -> Result<(), CircuitError> {
     let challenges: usize = circuit.challenges.iter().map(Vec::len).sum();
-    let mut pending = vec![(expression, 0)];
+    let mut pending = vec![(expression, 0usize)];
     while let Some((expression, depth)) = pending.pop() {
+        let deeper = depth.saturating_add(1);
         if depth > DEPTH_MAX {
             return Err(broken(what, name, format!("nests deeper than {DEPTH_MAX}")));
         }
         match expression {
             Expression::Constant(_) => {}
             Expression::Challenge(monomial) => {
-                if monomial.0.iter().any(|(challenge, _)| challenge.0 as usize >= challenges) {
+                if monomial.0.iter().any(|(challenge, _)| position(challenge.0) >= challenges) {
                     return Err(broken(
                         what,
                         name,
@@ -453,9 +461,9 @@ fn check_expression(
                 }
             }
             Expression::Sum(parts) | Expression::Product(parts) => {
-                pending.extend(parts.iter().map(|part| (part, depth + 1)));
+                pending.extend(parts.iter().map(|part| (part, deeper)));
             }
-            Expression::Negated(inner) => pending.push((inner, depth + 1)),
+            Expression::Negated(inner) => pending.push((inner, deeper)),
         }
     }
     Ok(())
@@ -463,8 +471,9 @@ fn check_expression(
 
 /// Rotations that name different rows: two names for one point would let a prover give it two evaluations.
 fn rotations_allowed(circuit: &Circuit) -> core::ops::Range<i32> {
-    let half = 1 << (circuit.k - 1).min(ROTATION_MAX.ilog2());
-    -half..half
+    let bits = circuit.k.saturating_sub(1).min(ROTATION_MAX.ilog2());
+    let half = 1i32.checked_shl(bits).unwrap_or(1);
+    half.saturating_neg()..half
 }
 
 /// Degrees in all columns, and in linear columns alone.

@@ -24,7 +24,7 @@ pub const DOMAIN: &str = "kiln plonk bn254 v1";
 
 /// Bytes of a proof for a circuit.
 pub fn proof_bytes(plan: &Plan) -> usize {
-    HEADER_BYTES + 32 * (plan.proof_points() + plan.queries.len())
+    plan.proof_points().saturating_add(plan.queries.len()).saturating_mul(32).saturating_add(HEADER_BYTES)
 }
 
 /// Reads a proof.
@@ -99,7 +99,7 @@ impl<'a> ProofReader<'a> {
         let expected = proof_bytes(plan);
         match self.rest.len() {
             0 => Ok(()),
-            rest => Err(MalformedProof::Length { expected, got: expected + rest }),
+            rest => Err(MalformedProof::Length { expected, got: expected.saturating_add(rest) }),
         }
     }
 }

@@ -6,8 +6,10 @@ use alloc::vec::Vec;
 
 use ark_bn254::Fr;
 
+use crate::encoding::count;
 use crate::error::VerifyError;
 use crate::keys::{CommittedPublic, VerifyingKey};
+use crate::plan::position;
 use crate::transcript::Transcript;
 
 /// Public side of one statement.
@@ -27,7 +29,7 @@ impl Statement {
     #[doc(hidden)]
     pub fn check(&self, vk: &VerifyingKey) -> Result<(), VerifyError> {
         let circuit = &vk.circuit;
-        check_count("public inputs", circuit.public_inputs as usize, self.public_inputs.len())?;
+        check_count("public inputs", position(circuit.public_inputs), self.public_inputs.len())?;
         check_count("committed groups", circuit.committed.len(), self.committed.len())?;
         for (declared, given) in circuit.committed.iter().zip(&self.committed) {
             if declared.name != given.name {
@@ -35,7 +37,7 @@ impl Statement {
                 return Err(VerifyError::Statement { what: "committed group".into(), expected, got });
             }
             let what = format!("columns of committed group {:?}", declared.name);
-            check_count(&what, declared.columns as usize, given.commitments.len())?;
+            check_count(&what, position(declared.columns), given.commitments.len())?;
             if given.commitments.iter().any(|point| !point.is_on_curve()) {
                 let (expected, got) = ("points of the curve".into(), "another point".into());
                 return Err(VerifyError::Statement { what, expected, got });
@@ -48,12 +50,12 @@ impl Statement {
     #[doc(hidden)]
     pub fn absorb(&self, vk: &VerifyingKey, transcript: &mut Transcript) {
         transcript.absorb_word(&vk.digest);
-        transcript.absorb_integer(self.public_inputs.len() as u64);
+        transcript.absorb_integer(count(self.public_inputs.len()));
         self.public_inputs.iter().for_each(|value| transcript.absorb_scalar(value));
-        transcript.absorb_integer(self.committed.len() as u64);
+        transcript.absorb_integer(count(self.committed.len()));
         for group in &self.committed {
             transcript.absorb_name(&group.name);
-            transcript.absorb_integer(group.commitments.len() as u64);
+            transcript.absorb_integer(count(group.commitments.len()));
             group.commitments.iter().for_each(|point| transcript.absorb_point(point));
         }
     }

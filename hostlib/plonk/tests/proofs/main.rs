@@ -1,6 +1,7 @@
 //! Proofs of a small circuit that uses everything there is, from witness to verdict.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod batch;
 mod ceremony;
 mod format;
 mod keys;

@@ -3,6 +3,7 @@
 //! It needs a verifying key, a statement and the bytes of a proof. It uses no device and no SRS, and it never panics,
 //! whatever the bytes.
 
+mod batch;
 mod evaluations;
 mod lookup;
 mod opening;
@@ -15,10 +16,13 @@ use alloc::collections::BTreeMap;
 use ark_bn254::G1Affine;
 
 use crate::constraints::Oracle;
-use crate::error::VerifyError;
+use crate::error::{Rejection, VerifyError};
 use crate::keys::VerifyingKey;
 use crate::linearisation::Linearisation;
 use crate::statement::Statement;
+
+pub use batch::{BatchError, BatchItem, verify_batch};
+use opening::Claim;
 
 /// Commitments of all polynomials that have one.
 type Commitments = BTreeMap<Oracle, G1Affine>;
@@ -29,6 +33,16 @@ type Commitments = BTreeMap<Oracle, G1Affine>;
 /// [`VerifyError::Statement`] or [`VerifyError::Malformed`] if statement or bytes do not fit the circuit,
 /// [`VerifyError::Rejected`] if they do and the proof is false.
 pub fn verify(vk: &VerifyingKey, statement: &Statement, proof: &[u8]) -> Result<(), VerifyError> {
+    // ----- the pairing check of the opening
+    if claim(vk, statement, proof)?.holds(&vk.srs) {
+        Ok(())
+    } else {
+        Err(VerifyError::Rejected(Rejection::Pairing))
+    }
+}
+
+/// Reads a proof down to the one thing that is left to check.
+fn claim(vk: &VerifyingKey, statement: &Statement, proof: &[u8]) -> Result<Claim, VerifyError> {
     let (circuit, plan) = (&vk.circuit, &vk.plan);
     // 1 ----- bind to key and statement
     let (mut reader, mut commitments) = statement::round(vk, statement, proof)?;

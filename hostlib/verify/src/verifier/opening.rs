@@ -2,20 +2,21 @@
 
 use alloc::vec::Vec;
 
-use ark_bn254::{Bn254, Fr, G1Affine, G1Projective};
+use ark_bn254::{Bn254, Fr, G1Affine};
+use ark_ec::CurveGroup;
 use ark_ec::pairing::Pairing;
-use ark_ec::{CurveGroup, VariableBaseMSM};
 use ark_ff::{One, Zero};
 
 use super::Commitments;
 use crate::constraints::Oracle;
 use crate::error::{Rejection, VerifyError};
-use crate::keys::VerifyingKey;
+use crate::keys::{SrsVerifier, VerifyingKey};
 use crate::linearisation::{Evaluations, Linearisation};
+use crate::multiexp::sum_of_multiples_vartime;
 use crate::opening_points::OpeningPoints;
 use crate::proof::ProofReader;
 
-/// Reads the two opening points and checks them with two pairings.
+/// Reads the two opening points and collects what is to be checked of them with two pairings.
 pub(super) fn round(
     vk: &VerifyingKey,
     commitments: &Commitments,
@@ -23,7 +24,7 @@ pub(super) fn round(
     linearisation: &Linearisation,
     evaluations: &Evaluations,
     mut reader: ProofReader<'_>,
-) -> Result<(), VerifyError> {
+) -> Result<Claim, VerifyError> {
     let v = reader.transcript.challenge("v");
     let w = reader.point("the first opening point")?;
     let u = reader.transcript.challenge("u");
@@ -52,9 +53,23 @@ pub(super) fn round(
     sum.add(w, -points.all_at(u));
     sum.add(w_prime, u);
     sum.add(vk.srs.g1, sum.constant);
-    let left = sum.point().into_affine();
-    let check = Bn254::multi_pairing([left, -w_prime], [vk.srs.g2, vk.srs.tau_g2]);
-    if check.is_zero() { Ok(()) } else { Err(VerifyError::Rejected(Rejection::Pairing)) }
+    Ok(Claim { left: sum.terms, right: w_prime })
+}
+
+/// What a proof comes down to: `e(Σ factor·point, [1]_2) = e(right, [τ]_2)`.
+pub(super) struct Claim {
+    /// Points and their factors.
+    pub left: Vec<(G1Affine, Fr)>,
+    /// The second opening point, W'.
+    pub right: G1Affine,
+}
+
+impl Claim {
+    /// Checks it with two pairings.
+    pub fn holds(&self, srs: &SrsVerifier) -> bool {
+        let left = sum_of_multiples_vartime(&self.left).into_affine();
+        Bn254::multi_pairing([left, -self.right], [srs.g2, srs.tau_g2]).is_zero()
+    }
 }
 
 /// A commitment that the earlier rounds collected; all oracles of a plan have one.
@@ -65,15 +80,13 @@ fn commitment(commitments: &Commitments, oracle: Oracle) -> G1Affine {
 /// A linear combination of points.
 #[derive(Default)]
 struct Combination {
-    points: Vec<G1Affine>,
-    factors: Vec<Fr>,
+    terms: Vec<(G1Affine, Fr)>,
     constant: Fr,
 }
 
 impl Combination {
     fn add(&mut self, point: G1Affine, factor: Fr) {
-        self.points.push(point);
-        self.factors.push(factor);
+        self.terms.push((point, factor));
     }
 
     fn add_linearisation(
@@ -91,9 +104,5 @@ impl Combination {
             self.add(*piece, weight * factor);
         }
         self.add(vk.srs.g1, weight * linearisation.constant);
-    }
-
-    fn point(&self) -> G1Projective {
-        G1Projective::msm_unchecked(&self.points, &self.factors)
     }
 }
