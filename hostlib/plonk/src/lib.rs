@@ -37,46 +37,38 @@
 #[cfg(test)]
 extern crate self as kiln_plonk;
 
-pub mod circuit;
 mod combinations;
 mod combine;
 mod commit;
 mod compile;
-mod constraints;
-pub mod encoding;
 mod error;
-mod evaluate;
-pub mod expression;
-pub mod formula;
 mod keygen;
 mod keys;
 mod keys_io;
-mod linearisation;
 mod mock;
-mod opening_points;
 mod permutation;
-mod plan;
 mod progress;
 mod proof;
 mod prover;
 mod randomness;
 mod srs;
-mod statement;
-mod transcript;
-mod verifier;
 mod witness;
 
+// Both sides read circuits, constraints and plans from the verifier's crate, so that they cannot disagree.
+use kiln_verify::internals::{constraints, domain, linearisation, opening_points, plan};
+pub use kiln_verify::{
+    CircuitError, CommittedPublic, FileError, MalformedProof, PROOF_VERSION, Rejection, SrsVerifier,
+    Statement, VerifyError, VerifyingKey, circuit, encoding, expression, formula, verify,
+};
+
 pub use commit::commit_group;
-pub use error::{KeyError, MalformedProof, ProveError, Rejection, VerifyError};
+pub use error::{KeyError, ProveError};
 pub use keygen::keygen;
-pub use keys::{CommittedPublic, CommittedSecret, ProvingKey, SrsVerifier, VerifyingKey};
+pub use keys::{CommittedSecret, ProvingKey};
 pub use keys_io::KeyFileError;
 pub use mock::{MockFailure, Place, QueryValue, mock};
 pub use progress::{Progress, ProofReport, SetupProgress, Silent};
-pub use proof::PROOF_VERSION;
 pub use prover::prove;
 pub use randomness::Randomness;
 pub use srs::{Ptau, PtauError, SRS_EXTRA, SRS_K_MAX, Srs, SrsError, SrsOrigin};
-pub use statement::Statement;
-pub use verifier::verify;
 pub use witness::{ColumnValues, Witness, WitnessError};

@@ -1,5 +1,7 @@
 //! The points of the opening and the polynomials that vanish on them.
 
+use alloc::vec::Vec;
+
 use ark_bn254::Fr;
 use ark_ff::{Field, One};
 
@@ -7,7 +9,7 @@ use crate::linearisation::rotated;
 use crate::plan::Plan;
 
 /// The points `ζ·ω^rotation` of all point sets of a plan.
-pub(crate) struct OpeningPoints {
+pub struct OpeningPoints {
     /// All points that occur: T.
     all: Vec<Fr>,
     /// The points of each set: S_i.

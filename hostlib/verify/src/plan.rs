@@ -2,19 +2,25 @@
 //!
 //! A plan can only be made of a circuit that keeps all the rules, so whoever holds one need not check again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use ark_bn254::Fr;
 
 use crate::circuit::Circuit;
 use crate::constraints::{self, Algebra, Challenges, Oracle, Origin};
-use crate::error::KeyError;
+use crate::error::CircuitError;
 use crate::expression::{Column, Expression};
-use crate::srs::SRS_EXTRA;
+
+/// Monomial points of a reference string beyond 2^k: blinded polynomials are a little longer than the circuit.
+pub const SRS_EXTRA: usize = 64;
 
 /// Blinding coefficients of a committed column: one for each thing that is ever seen of it (its commitment, its share
 /// in one linearised opening) and one to spare.
-pub(crate) const COMMITTED_BLINDING: usize = 3;
+pub const COMMITTED_BLINDING: usize = 3;
 
 /// The most cells, columns, rows or nodes that a circuit may name of a kind. Keeps hostile keys from exhausting memory.
 const COUNT_MAX: usize = 1 << 24;
@@ -27,11 +33,18 @@ const ROTATION_MAX: i32 = 16;
 
 /// One term of the sum that the lookup and copy arguments show to be zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fraction {
+pub enum Fraction {
     /// `1/(γ + tuple)` of a lookup.
     Lookup(u32),
     /// `−m/(γ + tuple)` of a table segment.
-    Segment { table: u32, segment: u32, multiplicity: u32 },
+    Segment {
+        /// The table.
+        table: u32,
+        /// The segment of that table.
+        segment: u32,
+        /// The multiplicity column.
+        multiplicity: u32,
+    },
     /// `1/(δ + v + β·id)` of a copy column.
     CopyFrom(u32),
     /// `−1/(δ + v + β·σ)` of a copy column.
@@ -40,7 +53,7 @@ pub(crate) enum Fraction {
 
 /// Polynomials that are opened at the same points.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PointSet {
+pub struct PointSet {
     /// The points are `ζ·ω^rotation`.
     pub rotations: Vec<i32>,
     /// The polynomials.
@@ -49,7 +62,7 @@ pub(crate) struct PointSet {
 
 /// What both sides derive from a circuit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub struct Plan {
     /// log2 of the row count.
     pub k: u32,
     /// Advice columns of each phase.
@@ -74,13 +87,13 @@ pub(crate) struct Plan {
 }
 
 /// An index as circuits write it. Counts are checked when a plan is made.
-pub(crate) fn index(i: usize) -> u32 {
+pub fn index(i: usize) -> u32 {
     u32::try_from(i).unwrap_or(u32::MAX)
 }
 
 impl Plan {
     /// Reads a circuit, checking every rule.
-    pub fn new(circuit: &Circuit) -> Result<Self, KeyError> {
+    pub fn new(circuit: &Circuit) -> Result<Self, CircuitError> {
         check_counts(circuit)?;
         let group_size = circuit.degree as usize - 1;
         let (fractions, segments) = fractions(circuit);
@@ -154,7 +167,7 @@ impl Plan {
         self.point_sets.extend(sets.into_iter().map(|(rotations, oracles)| PointSet { rotations, oracles }));
     }
 
-    fn count_blinding(&mut self, circuit: &Circuit) -> Result<(), KeyError> {
+    fn count_blinding(&mut self, circuit: &Circuit) -> Result<(), CircuitError> {
         let advice = (0..index(circuit.advice.len())).map(Oracle::Advice);
         let multiplicities = (0..index(self.segments.len())).map(Oracle::Multiplicity);
         let helpers = (0..index(self.helpers.len())).map(Oracle::Helper);
@@ -175,7 +188,7 @@ impl Plan {
 }
 
 /// True if rotation 0 of the polynomial is folded into the linearisation.
-pub(crate) fn is_linear(circuit: &Circuit, oracle: Oracle) -> bool {
+pub fn is_linear(circuit: &Circuit, oracle: Oracle) -> bool {
     match oracle {
         Oracle::Committed(_) | Oracle::Multiplicity(_) | Oracle::Helper(_) | Oracle::RunningSum => true,
         Oracle::Advice(column) => circuit.advice.get(column as usize).is_some_and(|column| column.linear),
@@ -215,14 +228,23 @@ fn fractions(circuit: &Circuit) -> (Vec<Fraction>, Vec<(u32, u32)>) {
 
 // ---- rules ----------------------------------------------------------------------------------------------------
 
-fn range(what: &'static str, allowed: std::ops::RangeInclusive<usize>, got: usize) -> Result<(), KeyError> {
+fn range(
+    what: &'static str,
+    allowed: core::ops::RangeInclusive<usize>,
+    got: usize,
+) -> Result<(), CircuitError> {
     if allowed.contains(&got) {
         return Ok(());
     }
-    Err(KeyError::Range { what, min: *allowed.start() as u64, max: *allowed.end() as u64, got: got as u64 })
+    Err(CircuitError::Range {
+        what,
+        min: *allowed.start() as u64,
+        max: *allowed.end() as u64,
+        got: got as u64,
+    })
 }
 
-fn check_counts(circuit: &Circuit) -> Result<(), KeyError> {
+fn check_counts(circuit: &Circuit) -> Result<(), CircuitError> {
     range("k", 1..=24, circuit.k as usize)?;
     range("degree", 3..=9, circuit.degree as usize)?;
     range("number of phases", 0..=16, circuit.challenges.len())?;
@@ -258,7 +280,7 @@ fn check_counts(circuit: &Circuit) -> Result<(), KeyError> {
     check_tables(circuit)
 }
 
-fn check_cells(circuit: &Circuit) -> Result<(), KeyError> {
+fn check_cells(circuit: &Circuit) -> Result<(), CircuitError> {
     let last_row = circuit.rows() - 1;
     let mut seen = BTreeSet::new();
     for &column in &circuit.copy_columns {
@@ -293,7 +315,7 @@ fn check_cells(circuit: &Circuit) -> Result<(), KeyError> {
     Ok(())
 }
 
-fn check_run(circuit: &Circuit, run: &crate::formula::Run) -> Result<(), KeyError> {
+fn check_run(circuit: &Circuit, run: &crate::formula::Run) -> Result<(), CircuitError> {
     let challenges = circuit.challenges.iter().map(Vec::len).sum();
     for monomial in [&run.first, &run.step] {
         for (challenge, _) in &monomial.0 {
@@ -313,7 +335,7 @@ fn check_run(circuit: &Circuit, run: &crate::formula::Run) -> Result<(), KeyErro
     Ok(())
 }
 
-fn check_tables(circuit: &Circuit) -> Result<(), KeyError> {
+fn check_tables(circuit: &Circuit) -> Result<(), CircuitError> {
     for table in &circuit.tables {
         let width = table.segments.first().map_or(0, Vec::len);
         for segment in &table.segments {
@@ -327,7 +349,7 @@ fn check_tables(circuit: &Circuit) -> Result<(), KeyError> {
     Ok(())
 }
 
-fn check_lookups(circuit: &Circuit, shape: &mut Shape) -> Result<(), KeyError> {
+fn check_lookups(circuit: &Circuit, shape: &mut Shape) -> Result<(), CircuitError> {
     for lookup in &circuit.lookups {
         let width = circuit.tables.get(lookup.table as usize).and_then(|t| t.segments.first()).map(Vec::len);
         if width != Some(lookup.inputs.len()) {
@@ -346,7 +368,7 @@ fn check_lookups(circuit: &Circuit, shape: &mut Shape) -> Result<(), KeyError> {
     Ok(())
 }
 
-fn check_constraints(circuit: &Circuit, plan: &Plan, shape: &mut Shape) -> Result<(), KeyError> {
+fn check_constraints(circuit: &Circuit, plan: &Plan, shape: &mut Shape) -> Result<(), CircuitError> {
     for gate in &circuit.gates {
         check_expression(circuit, "gate", &gate.name, &gate.expression)?;
     }
@@ -377,11 +399,16 @@ fn placeholder(circuit: &Circuit) -> Challenges {
     Challenges::placeholder(circuit.challenges.iter().map(Vec::len).sum())
 }
 
-fn broken(what: &'static str, name: &str, problem: String) -> KeyError {
-    KeyError::Expression { what, name: name.to_owned(), problem }
+fn broken(what: &'static str, name: &str, problem: String) -> CircuitError {
+    CircuitError::Expression { what, name: name.to_owned(), problem }
 }
 
-fn check_column(circuit: &Circuit, what: &'static str, name: &str, column: Column) -> Result<(), KeyError> {
+fn check_column(
+    circuit: &Circuit,
+    what: &'static str,
+    name: &str,
+    column: Column,
+) -> Result<(), CircuitError> {
     let committed: u32 = circuit.committed.iter().map(|group| group.columns).sum();
     let (i, count) = match column {
         Column::Fixed(i) => (i, circuit.fixed.len()),
@@ -400,7 +427,7 @@ fn check_expression(
     what: &'static str,
     name: &str,
     expression: &Expression,
-) -> Result<(), KeyError> {
+) -> Result<(), CircuitError> {
     let challenges: usize = circuit.challenges.iter().map(Vec::len).sum();
     let mut pending = vec![(expression, 0)];
     while let Some((expression, depth)) = pending.pop() {
@@ -435,7 +462,7 @@ fn check_expression(
 }
 
 /// Rotations that name different rows: two names for one point would let a prover give it two evaluations.
-fn rotations_allowed(circuit: &Circuit) -> std::ops::Range<i32> {
+fn rotations_allowed(circuit: &Circuit) -> core::ops::Range<i32> {
     let half = 1 << (circuit.k - 1).min(ROTATION_MAX.ilog2());
     -half..half
 }

@@ -1,6 +1,9 @@
 //! Values and degrees of expressions, challenge monomials and instance cells.
 
-use std::collections::BTreeSet;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use alloc::collections::BTreeSet;
 
 use ark_bn254::Fr;
 use ark_ff::{Field, One, Zero};

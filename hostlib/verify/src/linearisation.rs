@@ -3,25 +3,27 @@
 //! Every constraint is affine in the linear polynomials (plans make sure of it). With all other polynomials replaced
 //! by their values at ζ, `Σ α^i·constraint_i − (X^n − 1)·t` becomes a combination of commitments that must open to zero.
 
-use std::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use alloc::collections::BTreeMap;
 
 use ark_bn254::Fr;
 use ark_ff::{Field, One, Zero, batch_inversion};
 
 use crate::circuit::Circuit;
 use crate::constraints::{self, Algebra, Challenges, Oracle};
-use crate::permutation::root_of_unity;
+use crate::domain::root_of_unity;
 use crate::plan::{Plan, is_linear};
 
 /// The values at ζ·ω^rotation of all polynomials that are not linear.
-pub(crate) struct Evaluations {
+pub struct Evaluations {
     /// The point ζ.
     pub zeta: Fr,
     values: BTreeMap<(Oracle, i32), Fr>,
 }
 
 /// `constant + Σ factor·[polynomial] − (ζ^n − 1)·Σ ζ^{n·i}·[t_i]`
-pub(crate) struct Linearisation {
+pub struct Linearisation {
     /// Factors of the linear polynomials, in order.
     pub terms: Vec<(Oracle, Fr)>,
     /// The factors `−(ζ^n − 1)·ζ^{n·i}` of the quotient's pieces.
@@ -54,7 +56,7 @@ impl Evaluations {
 }
 
 /// The point `ζ·ω^rotation`.
-pub(crate) fn rotated(plan: &Plan, zeta: Fr, rotation: i32) -> Fr {
+pub fn rotated(plan: &Plan, zeta: Fr, rotation: i32) -> Fr {
     let omega = root_of_unity(plan.k);
     let power = omega.pow([u64::from(rotation.unsigned_abs())]);
     if rotation < 0 { zeta * power.inverse().unwrap_or_default() } else { zeta * power }
@@ -121,7 +123,7 @@ impl Linearisation {
         }
         let zeta_n = evaluations.zeta.pow([plan.rows() as u64]);
         let first = Fr::one() - zeta_n;
-        let pieces = std::iter::successors(Some(first), |factor| Some(*factor * zeta_n)).take(plan.pieces);
+        let pieces = core::iter::successors(Some(first), |factor| Some(*factor * zeta_n)).take(plan.pieces);
         Self { terms: terms.into_iter().collect(), pieces: pieces.collect(), constant }
     }
 }

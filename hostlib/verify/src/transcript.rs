@@ -15,13 +15,13 @@ use crate::encoding;
 type Word = [u8; 32];
 
 /// The state of one side's transcript.
-pub(crate) struct Transcript {
+pub struct Transcript {
     state: Word,
     pending: Keccak256,
 }
 
 /// Keccak-256, as Ethereum defines it.
-pub(crate) fn keccak256(bytes: &[u8]) -> Word {
+pub fn keccak256(bytes: &[u8]) -> Word {
     Keccak256::digest(bytes).into()
 }
 

@@ -1,5 +1,7 @@
 //! Round 6: the opening (SHPLONK: Boneh, Drake, Fisch, Gabizon, ePrint 2020/081, section 4) and its pairing check.
 
+use alloc::vec::Vec;
+
 use ark_bn254::{Bn254, Fr, G1Affine, G1Projective};
 use ark_ec::pairing::Pairing;
 use ark_ec::{CurveGroup, VariableBaseMSM};

@@ -2,13 +2,14 @@
 //!
 //! A circuit has no witness and no weights in it. It is what the verifying key commits to.
 
-use serde::{Deserialize, Serialize};
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::expression::{Challenge, Column, Expression};
 use crate::formula::InstanceCell;
 
 /// A column of the prover's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdviceColumn {
     /// For messages.
     pub name: String,
@@ -20,7 +21,7 @@ pub struct AdviceColumn {
 }
 
 /// A group of columns committed together ahead of the proof, for example a model's weights.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommittedGroup {
     /// What it is: `"model"`, `"input"`.
     pub name: String,
@@ -29,7 +30,7 @@ pub struct CommittedGroup {
 }
 
 /// A constraint: the expression is zero on every row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gate {
     /// For messages.
     pub name: String,
@@ -38,7 +39,7 @@ pub struct Gate {
 }
 
 /// On every row, the tuple `inputs` is a row of table `table`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lookup {
     /// For messages.
     pub name: String,
@@ -49,7 +50,7 @@ pub struct Lookup {
 }
 
 /// A table: the set of tuples that its segments hold. Segments let a table be taller than the circuit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     /// For messages.
     pub name: String,
@@ -58,7 +59,7 @@ pub struct Table {
 }
 
 /// A cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Cell {
     /// Its column; it must be in [`Circuit::copy_columns`] to take part in a copy.
     pub column: Column,
@@ -67,7 +68,7 @@ pub struct Cell {
 }
 
 /// What a range of rows holds, so that a failing constraint can be named in the user's words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
     /// First row.
     pub first_row: u32,
@@ -82,7 +83,7 @@ pub struct Region {
 }
 
 /// A circuit.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Circuit {
     /// log2 of the row count.
     pub k: u32,

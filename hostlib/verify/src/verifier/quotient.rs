@@ -1,5 +1,7 @@
 //! Round 4: the quotient of all constraints by X^n − 1.
 
+use alloc::vec::Vec;
+
 use ark_bn254::{Fr, G1Affine};
 
 use crate::error::VerifyError;

@@ -1,5 +1,7 @@
 //! Round 2: advice columns phase by phase, each followed by the circuit's challenges, and multiplicities.
 
+use alloc::vec::Vec;
+
 use ark_bn254::Fr;
 
 use super::Commitments;

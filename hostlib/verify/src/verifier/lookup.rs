@@ -1,5 +1,7 @@
 //! Round 3: helpers and running sum of the lookup and copy arguments.
 
+use alloc::vec::Vec;
+
 use ark_bn254::Fr;
 
 use super::Commitments;

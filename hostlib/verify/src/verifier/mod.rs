@@ -10,7 +10,7 @@ mod phases;
 mod quotient;
 mod statement;
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
 
 use ark_bn254::G1Affine;
 

@@ -1,5 +1,9 @@
 //! What a proof is about, and how it enters the transcript on both sides.
 
+use alloc::borrow::ToOwned;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
 use ark_bn254::Fr;
 
 use crate::error::VerifyError;
@@ -20,7 +24,8 @@ impl Statement {
     ///
     /// # Errors
     /// [`VerifyError::Statement`] with what does not fit.
-    pub(crate) fn check(&self, vk: &VerifyingKey) -> Result<(), VerifyError> {
+    #[doc(hidden)]
+    pub fn check(&self, vk: &VerifyingKey) -> Result<(), VerifyError> {
         let circuit = &vk.circuit;
         check_count("public inputs", circuit.public_inputs as usize, self.public_inputs.len())?;
         check_count("committed groups", circuit.committed.len(), self.committed.len())?;
@@ -40,7 +45,8 @@ impl Statement {
     }
 
     /// Binds the transcript to the verifying key and to all of the statement.
-    pub(crate) fn absorb(&self, vk: &VerifyingKey, transcript: &mut Transcript) {
+    #[doc(hidden)]
+    pub fn absorb(&self, vk: &VerifyingKey, transcript: &mut Transcript) {
         transcript.absorb_word(&vk.digest);
         transcript.absorb_integer(self.public_inputs.len() as u64);
         self.public_inputs.iter().for_each(|value| transcript.absorb_scalar(value));

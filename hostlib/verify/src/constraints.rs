@@ -3,17 +3,20 @@
 //! The prover compiles them into programs, the verifier evaluates them at one point, key generation works out their
 //! degrees and queries. Because all three walk the same functions in the same order, they cannot disagree.
 
+use alloc::vec::Vec;
+
 use ark_bn254::Fr;
-use ark_ff::{Field, One};
+use ark_ff::One;
 
 use crate::circuit::Circuit;
+use crate::domain::coset_shift;
 use crate::expression::{Column, Expression};
 use crate::plan::{Fraction, Plan};
 use crate::transcript::Transcript;
 
 /// A polynomial of the argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Oracle {
+pub enum Oracle {
     /// Fixed column.
     Fixed(u32),
     /// Permutation column σ of a copy column.
@@ -32,7 +35,7 @@ pub(crate) enum Oracle {
     RunningSum,
     /// The polynomial X.
     Identity,
-    /// A combination of linear polynomials that the prover makes for itself, see [`crate::combinations`].
+    /// A combination of linear polynomials that the prover makes for itself; no verifier meets one.
     Combination(u32),
 }
 
@@ -49,7 +52,7 @@ impl From<Column> for Oracle {
 
 /// The challenges that constraints are made of.
 #[derive(Clone, Debug)]
-pub(crate) struct Challenges {
+pub struct Challenges {
     /// Those that the circuit names, in order. None of them is zero.
     pub circuit: Vec<Fr>,
     /// Compresses looked-up tuples.
@@ -82,7 +85,7 @@ impl Challenges {
 }
 
 /// What constraints are computed in.
-pub(crate) trait Algebra {
+pub trait Algebra {
     /// A value.
     type Value: Clone;
     /// A constant.
@@ -99,7 +102,7 @@ pub(crate) trait Algebra {
 
 /// Where a constraint comes from, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub enum Origin {
     /// Gate, by index.
     Gate(usize),
     /// Helper, by index.
@@ -109,12 +112,12 @@ pub(crate) enum Origin {
 }
 
 /// How many constraints there are.
-pub(crate) fn count(circuit: &Circuit, plan: &Plan) -> usize {
+pub fn count(circuit: &Circuit, plan: &Plan) -> usize {
     circuit.gates.len() + plan.helpers.len() + usize::from(plan.has_running_sum())
 }
 
 /// Constraint number `index`, in the order of powers of α.
-pub(crate) fn constraint<A: Algebra>(
+pub fn constraint<A: Algebra>(
     circuit: &Circuit,
     plan: &Plan,
     challenges: &Challenges,
@@ -132,11 +135,7 @@ pub(crate) fn constraint<A: Algebra>(
 }
 
 /// An expression of the circuit.
-pub(crate) fn expression<A: Algebra>(
-    expression_: &Expression,
-    challenges: &[Fr],
-    algebra: &mut A,
-) -> A::Value {
+pub fn expression<A: Algebra>(expression_: &Expression, challenges: &[Fr], algebra: &mut A) -> A::Value {
     match expression_ {
         Expression::Constant(c) => algebra.constant(*c),
         Expression::Challenge(monomial) => algebra.constant(monomial.evaluate(challenges)),
@@ -188,7 +187,7 @@ fn tuple_denominator<A: Algebra>(
 }
 
 /// Numerator and denominator of one fraction.
-pub(crate) fn fraction<A: Algebra>(
+pub fn fraction<A: Algebra>(
     circuit: &Circuit,
     fraction: Fraction,
     challenges: &Challenges,
@@ -245,15 +244,8 @@ fn copy_denominator<A: Algebra>(
     algebra.add(&shifted, &place)
 }
 
-/// The factor κ_i of copy column i: its cell on row j is called κ_i·ω^j. Powers of a generator of the whole group
-/// lie in different cosets of the rows' subgroup as long as there are fewer columns than cosets.
-pub(crate) fn coset_shift(column: u32) -> Fr {
-    use ark_ff::FftField;
-    Fr::GENERATOR.pow([u64::from(column)])
-}
-
 /// The parts of a group of fractions over their common denominator: `(Σ num_i·Π_{k≠i} den_k, Π den_i)`.
-pub(crate) fn joined_fractions<A: Algebra>(
+pub fn joined_fractions<A: Algebra>(
     circuit: &Circuit,
     group: &[Fraction],
     challenges: &Challenges,

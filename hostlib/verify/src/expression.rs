@@ -1,13 +1,15 @@
 //! Polynomial expressions over columns, rotations and challenges.
 
-use std::ops::{Add, Mul, Neg, Sub};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use core::ops::{Add, Mul, Neg, Sub};
 
 use ark_bn254::Fr;
 use ark_ff::One;
-use serde::{Deserialize, Serialize};
 
 /// A column of the circuit. Every column has `2^k` rows, and all of them are usable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Column {
     /// Fixed at key generation.
     Fixed(u32),
@@ -21,18 +23,18 @@ pub enum Column {
 }
 
 /// A challenge, by its index over all phases in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Challenge(pub u32);
 
 /// A product of powers of challenges, `Π challenge^exponent`. Exponents may be negative.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Monomial(pub Vec<(Challenge, i64)>);
 
 /// A polynomial expression.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expression {
     /// A constant of the circuit.
-    Constant(#[serde(with = "crate::encoding::fr")] Fr),
+    Constant(Fr),
     /// A product of challenge powers: a constant by the time the expression is evaluated.
     Challenge(Monomial),
     /// A column at `row + rotation`, wrapping.

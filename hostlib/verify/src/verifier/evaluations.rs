@@ -1,5 +1,7 @@
 //! Round 5: the evaluations at ζ.
 
+use alloc::vec::Vec;
+
 use crate::constraints::Challenges;
 use crate::error::{Rejection, VerifyError};
 use crate::keys::VerifyingKey;

@@ -2,6 +2,9 @@
 //!
 //! [`Circuit::regions`] only serves messages and is left out; a circuit that is read back has none.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use super::{Canonical, DecodeError, Reader};
 use crate::circuit::{AdviceColumn, Cell, Circuit, CommittedGroup, Gate, Lookup, Table};
 use crate::expression::{Challenge, Column, Expression, Monomial};

@@ -3,17 +3,17 @@
 //! A public tensor never becomes a column. The circuit compares the prover's random evaluation of its private copy
 //! with the verifier's own evaluation of the public values, and that is one instance cell.
 
+use alloc::vec::Vec;
+
 use ark_bn254::Fr;
-use serde::{Deserialize, Serialize};
 
 use crate::expression::Monomial;
 
 /// `coefficient · Σ_{t < len} value_t · first · step^t`, where `value_t` is `public[start + t·stride]`, or one when
 /// `public` is `None`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     /// A constant factor.
-    #[serde(with = "crate::encoding::fr")]
     pub coefficient: Fr,
     /// `(start, stride)` into the public inputs.
     pub public: Option<(u32, u32)>,
@@ -26,7 +26,7 @@ pub struct Run {
 }
 
 /// One cell of an instance column; all cells not named are zero.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceCell {
     /// Which instance column.
     pub column: u32,

@@ -4,6 +4,10 @@
 //! sequences carry their length in front. [`Canonical`] writes and reads everything that a digest or a file holds;
 //! reading never panics and never allocates more than a constant times the bytes that are there.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 mod circuit;
 
 pub use circuit::circuit_bytes;
@@ -207,7 +211,7 @@ impl Canonical for String {
     }
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let length = decode_length(reader)?;
-        let text = std::str::from_utf8(reader.take(length)?).map_err(|_| DecodeError::NotText)?;
+        let text = core::str::from_utf8(reader.take(length)?).map_err(|_| DecodeError::NotText)?;
         Ok(text.to_owned())
     }
 }
@@ -408,58 +412,6 @@ fn integer_from_bytes<F: PrimeField>(bytes: &[u8; WORD_BYTES]) -> Option<F> {
         *limb = chunk.iter().fold(0, |limb, byte| limb << 8 | u64::from(*byte));
     }
     F::from_bigint(integer)
-}
-
-/// Serde form of a scalar: 64 hexadecimal digits where a person may read it, 32 bytes otherwise. Big-endian, below r.
-pub mod fr {
-    use ark_bn254::Fr;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-
-    use super::{WORD_BYTES, scalar_from_bytes, scalar_to_bytes};
-
-    /// Writes the scalar.
-    ///
-    /// # Errors
-    /// Those of the serializer.
-    pub fn serialize<S: Serializer>(scalar: &Fr, serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes = scalar_to_bytes(scalar);
-        if serializer.is_human_readable() {
-            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            serializer.serialize_str(&digits)
-        } else {
-            bytes.serialize(serializer)
-        }
-    }
-
-    /// Reads a scalar.
-    ///
-    /// # Errors
-    /// Those of the deserializer, and anything but one canonical scalar.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Fr, D::Error> {
-        let bytes = if deserializer.is_human_readable() {
-            parse_hex(&String::deserialize(deserializer)?)
-                .ok_or_else(|| D::Error::custom("a scalar is 64 lower-case hexadecimal digits"))?
-        } else {
-            <[u8; WORD_BYTES]>::deserialize(deserializer)?
-        };
-        scalar_from_bytes(&bytes).map_err(D::Error::custom)
-    }
-
-    fn parse_hex(digits: &str) -> Option<[u8; WORD_BYTES]> {
-        let digit = |byte: u8| match byte {
-            b'0'..=b'9' => Some(byte - b'0'),
-            b'a'..=b'f' => Some(byte - b'a' + 10),
-            _ => None,
-        };
-        if digits.len() != 2 * WORD_BYTES {
-            return None;
-        }
-        let mut bytes = [0; WORD_BYTES];
-        for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
-            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-        }
-        Some(bytes)
-    }
 }
 
 #[cfg(test)]
