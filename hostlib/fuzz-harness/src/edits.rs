@@ -4,7 +4,7 @@
 use ark_bn254::{Fq, Fr, G1Affine};
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{BigInteger, PrimeField};
-use kiln_plonk::encoding::{
+use kiln_verify::encoding::{
     WORD_BYTES, g1_coordinates, g1_from_bytes, g1_to_bytes, scalar_from_bytes, scalar_to_bytes,
 };
 

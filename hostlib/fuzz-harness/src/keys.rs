@@ -5,15 +5,13 @@
 
 use ark_bn254::{Fr, G1Affine};
 use ark_ec::AffineRepr;
-use kiln_plonk::{
-    CommittedPublic, CommittedSecret, KeyFileError, MalformedProof, ProvingKey, Statement, VerifyError,
-    VerifyingKey, verify,
-};
+use kiln_plonk::{CommittedSecret, ProvingKey};
+use kiln_verify::{CommittedPublic, FileError, MalformedProof, Statement, VerifyError, VerifyingKey, verify};
 
 use crate::bounded;
 use crate::edits::{self, Words};
 use crate::proof::script;
-use crate::samples::{self, Valid, valid_samples};
+use crate::samples::{self, Valid, valid_samples, written};
 
 const WORDS: Words = Words { first: 0, stride: 1 };
 
@@ -36,16 +34,16 @@ const GROUP: u8 = 0x20;
 pub fn verifying(data: &[u8]) {
     if is_group(data) {
         let Some((_, file)) = file(data, |sample| &sample.public_group_file) else { return };
-        let read = bounded(bound(&file), || CommittedPublic::read(file.as_slice()));
-        round_trip(&file, read, |group, out| group.write(out));
+        let read = bounded(bound(&file), || CommittedPublic::from_file_bytes(&file));
+        round_trip(&file, read, CommittedPublic::to_file_bytes);
         return;
     }
     let Some((sample, file)) = file(data, |sample| &sample.vk_file) else { return };
-    let Some(key) = bounded(bound(&file), || VerifyingKey::read(file.as_slice())).ok() else { return };
+    let Some(key) = bounded(bound(&file), || VerifyingKey::from_file_bytes(&file)).ok() else { return };
     let same = file == sample.vk_file;
     assert_eq!(same, key.digest() == sample.vk.digest(), "two files of one key");
     use_strange_key(&key);
-    round_trip(&file, Ok(key), |key, out| key.write(out));
+    round_trip(&file, Ok::<_, FileError>(key), VerifyingKey::to_file_bytes);
 }
 
 /// The target for proving keys and the secret halves of committed groups.
@@ -53,12 +51,12 @@ pub fn proving(data: &[u8]) {
     if is_group(data) {
         let Some((_, file)) = file(data, |sample| &sample.secret_group_file) else { return };
         let read = bounded(bound(&file), || CommittedSecret::read(file.as_slice()));
-        round_trip(&file, read, |group, out| group.write(out));
+        round_trip(&file, read, |group| written(|out| group.write(out)));
         return;
     }
     let Some((_, file)) = file(data, |sample| &sample.pk_file) else { return };
     let read = bounded(bound(&file) + DERIVED_BYTES, || ProvingKey::read(file.as_slice()));
-    round_trip(&file, read, |key, out| key.write(out));
+    round_trip(&file, read, |key| written(|out| key.write(out)));
 }
 
 fn bound(file: &[u8]) -> usize {
@@ -86,15 +84,10 @@ fn file(data: &[u8], of: impl Fn(&Valid) -> &Vec<u8>) -> Option<(&'static Valid,
     Some((sample, samples::sealed(valid, &body)))
 }
 
-fn round_trip<T>(
-    file: &[u8],
-    read: Result<T, KeyFileError>,
-    write: impl Fn(&T, &mut Vec<u8>) -> Result<(), KeyFileError>,
-) {
-    let Ok(value) = read else { return };
-    let mut again = Vec::new();
-    write(&value, &mut again).unwrap();
-    assert!(again == file, "what is read is written as other bytes");
+fn round_trip<T, E>(file: &[u8], read: Result<T, E>, write: impl Fn(&T) -> Vec<u8>) {
+    if let Ok(value) = read {
+        assert!(write(&value) == file, "what is read is written as other bytes");
+    }
 }
 
 /// Verifies with a key that nobody made, a statement of the right shape, and a proof whose every word is both a scalar and

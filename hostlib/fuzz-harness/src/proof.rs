@@ -3,8 +3,8 @@
 //! Promises: no panic; bounded memory; and only the proof itself, with its own statement, is accepted.
 
 use ark_bn254::Fr;
-use kiln_plonk::encoding::{WORD_BYTES, g1_from_bytes, g1_to_bytes, scalar_from_bytes, scalar_to_bytes};
-use kiln_plonk::{Statement, verify};
+use kiln_verify::encoding::{WORD_BYTES, g1_from_bytes, g1_to_bytes, scalar_from_bytes, scalar_to_bytes};
+use kiln_verify::{Statement, verify};
 
 use crate::bounded;
 use crate::edits::{self, EDIT_BYTES, Words};

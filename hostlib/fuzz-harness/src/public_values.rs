@@ -5,7 +5,7 @@
 
 use crate::meaning::Meaning;
 use crate::public::PublicFile;
-use kiln_plonk::verify;
+use kiln_verify::verify;
 
 use crate::bounded;
 use crate::edits::{self, Words};

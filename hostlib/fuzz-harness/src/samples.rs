@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use crate::meaning::{InputVisibility, Meaning, Port, SCHEMA, WeightVisibility};
 use crate::public::{Commitment, PublicFile, PublicInput};
 use ark_bn254::Fr;
-use kiln_plonk::{Srs, Statement, VerifyingKey};
+use kiln_plonk::{KeyFileError, Srs};
+use kiln_verify::{Statement, VerifyingKey};
 use sha3::{Digest, Keccak256};
 
 use crate::ptau_file;
@@ -97,14 +98,11 @@ fn valid(mut sample: Sample) -> Valid {
     let output = sample.values.iter().map(|value| i64::from(*value)).collect();
     let setting = Setting::new(sample);
     let model = Commitment::new(&setting.statement.committed[0]);
-    let mut files = [const { Vec::new() }; 4];
-    let [vk_file, pk_file, public_group_file, secret_group_file] = &mut files;
-    setting.vk.write(vk_file).unwrap();
-    setting.pk.write(pk_file).unwrap();
-    setting.statement.committed[0].write(public_group_file).unwrap();
-    setting.secret[0].write(secret_group_file).unwrap();
+    let vk_file = setting.vk.to_file_bytes();
+    let pk_file = written(|out| setting.pk.write(out));
+    let public_group_file = setting.statement.committed[0].to_file_bytes();
+    let secret_group_file = written(|out| setting.secret[0].write(out));
     let proof = setting.prove(1);
-    let [vk_file, pk_file, public_group_file, secret_group_file] = files;
     Valid {
         public: PublicFile::new(&setting.vk, &meaning, model, PublicInput::Private {}, output),
         vk: setting.vk,
@@ -116,6 +114,13 @@ fn valid(mut sample: Sample) -> Valid {
         public_group_file,
         secret_group_file,
     }
+}
+
+/// What `write` writes.
+pub fn written(write: impl FnOnce(&mut Vec<u8>) -> Result<(), KeyFileError>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write(&mut bytes).unwrap();
+    bytes
 }
 
 /// A key file with this body: length and checksum are made to fit.
