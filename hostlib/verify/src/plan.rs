@@ -504,3 +504,6 @@ impl Algebra for Shape<'_> {
         Degree { total: a.total.saturating_add(b.total), linear: a.linear.saturating_add(b.linear) }
     }
 }
+
+#[cfg(test)]
+mod tests;
