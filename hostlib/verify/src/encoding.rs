@@ -71,8 +71,7 @@ pub enum DecodeError {
     OutOfRange { what: &'static str, expected: u64, got: u64 },
 }
 
-/// A cursor over bytes from outside.
-#[derive(Debug)]
+/// A cursor over bytes from outside, which may be secret and are never printed.
 pub struct Reader<'a> {
     bytes: &'a [u8],
     depth: u32,

@@ -10,6 +10,7 @@
 
 mod arguments;
 mod bytes;
+mod document;
 mod opening;
 mod polynomial;
 mod prover;

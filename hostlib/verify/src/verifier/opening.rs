@@ -1,4 +1,6 @@
 //! Round 6: the opening (SHPLONK: Boneh, Drake, Fisch, Gabizon, ePrint 2020/081, section 4) and its pairing check.
+//!
+//! Specified in `docs/protocol.md`, "Round 6: `opening`".
 
 use alloc::vec::Vec;
 
