@@ -8,6 +8,7 @@
 //! To save memory a coset g·H may be taken in 2^s slices g·ω^j·H', H' the subgroup of m = n/2^s elements, which are cosets
 //! themselves: on slice j, X^m is the constant c_j = g^m·ω^(jm), and t mod (X^m − c_j) comes out. A rotation of a column then is the
 //! column on another slice.
+//! Specified in `docs/protocol.md`, "Round 4: `quotient`".
 
 use std::collections::BTreeMap;
 

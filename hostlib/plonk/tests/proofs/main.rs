@@ -11,6 +11,7 @@ mod proving_key;
 mod ptau_file;
 mod refusals;
 mod sample;
+mod secrets;
 
 use ark_bn254::Fr;
 use ark_ff::Zero;
