@@ -11,7 +11,8 @@ mod shape;
 use std::fmt;
 use std::ops::{Add, Sub};
 
-use kiln_kernels::{Engine, cpu};
+use kiln_kernels::Engine;
+use kiln_kernels::cpu::{self, Instructions};
 use kiln_plonk::Srs;
 use rayon::ThreadPoolBuilder;
 use serde::Serialize;
@@ -35,8 +36,42 @@ pub struct Args {
     /// Proofs of each, of which the one with the median CPU time counts
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=99))]
     runs: u16,
+    /// Use these instructions of the processor at most, of those that it has (Kiln only)
+    #[arg(long, value_enum, value_name = "SET", default_value_t = Limit::Avx512)]
+    instructions: Limit,
     #[command(flatten)]
     pub format: Format,
+}
+
+/// Sets of instructions.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Limit {
+    /// What every processor of the kind has
+    Portable,
+    /// BMI2 and ADX
+    Adx,
+    /// AVX-512 IFMA
+    Avx512,
+}
+
+impl Limit {
+    /// What will be used.
+    fn instructions(self) -> Instructions {
+        let limit = match self {
+            Self::Portable => Instructions::Portable,
+            Self::Adx => Instructions::Adx,
+            Self::Avx512 => Instructions::Avx512Ifma,
+        };
+        limit.min(Instructions::detected())
+    }
+}
+
+fn in_words(instructions: Instructions) -> &'static str {
+    match instructions {
+        Instructions::Portable => "no special instructions",
+        Instructions::Adx => "BMI2 and ADX",
+        Instructions::Avx512Ifma => "AVX-512 IFMA",
+    }
 }
 
 /// What was measured.
@@ -45,6 +80,8 @@ pub struct Measured {
     machine: String,
     threads: u16,
     runs: u16,
+    /// What Kiln's kernels use of the processor.
+    instructions: &'static str,
     shape: String,
     rows: Vec<Row>,
 }
@@ -111,23 +148,30 @@ pub fn run(args: &Args) -> Result<Measured, Failure> {
         .num_threads(usize::from(args.threads))
         .build_global()
         .map_err(|e| Failure::refused("start the threads", e))?;
-    let rows = args.sizes.iter().map(|log_rows| measure(*log_rows, args.runs)).collect::<Result<_, _>>()?;
-    let shape = shape::description();
-    Ok(Measured { machine: machine(), threads: args.threads, runs: args.runs, shape, rows })
+    let instructions = args.instructions.instructions();
+    let measure = |log_rows: &u32| measure(*log_rows, instructions, args.runs);
+    let rows = args.sizes.iter().map(measure).collect::<Result<_, _>>()?;
+    let (shape, instructions) = (shape::description(), in_words(instructions));
+    Ok(Measured { instructions, machine: machine(), threads: args.threads, runs: args.runs, shape, rows })
 }
 
-fn measure(log_rows: u32, runs: u16) -> Result<Row, Failure> {
+fn measure(log_rows: u32, instructions: Instructions, runs: u16) -> Result<Row, Failure> {
     let before = rss_bytes();
     let srs =
         Srs::insecure_local(log_rows, [1; 32]).map_err(|e| Failure::refused("make a reference string", e))?;
-    let (ours, split) = measure_ours(&srs, before, runs)?;
+    let (ours, split) = measure_ours(&srs, instructions, before, runs)?;
     let peer = measure_peer(srs, &ours, runs)?;
     Ok(Row { log_rows, ours, split, peer })
 }
 
-fn measure_ours(srs: &Srs, before: Option<u64>, runs: u16) -> Result<(Side, Split), Failure> {
-    let engine =
-        Engine::new(vec![cpu::device()]).map_err(|e| Failure::device("start the processor backend", e))?;
+fn measure_ours(
+    srs: &Srs,
+    instructions: Instructions,
+    before: Option<u64>,
+    runs: u16,
+) -> Result<(Side, Split), Failure> {
+    let engine = Engine::new(vec![cpu::device_limited_to(instructions)])
+        .map_err(|e| Failure::device("start the processor backend", e))?;
     let ours = Ours::new(srs, engine)?;
     let (side, splits) = side(&ours, before, runs, || ours.split())?;
     let kernels = splits.msm_s + splits.ntt_s + splits.pointwise_s + splits.other_kernels_s;
@@ -220,6 +264,7 @@ impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}, {} thread(s), median of {} proofs", self.machine, self.threads, self.runs)?;
         writeln!(f, "{}", self.shape)?;
+        writeln!(f, "Kiln's kernels use {}", self.instructions)?;
         let head = ["CPU", "wall", "verify", "peak", "proof"];
         write!(f, "{:6}{:32}", "rows", "prover")?;
         head.iter().try_for_each(|name| write!(f, " {name:>10}"))?;

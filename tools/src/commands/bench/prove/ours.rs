@@ -14,7 +14,7 @@ use super::{Prover, Split};
 use crate::error::Failure;
 
 /// The degree at which this shape is proven fastest: fewer helpers against more cosets.
-const DEGREE: u32 = 5;
+const DEGREE: u32 = 4;
 
 const SELECTOR: Column = Column::Fixed(0);
 const RANGE: Column = Column::Fixed(1);
