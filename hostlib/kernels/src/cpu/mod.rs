@@ -64,6 +64,18 @@ pub fn device_limited_to(limit: Instructions) -> Box<dyn Device> {
     Box::new(HostDevice::new(info, Cores { features, transforms: ntt::Transforms::new(features.vectors) }))
 }
 
+impl Instructions {
+    /// The most that this processor has.
+    pub fn detected() -> Instructions {
+        let features = Features::detect(Instructions::Avx512Ifma);
+        match (features.ifma, features.adx) {
+            (Some(_), _) => Instructions::Avx512Ifma,
+            (None, Some(_)) => Instructions::Adx,
+            (None, None) => Instructions::Portable,
+        }
+    }
+}
+
 /// The instructions that may be used.
 #[derive(Clone, Copy, Debug)]
 struct Features {

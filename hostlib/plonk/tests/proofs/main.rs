@@ -12,6 +12,7 @@ mod ptau_file;
 mod refusals;
 mod sample;
 mod secrets;
+mod wide;
 
 use ark_bn254::Fr;
 use ark_ff::Zero;
