@@ -53,7 +53,7 @@ enum Command {
     /// List cards, or describe one
     #[command(long_about = help(include_str!("commands/card.rs")), after_help = AFTER_HELP)]
     Card(card::Args),
-    /// Measure the proving kernels beside other libraries'
+    /// Measure the prover and its kernels beside other libraries'
     #[command(long_about = help(include_str!("commands/bench.rs")), after_help = AFTER_HELP)]
     Bench(bench::Args),
 }
@@ -127,7 +127,7 @@ impl Cli {
             Command::Verify(args) => output::result(args.format, &verify::run(&args)?),
             Command::Range(args) => output::result(args.format, &range::run(&args)?),
             Command::Card(args) => card::run(&args)?,
-            Command::Bench(args) => output::result(args.format(), &bench::run(&args)?),
+            Command::Bench(args) => bench::run(&args)?,
         }
         Ok(())
     }

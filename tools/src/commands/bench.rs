@@ -3,10 +3,17 @@
 //! ```console
 //! $ kiln bench kernels
 //! $ kiln bench kernels --sizes 14,18 --threads 2 --json
+//! $ kiln bench prove
+//! $ kiln bench prove --sizes 14 --json
 //! ```
-//! Each kernel and its peer take turns, with the same inputs in the same process. Times are medians of the runs; the
+//! `kernels`: each kernel and its peer take turns, with the same inputs in the same process. Times are medians of the runs; the
 //! ratio is the peer's CPU time divided by Kiln's, so that what else the machine does counts little. On either side it
 //! includes the memory for what is made.
+//!
+//! `prove`: a proof of 16 advice columns with lookups and copies, on the processor backend. A program built with
+//! `--features peers` measures halo2-axiom on the same statement and the same threads besides.
+
+mod prove;
 
 use std::fmt;
 use std::fs;
@@ -25,7 +32,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
 
 use crate::error::Failure;
-use crate::output::{Format, Report, seconds};
+use crate::output::{self, Format, Report, seconds};
 use crate::resources::Snapshot;
 
 /// Columns of the batched transform.
@@ -58,13 +65,17 @@ enum Action {
         #[command(flatten)]
         format: Format,
     },
+    /// Measure the prover; a build with `--features peers` sets halo2-axiom beside it
+    Prove(prove::Args),
 }
 
 impl Args {
     /// How to print the result.
     pub fn format(&self) -> Format {
-        let Action::Kernels { format, .. } = &self.action;
-        *format
+        match &self.action {
+            Action::Kernels { format, .. } => *format,
+            Action::Prove(args) => args.format,
+        }
     }
 }
 
@@ -99,14 +110,23 @@ struct Time {
 }
 
 /// Runs the command.
-pub fn run(args: &Args) -> Result<Measured, Failure> {
-    let Action::Kernels { sizes, threads, runs, .. } = &args.action;
-    let bench = Bench::new(*threads, *runs)?;
+pub fn run(args: &Args) -> Result<(), Failure> {
+    match &args.action {
+        Action::Kernels { sizes, threads, runs, format } => {
+            output::result(*format, &kernels(sizes, *threads, *runs)?)
+        }
+        Action::Prove(args) => output::result(args.format, &prove::run(args)?),
+    }
+    Ok(())
+}
+
+fn kernels(sizes: &[u32], threads: u16, runs: u16) -> Result<Measured, Failure> {
+    let bench = Bench::new(threads, runs)?;
     let mut rows = Vec::new();
     for &log_n in sizes {
         bench.measure(log_n, &mut rows)?;
     }
-    Ok(Measured { machine: machine(), threads: *threads, runs: *runs, rows })
+    Ok(Measured { machine: machine(), threads, runs, rows })
 }
 
 struct Bench {
