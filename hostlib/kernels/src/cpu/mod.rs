@@ -18,6 +18,7 @@ mod invert;
 mod lanes;
 mod msm;
 mod ntt;
+pub mod operations;
 mod pointwise;
 mod polynomial;
 #[allow(unsafe_code, reason = "one instruction that only takes an address")]
