@@ -1,9 +1,8 @@
 //! What a backend implements.
 
-use std::sync::Arc;
-
 use ark_bn254::{Fr, G1Affine};
 
+use crate::bases::Bases;
 use crate::error::KernelFailure;
 use crate::kernel::Kernel;
 
@@ -97,7 +96,7 @@ pub trait Device: Send {
     ///
     /// # Errors
     /// `Unsupported` when they do not fit, `DeviceFailed`.
-    fn load_bases(&mut self, points: &Arc<Vec<G1Affine>>) -> Result<LoadedBases, KernelFailure>;
+    fn load_bases(&mut self, bases: &Bases) -> Result<LoadedBases, KernelFailure>;
 
     /// Frees points. Unknown ids are ignored.
     fn release_bases(&mut self, bases: BasesId);

@@ -7,6 +7,8 @@ mod ifma;
 #[cfg(not(target_arch = "x86_64"))]
 #[path = "no_ifma.rs"]
 mod ifma;
+#[allow(unsafe_code, dead_code)]
+mod fma;
 mod invert;
 mod msm;
 mod ntt;
@@ -24,7 +26,7 @@ use self::field::Adx;
 use self::ifma::Ifma;
 use crate::device::{Device, DeviceInfo};
 use crate::error::KernelFailure;
-use crate::host::{Arithmetic, HostDevice};
+use crate::host::{Points, Arithmetic, HostDevice};
 use crate::host_data::HostData;
 use crate::kernel::{ScalarBound, ScanKind};
 use crate::program::Program;
@@ -41,6 +43,8 @@ pub enum Instructions {
     Portable,
     /// BMI2 and ADX of x86-64.
     Adx,
+    /// AVX2 and FMA of x86-64 too.
+    Avx2Fma,
     /// AVX-512 with its 52-bit multiplications.
     Avx512Ifma,
 }
@@ -56,6 +60,7 @@ pub fn device_limited_to(limit: Instructions) -> Box<dyn Device> {
 #[derive(Clone, Copy, Debug)]
 struct Features {
     adx: Option<Adx>,
+    fma: Option<fma::Fma>,
     ifma: Option<Ifma>,
 }
 
@@ -64,6 +69,7 @@ impl Features {
     fn detect(limit: Instructions) -> Features {
         Features {
             adx: Adx::detect().filter(|_| limit >= Instructions::Adx),
+            fma: fma::Fma::detect().filter(|_| limit >= Instructions::Avx2Fma),
             ifma: Ifma::detect().filter(|_| limit >= Instructions::Avx512Ifma),
         }
     }
@@ -101,13 +107,12 @@ impl Arithmetic for Cores {
     fn divide_linear(&self, v: &HostData, root: Fr) -> Vec<Fr> {
         polynomial::divide_linear(v.to_full(), root)
     }
-    fn msm_vartime(
+    fn msms_vartime(
         &self,
-        points: &[G1Affine],
-        v: &HostData,
-        bound: ScalarBound,
-    ) -> Result<G1Affine, KernelFailure> {
-        msm::msm_vartime(self.features, points, v, bound)
+        points: Points<'_>,
+        columns: &[(&HostData, ScalarBound)],
+    ) -> Vec<Result<G1Affine, KernelFailure>> {
+        msm::msms_vartime(self.features, points, columns)
     }
     fn evaluate(&self, v: &HostData, points: &[Fr]) -> Vec<Fr> {
         polynomial::evaluate(v, points)

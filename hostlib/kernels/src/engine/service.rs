@@ -17,7 +17,7 @@ use crate::report::KernelReport;
 use crate::vector::{VectorId, lock};
 
 /// Tasks that a worker keeps submitted before it waits for the oldest.
-const IN_FLIGHT_MAX: usize = 8;
+const IN_FLIGHT_MAX: usize = 16;
 
 /// An error with its causes, in one line.
 fn chain(error: &dyn std::error::Error) -> String {
@@ -197,7 +197,7 @@ impl Service {
             self.device.release_bases(id);
         }
         let started = Instant::now();
-        let loaded = self.ask("load_bases", |device| device.load_bases(bases.points()))?;
+        let loaded = self.ask("load_bases", |device| device.load_bases(bases))?;
         self.count("load_bases", bases.len() as u64, started.elapsed(), &loaded.record);
         self.bases.insert(bases.id(), (bases.watch(), loaded.bases));
         Ok(loaded.bases)

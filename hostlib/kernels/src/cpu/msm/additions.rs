@@ -10,7 +10,7 @@ use ark_ff::{AdditiveGroup, BigInt, Field, One};
 use super::entries::{Entry, Lists};
 use crate::cpu::Features;
 use crate::cpu::field::{self, Limbs, Multiplier, Portable};
-use crate::cpu::ifma::AdditionScratch;
+use crate::cpu::{fma, ifma};
 use crate::cpu::prefetch::prefetch;
 
 /// Pairs of points to be added.
@@ -20,7 +20,8 @@ pub(super) struct Additions {
     special: Special,
     denominators: Vec<Limbs>,
     prefixes: Vec<Limbs>,
-    vectors: AdditionScratch,
+    fours: fma::AdditionScratch,
+    eights: ifma::AdditionScratch,
 }
 
 /// Additions for which the chord's formulas do not hold.
@@ -76,12 +77,14 @@ impl Additions {
         if self.pairs.is_empty() {
             return;
         }
-        match (features.ifma, features.adx) {
-            (Some(ifma), _) => {
-                ifma.add_pairs(&self.pairs, lists, &mut self.special, &mut self.vectors, sums);
-            }
-            (None, Some(adx)) => self.finish_with(adx, lists, sums),
-            (None, None) => self.finish_with(Portable, lists, sums),
+        if let Some(ifma) = features.ifma {
+            ifma.add_pairs(&self.pairs, lists, &mut self.special, &mut self.eights, sums);
+        } else if let Some(fma) = features.fma {
+            fma.add_pairs(&self.pairs, lists, &mut self.special, &mut self.fours, sums);
+        } else if let Some(adx) = features.adx {
+            self.finish_with(adx, lists, sums);
+        } else {
+            self.finish_with(Portable, lists, sums);
         }
         self.special.finish(sums);
     }
