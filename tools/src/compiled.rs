@@ -83,9 +83,8 @@ impl InputCommitment {
     /// As a file.
     pub fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
         const ACTION: &str = "write the record's commitment";
-        let public = bytes_of(ACTION, |out| self.public.write(out))?;
         let secret = Zeroizing::new(bytes_of(ACTION, |out| self.secret.write(out))?);
-        Ok(Zeroizing::new(INPUT_FILE.wrap_pair(&public, &secret)))
+        Ok(Zeroizing::new(INPUT_FILE.wrap_pair(&self.public.to_file_bytes(), &secret)))
     }
 
     /// From a file.
@@ -94,7 +93,7 @@ impl InputCommitment {
     /// What is wrong with it, in words.
     pub fn parse(bytes: &[u8]) -> Result<Self, Source> {
         let (public, secret) = INPUT_FILE.unwrap_pair(bytes)?;
-        Ok(Self { public: CommittedPublic::read(public)?, secret: CommittedSecret::read(secret)? })
+        Ok(Self { public: CommittedPublic::from_file_bytes(public)?, secret: CommittedSecret::read(secret)? })
     }
 }
 
@@ -201,7 +200,7 @@ impl Compiled {
 
     /// Writes everything into a directory.
     pub fn write(&self, directory: &StagedDirectory) -> Result<(), Failure> {
-        directory.add(VERIFYING_KEY, Audience::Anyone, &self.verifying_key_bytes()?)?;
+        directory.add(VERIFYING_KEY, Audience::Anyone, &self.verifying_key_bytes())?;
         let key = bytes_of("write the proving key", |out| self.key.write(out))?;
         directory.add(PROVING_KEY, Audience::Anyone, &key)?;
         let path = directory.path(SRS);
@@ -251,7 +250,7 @@ impl Compiled {
         }
         let vk =
             artefact::read("read the verifying key", &directory.join(VERIFYING_KEY), LARGE_FILE_BYTES_MAX)?;
-        if vk != self.verifying_key_bytes()? {
+        if vk != self.verifying_key_bytes() {
             return refuse("its verifying key is not that of its proving key; compile the model again");
         }
         if self.srs.id() != self.key.verifying_key().srs().id {
@@ -261,8 +260,8 @@ impl Compiled {
     }
 
     /// The verifying key, as a file.
-    pub fn verifying_key_bytes(&self) -> Result<Vec<u8>, Failure> {
-        bytes_of("write the verifying key", |out| self.key.verifying_key().write(out))
+    pub fn verifying_key_bytes(&self) -> Vec<u8> {
+        self.key.verifying_key().to_file_bytes()
     }
 
     /// True if proofs rest on a reference string that was made locally.

@@ -7,8 +7,8 @@
 use std::path::Path;
 
 use ark_bn254::{Fr, G1Affine};
-use kiln_plonk::encoding::{g1_from_bytes, g1_to_bytes};
-use kiln_plonk::{CommittedPublic, Statement, VerifyingKey};
+use kiln_verify::encoding::{g1_from_bytes, g1_to_bytes};
+use kiln_verify::{CommittedPublic, Statement, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 use crate::artefact::{self, SMALL_FILE_BYTES_MAX};

@@ -39,7 +39,9 @@ const _: () = assert!(std::mem::offset_of!(G1Affine, x) == 0 && std::mem::offset
 #[derive(Debug, Error)]
 pub enum MultiplesError {
     /// The budget is too small, or there are too many bases. Nothing is wrong: do without.
-    #[error("multiples of {bases} bases take {expected_bytes} bytes, got {got_bytes}; allow more memory or do without")]
+    #[error(
+        "multiples of {bases} bases take {expected_bytes} bytes, got {got_bytes}; allow more memory or do without"
+    )]
     Budget { bases: usize, expected_bytes: u64, got_bytes: u64 },
     /// A file could not be made or mapped.
     #[error("cannot keep multiples in {path}; name another directory")]
@@ -134,7 +136,8 @@ impl std::fmt::Debug for Multiples {
 fn header_of(bases: usize, key: u64, sum: u64) -> [u8; 40] {
     let mut header = [0; 40];
     header[..8].copy_from_slice(&MAGIC);
-    for (field, value) in header[8..].as_chunks_mut::<8>().0.iter_mut().zip([VERSION, bases as u64, key, sum]) {
+    for (field, value) in header[8..].as_chunks_mut::<8>().0.iter_mut().zip([VERSION, bases as u64, key, sum])
+    {
         *field = value.to_le_bytes();
     }
     header
@@ -185,9 +188,10 @@ fn words(point: &G1Affine) -> impl Iterator<Item = u64> {
 
 /// Tells damaged files and other bases apart; it withstands no attack.
 fn checksum(start: u64, points: &[G1Affine]) -> u64 {
-    points.iter().flat_map(words).fold(start, |sum, word| {
-        (sum ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-    })
+    points
+        .iter()
+        .flat_map(words)
+        .fold(start, |sum, word| (sum ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29))
 }
 
 #[cfg(test)]

@@ -14,7 +14,9 @@ use kiln_kernels::{
 };
 
 use crate::error::{KeyError, ProveError};
-use crate::keys::{CommittedPublic, CommittedSecret};
+use kiln_verify::CommittedPublic;
+
+use crate::keys::CommittedSecret;
 use crate::plan::COMMITTED_BLINDING;
 use crate::randomness::Randomness;
 use crate::srs::{SRS_EXTRA, Srs};

@@ -5,7 +5,9 @@ use kiln_kernels::Engine;
 use crate::circuit::Circuit;
 use crate::commit::commit_public;
 use crate::error::KeyError;
-use crate::keys::{ProvingKey, VerifyingKey};
+use kiln_verify::VerifyingKey;
+
+use crate::keys::ProvingKey;
 use crate::permutation::sigma_columns;
 use crate::plan::Plan;
 use crate::srs::Srs;

@@ -7,8 +7,8 @@
 //!
 //! # The argument
 //! All rows are usable, and rotations wrap. A hidden column f is committed as f + b·(X^n − 1), with as many random
-//! coefficients in b as values are ever seen of it, and one more. The rounds, one file each under `prover/` and
-//! `verifier/`:
+//! coefficients in b as values are ever seen of it, and one more. The rounds, one file each under `prover/`, and under
+//! `verifier/` in [`kiln_verify`]:
 //!
 //! 1. `statement` binds the transcript to the key's digest, the public inputs and the committed groups.
 //! 2. `phases` commits to the advice columns of each phase, draws the circuit's challenges after it, and commits to
@@ -24,8 +24,9 @@
 //!    into one linearisation that opens to zero. This is what lets one hiding commitment serve any number of proofs.
 //! 6. `opening` is SHPLONK: two points, and one check of two pairings.
 //!
-//! `constraints.rs` writes all constraints once, over an abstract algebra: the prover compiles them into programs, the
-//! verifier evaluates them at ζ, key generation takes their degrees. `plan.rs` is what both sides read off a circuit.
+//! `constraints.rs` of [`kiln_verify`] writes all constraints once, over an abstract algebra: the prover compiles them into
+//! programs, the verifier evaluates them at ζ, key generation takes their degrees. `plan.rs` there is what both sides read
+//! off a circuit.
 //!
 //! # What it rests on
 //! Knowledge soundness of KZG and SHPLONK in the algebraic group model over BN254 (some 100 bits), Keccak-256 as a
@@ -37,46 +38,38 @@
 #[cfg(test)]
 extern crate self as kiln_plonk;
 
-pub mod circuit;
 mod combinations;
 mod combine;
 mod commit;
 mod compile;
-mod constraints;
-pub mod encoding;
 mod error;
-mod evaluate;
-pub mod expression;
-pub mod formula;
 mod keygen;
 mod keys;
 mod keys_io;
-mod linearisation;
 mod mock;
-mod opening_points;
 mod permutation;
-mod plan;
 mod progress;
 mod proof;
 mod prover;
 mod randomness;
 mod srs;
-mod statement;
-mod transcript;
-mod verifier;
 mod witness;
 
+// Both sides read circuits, constraints and plans from the verifier's crate, so that they cannot disagree.
+use kiln_verify::internals::{constraints, domain, linearisation, opening_points, plan};
+pub use kiln_verify::{
+    CircuitError, CommittedPublic, FileError, MalformedProof, PROOF_VERSION, Rejection, SrsVerifier,
+    Statement, VerifyError, VerifyingKey, circuit, encoding, expression, formula, verify,
+};
+
 pub use commit::commit_group;
-pub use error::{KeyError, MalformedProof, ProveError, Rejection, VerifyError};
+pub use error::{KeyError, ProveError};
 pub use keygen::keygen;
-pub use keys::{CommittedPublic, CommittedSecret, ProvingKey, SrsVerifier, VerifyingKey};
+pub use keys::{CommittedSecret, ProvingKey};
 pub use keys_io::KeyFileError;
 pub use mock::{MockFailure, Place, QueryValue, mock};
 pub use progress::{Progress, ProofReport, SetupProgress, Silent};
-pub use proof::PROOF_VERSION;
 pub use prover::prove;
 pub use randomness::Randomness;
 pub use srs::{Ptau, PtauError, SRS_EXTRA, SRS_K_MAX, Srs, SrsError, SrsOrigin};
-pub use statement::Statement;
-pub use verifier::verify;
 pub use witness::{ColumnValues, Witness, WitnessError};

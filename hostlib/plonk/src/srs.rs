@@ -19,16 +19,14 @@ use rand_chacha::rand_core::SeedableRng;
 use sha3::{Digest, Keccak256};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::domain::root_of_unity;
 use crate::encoding::{g1_to_bytes, g2_to_bytes};
-use crate::keys::SrsVerifier;
-use crate::permutation::root_of_unity;
+use kiln_verify::SrsVerifier;
 
+pub use crate::plan::SRS_EXTRA;
 pub use error::{PtauError, SrsError};
 pub use origin::SrsOrigin;
 pub use ptau::Ptau;
-
-/// Monomial points beyond 2^k: blinded polynomials are a little longer than the circuit.
-pub const SRS_EXTRA: usize = 64;
 
 /// The largest supported log2 of the row count.
 pub const SRS_K_MAX: u32 = 24;

@@ -18,7 +18,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use kiln_plonk::{VerifyError, VerifyingKey, verify};
+use kiln_verify::{VerifyError, VerifyingKey, verify};
 use serde::Serialize;
 
 use super::setup;
@@ -144,7 +144,7 @@ fn read_key(path: &Path) -> Result<(VerifyingKey, Meaning), Failure> {
 }
 
 fn parse_key(bytes: &[u8]) -> Result<(VerifyingKey, Meaning), Source> {
-    let key = VerifyingKey::read(bytes)?;
+    let key = VerifyingKey::from_file_bytes(bytes)?;
     let meaning = Meaning::from_text(&key.circuit().meaning)?;
     Ok((key, meaning))
 }

@@ -32,7 +32,7 @@ fn prove(compiled: &Compiled, engine: &Engine, model: &str, seed: u8) -> Proven 
 }
 
 fn check(compiled: &Compiled, proven: &Proven) -> Result<(), Failure> {
-    verify::check_bytes(&compiled.verifying_key_bytes().unwrap(), &proven.public.to_text(), &proven.proof)
+    verify::check_bytes(&compiled.verifying_key_bytes(), &proven.public.to_text(), &proven.proof)
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn processor_and_card_make_the_same_proof_from_the_same_seed() {
             compile(&cpu, model, InputVisibility::Private, 1),
             compile(&card, model, InputVisibility::Private, 1),
         );
-        assert_eq!(by_cpu.verifying_key_bytes().unwrap(), by_card.verifying_key_bytes().unwrap());
+        assert_eq!(by_cpu.verifying_key_bytes(), by_card.verifying_key_bytes());
         let (one, other) = (prove(&by_cpu, &cpu, model, 2), prove(&by_card, &card, model, 2));
         assert!(one.proof == other.proof, "{model}: the proofs differ");
         assert_eq!(one.public, other.public);
@@ -87,7 +87,7 @@ fn a_proof_for_other_weights_is_refused() {
     weights.0[0][0] = if weights.0[0][0] > 0 { weights.0[0][0] - 1 } else { weights.0[0][0] + 1 };
     let randomness = Randomness::insecure_from_seed([1; 32]);
     let other = model.with_weights(&cpu, weights, randomness).unwrap();
-    assert_eq!(model.verifying_key_bytes().unwrap(), other.verifying_key_bytes().unwrap());
+    assert_eq!(model.verifying_key_bytes(), other.verifying_key_bytes());
     assert_ne!(model.commitment.id(), other.commitment.id());
 
     let mut proven = prove(&other, &cpu, "diagnostic", 2);

@@ -3,13 +3,19 @@
 mod field;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "vector instructions; the module's documentation says what is relied on")]
+mod fma;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "no_fma.rs"]
+mod fma;
+mod four_step;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "vector instructions; the module's documentation says what is relied on")]
 mod ifma;
 #[cfg(not(target_arch = "x86_64"))]
 #[path = "no_ifma.rs"]
 mod ifma;
-#[allow(unsafe_code, dead_code)]
-mod fma;
 mod invert;
+mod lanes;
 mod msm;
 mod ntt;
 mod pointwise;
@@ -17,16 +23,17 @@ mod polynomial;
 #[allow(unsafe_code, reason = "one instruction that only takes an address")]
 mod prefetch;
 mod scan;
+mod vectors;
 
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::One;
 use rayon::prelude::*;
 
 use self::field::Adx;
-use self::ifma::Ifma;
+use self::vectors::Vectors;
 use crate::device::{Device, DeviceInfo};
 use crate::error::KernelFailure;
-use crate::host::{Points, Arithmetic, HostDevice};
+use crate::host::{Arithmetic, HostDevice, Points};
 use crate::host_data::HostData;
 use crate::kernel::{ScalarBound, ScanKind};
 use crate::program::Program;
@@ -43,9 +50,9 @@ pub enum Instructions {
     Portable,
     /// BMI2 and ADX of x86-64.
     Adx,
-    /// AVX2 and FMA of x86-64 too.
+    /// Besides, AVX2 and FMA.
     Avx2Fma,
-    /// AVX-512 with its 52-bit multiplications.
+    /// Besides, AVX-512 with its 52-bit multiplications.
     Avx512Ifma,
 }
 
@@ -53,15 +60,14 @@ pub enum Instructions {
 pub fn device_limited_to(limit: Instructions) -> Box<dyn Device> {
     let features = Features::detect(limit);
     let info = DeviceInfo { name: "cpu".into(), kind: "cpu", memory_bytes: u64::MAX, clock_hz: None };
-    Box::new(HostDevice::new(info, Cores { features, transforms: ntt::Transforms::new(features.ifma) }))
+    Box::new(HostDevice::new(info, Cores { features, transforms: ntt::Transforms::new(features.vectors) }))
 }
 
 /// The instructions that may be used.
 #[derive(Clone, Copy, Debug)]
 struct Features {
     adx: Option<Adx>,
-    fma: Option<fma::Fma>,
-    ifma: Option<Ifma>,
+    vectors: Option<Vectors>,
 }
 
 impl Features {
@@ -69,8 +75,7 @@ impl Features {
     fn detect(limit: Instructions) -> Features {
         Features {
             adx: Adx::detect().filter(|_| limit >= Instructions::Adx),
-            fma: fma::Fma::detect().filter(|_| limit >= Instructions::Avx2Fma),
-            ifma: Ifma::detect().filter(|_| limit >= Instructions::Avx512Ifma),
+            vectors: Vectors::all().find(|vectors| limit >= vectors.instructions()),
         }
     }
 }
@@ -96,7 +101,7 @@ impl Arithmetic for Cores {
         evaluations.par_iter().map(|v| ntt::interpolate_coset(v, log_n, shift, &transform)).collect()
     }
     fn pointwise(&self, program: &Program, inputs: &[&HostData], len: usize) -> Vec<Vec<Fr>> {
-        pointwise::run(self.features.ifma, program, inputs, len)
+        pointwise::run(self.features.vectors, program, inputs, len)
     }
     fn invert(&self, v: &HostData) -> Vec<Fr> {
         invert::invert(v.to_full())

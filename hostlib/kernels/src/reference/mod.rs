@@ -11,7 +11,7 @@ use ark_bn254::{Fr, G1Affine};
 
 use crate::device::{Device, DeviceInfo};
 use crate::error::KernelFailure;
-use crate::host::{Points, Arithmetic, HostDevice};
+use crate::host::{Arithmetic, HostDevice, Points};
 use crate::host_data::HostData;
 use crate::kernel::{ScalarBound, ScanKind};
 use crate::program::Program;

@@ -5,7 +5,9 @@ use kiln_kernels::Graph;
 
 use super::Prover;
 use crate::constraints::Challenges;
-use crate::error::{ProveError, Rejection, VerifyError};
+use kiln_verify::{Rejection, VerifyError};
+
+use crate::error::ProveError;
 use crate::linearisation::{Evaluations, rotated};
 
 /// Draws ζ and sends the evaluations.
@@ -15,9 +17,9 @@ pub(super) fn round(prover: &mut Prover<'_>, challenges: &Challenges) -> Result<
     let mut graph = Graph::new();
     let mut pending = Vec::new();
     // The plan lists the rotations of a polynomial one after another.
-    for queries in vk.plan.queries.chunk_by(|a, b| a.0 == b.0) {
+    for queries in vk.plan().queries.chunk_by(|a, b| a.0 == b.0) {
         let points: Vec<Fr> =
-            queries.iter().map(|(_, rotation)| rotated(&vk.plan, zeta, *rotation)).collect();
+            queries.iter().map(|(_, rotation)| rotated(vk.plan(), zeta, *rotation)).collect();
         let oracle = queries[0].0;
         pending.push(graph.evaluate(prover.polynomial(oracle)?, &points));
     }
@@ -26,6 +28,6 @@ pub(super) fn round(prover: &mut Prover<'_>, challenges: &Challenges) -> Result<
         pending.iter().flat_map(|scalars| outcome.scalars(*scalars).iter().copied()).collect();
     sent.iter().for_each(|value| prover.writer.scalar(value));
     let public_inputs = &prover.statement.public_inputs;
-    Evaluations::new(&vk.circuit, &vk.plan, challenges, public_inputs, zeta, &sent)
+    Evaluations::new(vk.circuit(), vk.plan(), challenges, public_inputs, zeta, &sent)
         .ok_or(ProveError::Unsatisfied(VerifyError::Rejected(Rejection::Challenge)))
 }

@@ -12,23 +12,23 @@ use kiln_kernels::{Graph, KernelFailure, ScalarBound, ScanKind, Vector};
 use super::Prover;
 use crate::compile::{Compiled, Compiler, Rotations};
 use crate::constraints::{Algebra, Challenges, Oracle, joined_fractions};
+use crate::domain::root_of_unity;
 use crate::error::ProveError;
-use crate::permutation::root_of_unity;
 use crate::plan::index;
 
 /// Draws the arguments' challenges and commits to helpers and running sum. The values on the rows are let go after it.
 pub(super) fn round(prover: &mut Prover<'_>, circuit: Vec<Fr>) -> Result<Challenges, ProveError> {
     let challenges = Challenges::draw(circuit, &mut prover.writer.transcript);
     let mut rows = std::mem::take(&mut prover.rows);
-    if !prover.pk.vk.plan.has_running_sum() {
+    if !prover.pk.vk.plan().has_running_sum() {
         return Ok(challenges);
     }
     let mut graph = Graph::new();
-    let (k, n) = (prover.pk.vk.circuit.k, prover.pk.vk.circuit.rows());
+    let (k, n) = (prover.pk.vk.circuit().k, prover.pk.vk.circuit().rows());
     rows.insert(Oracle::Identity, graph.powers(Fr::one(), root_of_unity(k), n));
     let mut oracles = Vec::new();
     let mut values = Vec::new();
-    for helper in 0..prover.pk.vk.plan.helpers.len() {
+    for helper in 0..prover.pk.vk.plan().helpers.len() {
         values.push(helper_rows(prover, &challenges, helper, &rows, &mut graph)?);
         oracles.push(Oracle::Helper(index(helper)));
     }
@@ -58,12 +58,12 @@ fn helper_rows(
 ) -> Result<Vector, ProveError> {
     let vk = &prover.pk.vk;
     let mut compiler = Compiler::new(Rotations::Loaded);
-    let (top, bottom) = joined_fractions(&vk.circuit, &vk.plan.helpers[helper], challenges, &mut compiler);
+    let (top, bottom) = joined_fractions(vk.circuit(), &vk.plan().helpers[helper], challenges, &mut compiler);
     compiler.output(top);
     compiler.output(bottom);
     let compiled = compiler.finish()?;
     let inputs = inputs(&compiled, |oracle, _| rows.get(&oracle))?;
-    let parts = graph.pointwise(compiled.program, &inputs, vk.circuit.rows());
+    let parts = graph.pointwise(compiled.program, &inputs, vk.circuit().rows());
     let inverse = graph.invert(&parts[1]);
     Ok(pointwise(graph, &[&parts[0], &inverse], |builder, values| builder.mul(&values[0], &values[1]))?)
 }

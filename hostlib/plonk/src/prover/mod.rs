@@ -26,9 +26,9 @@ use crate::progress::{Clock, Progress, ProofReport};
 use crate::proof::ProofWriter;
 use crate::randomness::Randomness;
 use crate::srs::Srs;
-use crate::statement::Statement;
-use crate::verifier::verify;
 use crate::witness::Witness;
+use kiln_verify::Statement;
+use kiln_verify::verify;
 
 /// What all rounds share.
 struct Prover<'a> {
@@ -78,7 +78,7 @@ pub fn prove(
     clock.next_round();
     let evaluations = evaluations::round(&mut prover, &challenges)?;
     let vk = &pk.vk;
-    let linearisation = Linearisation::new(&vk.circuit, &vk.plan, &challenges, alpha, &evaluations);
+    let linearisation = Linearisation::new(vk.circuit(), vk.plan(), &challenges, alpha, &evaluations);
     // 6 ----- opening
     clock.next_round();
     let proof = opening::round(prover, &pieces, &linearisation, evaluations.zeta)?;
@@ -99,6 +99,6 @@ impl Prover<'_> {
 
     /// Random coefficients to blind a polynomial with.
     fn blinding(&mut self, oracle: Oracle) -> Vec<Fr> {
-        self.rng.scalars(self.pk.vk.plan.blinding(oracle))
+        self.rng.scalars(self.pk.vk.plan().blinding(oracle))
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn count(
     assignment: &Assignment,
     challenges: &[Fr],
 ) -> Result<Vec<ColumnValues>, ProveError> {
-    let circuit = &pk.vk.circuit;
+    let circuit = pk.vk.circuit();
     let values = Values { pk, assignment };
     let mut counts = Vec::new();
     for (table, content) in circuit.tables.iter().enumerate() {

@@ -23,7 +23,7 @@ pub(super) fn round(
     zeta: Fr,
 ) -> Result<Vec<u8>, ProveError> {
     let v = prover.writer.transcript.challenge("v");
-    let points = OpeningPoints::new(&prover.pk.vk.plan, zeta);
+    let points = OpeningPoints::new(prover.pk.vk.plan(), zeta);
     let mut graph = Graph::new();
     let combined = prover.combined_by_points(&mut graph, pieces, linearisation, v)?;
     let mut quotients = Vec::new();
@@ -66,7 +66,7 @@ impl Prover<'_> {
     ) -> Result<Vec<Vector>, ProveError> {
         let mut power = Fr::one();
         let mut combined = Vec::new();
-        for (set, content) in self.pk.vk.plan.point_sets.iter().enumerate() {
+        for (set, content) in self.pk.vk.plan().point_sets.iter().enumerate() {
             let mut terms: Vec<(&Vector, Fr)> = Vec::new();
             if set == 0 {
                 // The linearisation has the power 1; its constant drops out.

@@ -30,13 +30,13 @@ pub(super) fn round(prover: &mut Prover<'_>, witness: &dyn Witness) -> Result<Ve
     let vk = &prover.pk.vk;
     let mut assignment = Assignment { columns: BTreeMap::new() };
     let mut challenges = Vec::new();
-    for (phase, columns) in vk.plan.phases.iter().enumerate() {
+    for (phase, columns) in vk.plan().phases.iter().enumerate() {
         let values = ask(prover, witness, phase, columns, &challenges)?;
         for (column, values) in columns.iter().zip(&values) {
             assignment.columns.insert(Column::Advice(*column), values.clone());
         }
         prover.commit(columns.iter().map(|column| Oracle::Advice(*column)).zip(values).collect())?;
-        for name in vk.circuit.challenges.get(phase).into_iter().flatten() {
+        for name in vk.circuit().challenges.get(phase).into_iter().flatten() {
             challenges.push(prover.writer.transcript.challenge(name));
         }
     }
@@ -59,7 +59,7 @@ fn ask(
     if values.len() != columns.len() {
         return Err(WitnessError::ColumnCount { phase, expected: columns.len(), got: values.len() }.into());
     }
-    let expected = prover.pk.vk.circuit.rows();
+    let expected = prover.pk.vk.circuit().rows();
     for (column, values) in columns.iter().zip(&values) {
         if values.len() != expected {
             let column = Column::Advice(*column);
@@ -99,7 +99,7 @@ impl Prover<'_> {
         challenges: &[Fr],
         assignment: &mut Assignment,
     ) -> Result<(), ProveError> {
-        let columns = self.pk.vk.circuit.instance_columns(&self.statement.public_inputs, challenges);
+        let columns = self.pk.vk.circuit().instance_columns(&self.statement.public_inputs, challenges);
         let mut graph = Graph::new();
         let mut rows = Vec::with_capacity(columns.len());
         for (i, values) in columns.into_iter().enumerate() {

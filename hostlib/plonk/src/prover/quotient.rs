@@ -19,8 +19,8 @@ use crate::combine::combine;
 use crate::commit::extend;
 use crate::compile::{Compiled, Constraints, Input, Rotations, combined_constraints};
 use crate::constraints::{Challenges, Oracle};
+use crate::domain::root_of_unity;
 use crate::error::ProveError;
-use crate::permutation::root_of_unity;
 
 /// Draws α, computes the quotient, and commits to its pieces.
 pub(super) fn round(
@@ -29,7 +29,7 @@ pub(super) fn round(
 ) -> Result<(Fr, Vec<Vector>), ProveError> {
     let alpha = prover.writer.transcript.challenge("alpha");
     let vk = &prover.pk.vk;
-    let (circuit, plan) = (&vk.circuit, &vk.plan);
+    let (circuit, plan) = (vk.circuit(), vk.plan());
     let combinations = Combinations::choose(circuit, plan, challenges, alpha);
     prover.combine_linear(&combinations)?;
     let constraints = Constraints { circuit, plan, challenges, alpha, combinations: &combinations };
@@ -58,7 +58,7 @@ struct Cosets {
 
 impl Cosets {
     fn new(prover: &Prover<'_>) -> Self {
-        let plan = &prover.pk.vk.plan;
+        let plan = prover.pk.vk.plan();
         let n = plan.rows();
         Self { k: plan.k, n, constants: (0..plan.pieces).map(|i| shift(i).pow([n as u64])).collect() }
     }
@@ -168,7 +168,7 @@ struct SmallCoset {
 
 impl SmallCoset {
     fn new(prover: &Prover<'_>) -> Self {
-        let plan = &prover.pk.vk.plan;
+        let plan = prover.pk.vk.plan();
         let log_size = plan.excess.next_power_of_two().ilog2();
         let shift = shift(plan.pieces);
         let omega = root_of_unity(log_size);
@@ -216,7 +216,7 @@ impl SmallCoset {
         graph: &mut Graph,
         compiled: &Compiled,
     ) -> Result<Vector, ProveError> {
-        let omega = root_of_unity(prover.pk.vk.plan.k);
+        let omega = root_of_unity(prover.pk.vk.plan().k);
         let mut values: BTreeMap<Input, Vector> = BTreeMap::new();
         let mut by_rotation: BTreeMap<i32, Vec<Oracle>> = BTreeMap::new();
         for &(oracle, rotation) in &compiled.inputs {

@@ -7,13 +7,15 @@ use kiln_kernels::{Engine, Graph};
 use super::Prover;
 use crate::commit::{Committer, blinded_coefficients, coefficients};
 use crate::constraints::Oracle;
-use crate::error::{ProveError, VerifyError};
+use kiln_verify::VerifyError;
+
+use crate::error::ProveError;
 use crate::keys::{CommittedSecret, ProvingKey};
 use crate::plan::index;
 use crate::proof::ProofWriter;
 use crate::randomness::Randomness;
 use crate::srs::Srs;
-use crate::statement::Statement;
+use kiln_verify::Statement;
 
 /// Checks the statement, starts the proof, and makes the fixed and committed polynomials.
 pub(super) fn round<'a>(
@@ -25,13 +27,13 @@ pub(super) fn round<'a>(
     rng: Randomness,
 ) -> Result<Prover<'a>, ProveError> {
     let vk = &pk.vk;
-    if srs.verifier() != vk.srs {
+    if srs.verifier() != *vk.srs() {
         return Err(ProveError::SrsMismatch);
     }
     check(pk, statement, committed)?;
     let mut writer = ProofWriter::new();
     statement.absorb(vk, &mut writer.transcript);
-    let committer = Committer::new(srs, vk.circuit.k)?;
+    let committer = Committer::new(srs, vk.circuit().k)?;
     let (rows, coefficients) = (BTreeMap::new(), BTreeMap::new());
     let mut prover = Prover { engine, pk, statement, committer, rng, writer, rows, coefficients };
     prover.bring_in(committed)?;
@@ -43,7 +45,7 @@ fn check(pk: &ProvingKey, statement: &Statement, committed: &[CommittedSecret]) 
         VerifyError::Statement { what, expected, got } => ProveError::Statement { what, expected, got },
         other => ProveError::Unsatisfied(other),
     })?;
-    let circuit = &pk.vk.circuit;
+    let circuit = pk.vk.circuit();
     if committed.len() != circuit.committed.len() {
         let (expected, got) = (circuit.committed.len(), committed.len());
         return Err(ProveError::Count { what: "secret halves of committed groups".into(), expected, got });

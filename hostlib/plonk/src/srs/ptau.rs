@@ -26,8 +26,8 @@ use super::error::PtauError;
 use super::lagrange::lagrange_points;
 use super::{SRS_EXTRA, SRS_K_MAX, Srs, SrsError, SrsOrigin};
 use crate::encoding::DecodeError;
-use crate::keys::SrsVerifier;
 use crate::progress::SetupProgress;
+use kiln_verify::SrsVerifier;
 
 const COORDINATE_BYTES: usize = 32;
 const G1_BYTES: usize = 2 * COORDINATE_BYTES;

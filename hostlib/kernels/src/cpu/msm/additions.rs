@@ -10,8 +10,9 @@ use ark_ff::{AdditiveGroup, BigInt, Field, One};
 use super::entries::{Entry, Lists};
 use crate::cpu::Features;
 use crate::cpu::field::{self, Limbs, Multiplier, Portable};
-use crate::cpu::{fma, ifma};
 use crate::cpu::prefetch::prefetch;
+use crate::cpu::vectors::Vectors;
+use crate::cpu::{fma, ifma};
 
 /// Pairs of points to be added.
 #[derive(Default)]
@@ -77,14 +78,12 @@ impl Additions {
         if self.pairs.is_empty() {
             return;
         }
-        if let Some(ifma) = features.ifma {
-            ifma.add_pairs(&self.pairs, lists, &mut self.special, &mut self.eights, sums);
-        } else if let Some(fma) = features.fma {
-            fma.add_pairs(&self.pairs, lists, &mut self.special, &mut self.fours, sums);
-        } else if let Some(adx) = features.adx {
-            self.finish_with(adx, lists, sums);
-        } else {
-            self.finish_with(Portable, lists, sums);
+        let Additions { pairs, special, .. } = self;
+        match (features.vectors, features.adx) {
+            (Some(Vectors::Ifma(ifma)), _) => ifma.add_pairs(pairs, lists, special, &mut self.eights, sums),
+            (Some(Vectors::Fma(fma)), _) => fma.add_pairs(pairs, lists, special, &mut self.fours, sums),
+            (None, Some(adx)) => self.finish_with(adx, lists, sums),
+            (None, None) => self.finish_with(Portable, lists, sums),
         }
         self.special.finish(sums);
     }

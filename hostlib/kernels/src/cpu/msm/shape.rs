@@ -66,7 +66,12 @@ impl Shape {
             let buckets = magnitude.max(1) as usize;
             return Shape { window_bits: DIGIT_BITS_MAX, windows: 1, buckets, kind: Kind::Whole };
         }
-        Shape { window_bits, windows: windows(window_bits), buckets: 1 << (window_bits - 1), kind: Kind::Whole }
+        Shape {
+            window_bits,
+            windows: windows(window_bits),
+            buckets: 1 << (window_bits - 1),
+            kind: Kind::Whole,
+        }
     }
 
     /// Digits of a scalar.

@@ -7,7 +7,7 @@ use ark_ff::{BigInteger, Field};
 
 use super::super::{lagrange_values, powers};
 use super::*;
-use crate::permutation::root_of_unity;
+use crate::domain::root_of_unity;
 use crate::progress::Silent;
 
 #[path = "../../../tests/ptau_file/mod.rs"]

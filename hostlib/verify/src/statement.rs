@@ -1,0 +1,71 @@
+//! What a proof is about, and how it enters the transcript on both sides.
+
+use alloc::borrow::ToOwned;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use ark_bn254::Fr;
+
+use crate::error::VerifyError;
+use crate::keys::{CommittedPublic, VerifyingKey};
+use crate::transcript::Transcript;
+
+/// Public side of one statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// Public inputs, as many as the circuit declares.
+    pub public_inputs: Vec<Fr>,
+    /// Committed groups, in the circuit's order.
+    pub committed: Vec<CommittedPublic>,
+}
+
+impl Statement {
+    /// Checks that the statement fits the circuit.
+    ///
+    /// # Errors
+    /// [`VerifyError::Statement`] with what does not fit.
+    #[doc(hidden)]
+    pub fn check(&self, vk: &VerifyingKey) -> Result<(), VerifyError> {
+        let circuit = &vk.circuit;
+        check_count("public inputs", circuit.public_inputs as usize, self.public_inputs.len())?;
+        check_count("committed groups", circuit.committed.len(), self.committed.len())?;
+        for (declared, given) in circuit.committed.iter().zip(&self.committed) {
+            if declared.name != given.name {
+                let (expected, got) = (declared.name.clone(), given.name.clone());
+                return Err(VerifyError::Statement { what: "committed group".into(), expected, got });
+            }
+            let what = format!("columns of committed group {:?}", declared.name);
+            check_count(&what, declared.columns as usize, given.commitments.len())?;
+            if given.commitments.iter().any(|point| !point.is_on_curve()) {
+                let (expected, got) = ("points of the curve".into(), "another point".into());
+                return Err(VerifyError::Statement { what, expected, got });
+            }
+        }
+        Ok(())
+    }
+
+    /// Binds the transcript to the verifying key and to all of the statement.
+    #[doc(hidden)]
+    pub fn absorb(&self, vk: &VerifyingKey, transcript: &mut Transcript) {
+        transcript.absorb_word(&vk.digest);
+        transcript.absorb_integer(self.public_inputs.len() as u64);
+        self.public_inputs.iter().for_each(|value| transcript.absorb_scalar(value));
+        transcript.absorb_integer(self.committed.len() as u64);
+        for group in &self.committed {
+            transcript.absorb_name(&group.name);
+            transcript.absorb_integer(group.commitments.len() as u64);
+            group.commitments.iter().for_each(|point| transcript.absorb_point(point));
+        }
+    }
+}
+
+fn check_count(what: &str, expected: usize, got: usize) -> Result<(), VerifyError> {
+    if expected == got {
+        return Ok(());
+    }
+    Err(VerifyError::Statement {
+        what: what.to_owned(),
+        expected: expected.to_string(),
+        got: got.to_string(),
+    })
+}
