@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ark_bn254::G1Affine;
 
+use crate::multiples::Multiples;
 use crate::values::Values;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
@@ -17,13 +18,29 @@ pub struct Bases(Arc<Inner>);
 struct Inner {
     id: u64,
     points: Values<G1Affine>,
+    multiples: Option<Arc<Multiples>>,
 }
 
 impl Bases {
     /// Names these points. They must be on the curve (G1 of BN254 has cofactor one, so then they are in the group);
     /// infinity is allowed.
     pub fn new(points: impl Into<Values<G1Affine>>) -> Bases {
-        Bases(Arc::new(Inner { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), points: points.into() }))
+        Bases::named(points.into(), None)
+    }
+
+    /// The same points with [their multiples](Multiples::open), which make commitments to columns of any scalars faster
+    /// on the processor. None if the multiples are those of another number of points.
+    pub fn with_multiples(&self, multiples: Arc<Multiples>) -> Option<Bases> {
+        (multiples.bases() == self.len()).then(|| Bases::named(self.0.points.clone(), Some(multiples)))
+    }
+
+    fn named(points: Values<G1Affine>, multiples: Option<Arc<Multiples>>) -> Bases {
+        Bases(Arc::new(Inner { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), points, multiples }))
+    }
+
+    /// The multiples, if there are any.
+    pub(crate) fn multiples(&self) -> Option<&Arc<Multiples>> {
+        self.0.multiples.as_ref()
     }
 
     /// Number of points.

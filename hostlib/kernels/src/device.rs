@@ -2,9 +2,9 @@
 
 use ark_bn254::{Fr, G1Affine};
 
+use crate::bases::Bases;
 use crate::error::KernelFailure;
 use crate::kernel::Kernel;
-use crate::values::Values;
 
 /// Names a vector in one device's memory. Never reused by that device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,8 +92,8 @@ pub trait Device: Send {
     /// What this device is.
     fn info(&self) -> &DeviceInfo;
 
-    /// How many tasks to submit before the oldest is waited for. A device that runs each task when it is submitted needs
-    /// no more than one, and what a task read is given back before the next.
+    /// How many tasks to submit, from now on, before the oldest is waited for. A device that runs each task when it is
+    /// submitted needs no more than one, and what a task read is given back before the next.
     fn queue_depth(&self) -> usize {
         8
     }
@@ -102,7 +102,7 @@ pub trait Device: Send {
     ///
     /// # Errors
     /// `Unsupported` when they do not fit, `DeviceFailed`.
-    fn load_bases(&mut self, points: &Values<G1Affine>) -> Result<LoadedBases, KernelFailure>;
+    fn load_bases(&mut self, bases: &Bases) -> Result<LoadedBases, KernelFailure>;
 
     /// Frees points. Unknown ids are ignored.
     fn release_bases(&mut self, bases: BasesId);

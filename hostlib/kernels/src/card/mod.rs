@@ -25,12 +25,12 @@ use kiln_abi::io::Direction;
 use kiln_driver::{Card, CardRegion, Deadline, Finished, Job, Queue, Ready};
 use zeroize::Zeroize;
 
+use crate::bases::Bases;
 use crate::device::{
     BasesId, BufferId, Completion, Device, DeviceInfo, LoadedBases, Submission, Task, TaskRecord, Ticket,
 };
 use crate::error::KernelFailure;
 use crate::kernel::Kernel;
-use crate::values::Values;
 use limits::Limits;
 
 /// A device that is a card.
@@ -293,8 +293,8 @@ impl Device for CardDevice {
         &self.info
     }
 
-    fn load_bases(&mut self, points: &Values<G1Affine>) -> Result<LoadedBases, KernelFailure> {
-        msm::load_bases(self, points)
+    fn load_bases(&mut self, bases: &Bases) -> Result<LoadedBases, KernelFailure> {
+        msm::load_bases(self, bases.points())
     }
 
     fn release_bases(&mut self, bases: BasesId) {

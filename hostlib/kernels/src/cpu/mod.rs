@@ -31,11 +31,10 @@ use ark_ff::One;
 use rayon::prelude::*;
 
 use self::field::Adx;
-use self::ifma::Ifma;
 use self::vectors::Vectors;
 use crate::device::{Device, DeviceInfo};
 use crate::error::KernelFailure;
-use crate::host::{Arithmetic, HostDevice};
+use crate::host::{Arithmetic, HostDevice, Points};
 use crate::host_data::HostData;
 use crate::kernel::{ScalarBound, ScanKind};
 use crate::program::Program;
@@ -81,7 +80,6 @@ impl Instructions {
 #[derive(Clone, Copy, Debug)]
 struct Features {
     adx: Option<Adx>,
-    ifma: Option<Ifma>,
     vectors: Option<Vectors>,
 }
 
@@ -90,7 +88,6 @@ impl Features {
     fn detect(limit: Instructions) -> Features {
         Features {
             adx: Adx::detect().filter(|_| limit >= Instructions::Adx),
-            ifma: Ifma::detect().filter(|_| limit >= Instructions::Avx512Ifma),
             vectors: Vectors::all().find(|vectors| limit >= vectors.instructions()),
         }
     }
@@ -128,13 +125,12 @@ impl Arithmetic for Cores {
     fn divide_linear(&self, v: &HostData, root: Fr) -> Vec<Fr> {
         polynomial::divide_linear(v.to_full(), root)
     }
-    fn msm_vartime(
+    fn msms_vartime(
         &self,
-        points: &[G1Affine],
-        v: &HostData,
-        bound: ScalarBound,
-    ) -> Result<G1Affine, KernelFailure> {
-        msm::msm_vartime(self.features, points, v, bound)
+        points: Points<'_>,
+        columns: &[(&HostData, ScalarBound)],
+    ) -> Vec<Result<G1Affine, KernelFailure>> {
+        msm::msms_vartime(self.features, points, columns)
     }
     fn evaluate(&self, v: &HostData, points: &[Fr]) -> Vec<Fr> {
         polynomial::evaluate(v, points)

@@ -31,7 +31,6 @@ fn chain(error: &dyn std::error::Error) -> String {
 pub(super) struct Service {
     device: Box<dyn Device>,
     name: String,
-    queue_depth: usize,
     released: Receiver<VectorId>,
     buffers: HashMap<VectorId, BufferId>,
     bases: HashMap<u64, (BasesWatch, BasesId)>,
@@ -59,7 +58,6 @@ impl Service {
     ) -> Service {
         Service {
             name: device.info().name.clone(),
-            queue_depth: device.queue_depth().max(1),
             device,
             released,
             buffers: HashMap::new(),
@@ -85,7 +83,7 @@ impl Service {
                     },
                     recv(released) -> vector => vector.into_iter().for_each(|vector| self.release(vector)),
                 }
-            } else if self.in_flight.len() < self.queue_depth
+            } else if self.in_flight.len() < self.device.queue_depth()
                 && let Ok(job) = inbox.try_recv()
             {
                 self.run(job);
@@ -197,7 +195,7 @@ impl Service {
             self.device.release_bases(id);
         }
         let started = Started::now();
-        let loaded = self.ask("load_bases", |device| device.load_bases(bases.points()))?;
+        let loaded = self.ask("load_bases", |device| device.load_bases(bases))?;
         self.count("load_bases", bases.len() as u64, started.spent(), &loaded.record);
         self.bases.insert(bases.id(), (bases.watch(), loaded.bases));
         Ok(loaded.bases)

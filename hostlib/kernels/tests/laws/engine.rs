@@ -7,7 +7,7 @@ use ark_bn254::{Fr, G1Affine};
 use ark_ff::{Field, One};
 use kiln_kernels::{
     Bases, BasesId, BufferId, Completion, Device, DeviceInfo, Engine, Graph, HostData, Kernel, KernelFailure,
-    LoadedBases, Program, ProgramBuilder, ScalarBound, ScanKind, Submission, Task, Ticket, Values, cpu,
+    LoadedBases, Program, ProgramBuilder, ScalarBound, ScanKind, Submission, Task, Ticket, cpu,
     reference,
 };
 
@@ -55,8 +55,8 @@ impl Device for Faulty {
     fn info(&self) -> &DeviceInfo {
         &self.info
     }
-    fn load_bases(&mut self, points: &Values<G1Affine>) -> Result<LoadedBases, KernelFailure> {
-        self.inner.load_bases(points)
+    fn load_bases(&mut self, bases: &Bases) -> Result<LoadedBases, KernelFailure> {
+        self.inner.load_bases(bases)
     }
     fn release_bases(&mut self, bases: BasesId) {
         self.inner.release_bases(bases);

@@ -99,7 +99,8 @@ fn commitments() {
         (outcome.point(full), outcome.point(small))
     };
     let expected = commit(&reference_engine());
-    for limit in [Instructions::Portable, Instructions::Adx, Instructions::Avx512Ifma] {
+    for limit in [Instructions::Portable, Instructions::Adx, Instructions::Avx2Fma, Instructions::Avx512Ifma]
+    {
         assert_eq!(commit(&limited_engine(limit)), expected, "{limit:?}");
     }
     assert_eq!(commit(&card_engine()), expected);

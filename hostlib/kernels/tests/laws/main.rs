@@ -34,6 +34,9 @@ macro_rules! laws {
         mod cpu {
             $(#[test] fn $law() { super::$law(&crate::cpu_engine()); })*
         }
+        mod cpu_with_fma {
+            $(#[test] fn $law() { super::$law(&crate::limited_engine(kiln_kernels::cpu::Instructions::Avx2Fma)); })*
+        }
         mod cpu_with_adx {
             $(#[test] fn $law() { super::$law(&crate::limited_engine(kiln_kernels::cpu::Instructions::Adx)); })*
         }

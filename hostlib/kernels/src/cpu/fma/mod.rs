@@ -10,6 +10,7 @@
 //! Unsafe here are loads and stores through pointers, instructions written down, and calls of functions that need the
 //! processor's features. Those calls go through [`Fma`], which exists only where the features were found.
 
+mod curve;
 mod lanes;
 mod multiply;
 
@@ -23,6 +24,7 @@ use std::arch::x86_64::{
 
 use ark_ff::{BigInt, Fp, MontBackend, MontConfig};
 
+pub(super) use curve::AdditionScratch;
 use multiply::{HI, LO, multiply};
 
 /// Proof that this processor has the instructions.

@@ -10,8 +10,9 @@ use ark_ff::{AdditiveGroup, BigInt, Field, One};
 use super::entries::{Entry, Lists};
 use crate::cpu::Features;
 use crate::cpu::field::{self, Limbs, Multiplier, Portable};
-use crate::cpu::ifma::AdditionScratch;
 use crate::cpu::prefetch::prefetch;
+use crate::cpu::vectors::Vectors;
+use crate::cpu::{fma, ifma};
 
 /// Pairs of points to be added.
 #[derive(Default)]
@@ -20,7 +21,8 @@ pub(super) struct Additions {
     special: Special,
     denominators: Vec<Limbs>,
     prefixes: Vec<Limbs>,
-    vectors: AdditionScratch,
+    fours: fma::AdditionScratch,
+    eights: ifma::AdditionScratch,
 }
 
 /// Additions for which the chord's formulas do not hold.
@@ -76,10 +78,10 @@ impl Additions {
         if self.pairs.is_empty() {
             return;
         }
-        match (features.ifma, features.adx) {
-            (Some(ifma), _) => {
-                ifma.add_pairs(&self.pairs, lists, &mut self.special, &mut self.vectors, sums);
-            }
+        let Additions { pairs, special, .. } = self;
+        match (features.vectors, features.adx) {
+            (Some(Vectors::Ifma(ifma)), _) => ifma.add_pairs(pairs, lists, special, &mut self.eights, sums),
+            (Some(Vectors::Fma(fma)), _) => fma.add_pairs(pairs, lists, special, &mut self.fours, sums),
             (None, Some(adx)) => self.finish_with(adx, lists, sums),
             (None, None) => self.finish_with(Portable, lists, sums),
         }

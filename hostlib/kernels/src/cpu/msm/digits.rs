@@ -67,6 +67,18 @@ pub(super) fn digits(mut k: i128, bits: u32, mut take: impl FnMut(usize, i16), c
     }
 }
 
+/// The sixteen digits of 16 bits of a scalar. The last takes in what is carried, because r is below 0.76·2^254.
+pub(super) fn whole(scalar: &Fr, mut take: impl FnMut(usize, i16)) {
+    let mut carry = 0;
+    for (limb, word) in scalar.into_bigint().0.into_iter().enumerate() {
+        for part in 0..4 {
+            let digit = (word >> (16 * part) & 0xffff) as u32 + carry;
+            carry = u32::from(digit >= 1 << 15);
+            take(4 * limb + part, digit as i16);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +114,18 @@ mod tests {
             assert_eq!(element(halves[0]) + g1::Config::LAMBDA * element(halves[1]), scalar);
             // 0.88·(B + M)
             assert!(halves.iter().all(|half| half.unsigned_abs() < 130193146055974600000000000000000000000));
+        }
+    }
+
+    #[test]
+    fn whole_digits_make_up_the_scalar() {
+        for scalar in scalars() {
+            let (mut sum, mut place) = (Fr::zero(), Fr::one());
+            whole(&scalar, |_, digit| {
+                sum += place * element(i128::from(digit));
+                place *= Fr::from(1u64 << 16);
+            });
+            assert_eq!(sum, scalar);
         }
     }
 

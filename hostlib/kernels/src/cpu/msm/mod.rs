@@ -24,45 +24,48 @@ use zeroize::Zeroize;
 pub(super) use additions::Special;
 pub(super) use entries::{Entry, Lists};
 
-use self::shape::Shape;
-use self::sort::{Column, Scalars};
+use self::shape::{Kind, Shape};
+use self::sort::{Column, Place, Scalars};
 use crate::cpu::Features;
 use crate::error::KernelFailure;
+use crate::host::Points;
 use crate::host_data::HostData;
 use crate::kernel::{ScalarBound, bound_violated, small_magnitude_vartime};
+use crate::multiples::TABLES;
 
-/// Points that are sorted at a time: they, their images and their references stay in a third-level cache.
-const BLOCK: usize = 1 << 18;
+/// Points that are sorted at a time: they stay in a cache, and what tells their addresses too.
+const BLOCK: usize = 1 << 16;
 
-/// Σ v[i]·points[i]
-pub(super) fn msm_vartime(
-    features: Features,
-    points: &[G1Affine],
-    v: &HostData,
-    bound: ScalarBound,
-) -> Result<G1Affine, KernelFailure> {
-    let mut sums = msms_vartime(features, points, &[(v, bound)])?;
-    Ok(sums.swap_remove(0))
-}
+/// Digits of columns that are sorted together: memory for six bytes a point each is taken for as long.
+const STREAMS_MAX: usize = 32;
 
-/// Σ v[i]·points[i] for each v, all of which are as long.
+/// Σ v[i]·points[i] for each v, all of which are as long as `points.own`.
 pub(super) fn msms_vartime(
     features: Features,
-    points: &[G1Affine],
+    points: Points<'_>,
     columns: &[(&HostData, ScalarBound)],
-) -> Result<Vec<G1Affine>, KernelFailure> {
-    let mut owned = columns.iter().map(|(v, bound)| long(v, *bound)).collect::<Result<Vec<_>, _>>()?;
-    let mut shaped = Vec::with_capacity(columns.len());
-    let mut buckets = 0;
-    for ((v, bound), long) in columns.iter().zip(&owned) {
-        let (scalars, shape) = shape_of(v, *bound, long.as_deref())?;
-        shaped.push(Column { scalars, shape, first_bucket: buckets });
-        buckets += shape.all_buckets();
+) -> Vec<Result<G1Affine, KernelFailure>> {
+    let (mut owned, mut failed) = (Vec::new(), Vec::new());
+    for (at, &(v, bound)) in columns.iter().enumerate() {
+        match check(v, bound).and_then(|()| long(v, bound)) {
+            Ok(long) => owned.push((v, long)),
+            Err(failure) => failed.push((at, failure)),
+        }
     }
-    let sums = sum(features, points, &shaped, buckets);
+    let (mut sums, mut batch) = (Vec::new(), Vec::new());
+    for (v, long) in &owned {
+        batch.push(shape_of(v, long.as_deref(), points.multiples.is_some()));
+        let streams: usize = batch.iter().map(|(_, shape): &(Scalars<'_>, Shape)| shape.streams()).sum();
+        if streams >= STREAMS_MAX {
+            sums.extend(sum(features, points, &std::mem::take(&mut batch)));
+        }
+    }
+    sums.extend(sum(features, points, &batch));
     // They may be secret.
-    owned.iter_mut().flatten().for_each(Zeroize::zeroize);
-    Ok(G1Projective::normalize_batch(&sums))
+    owned.iter_mut().filter_map(|(_, long)| long.as_mut()).for_each(Zeroize::zeroize);
+    let mut results: Vec<_> = G1Projective::normalize_batch(&sums).into_iter().map(Ok).collect();
+    failed.into_iter().for_each(|(at, failure)| results.insert(at, Err(failure)));
+    results
 }
 
 /// Field elements that are small by promise, as integers.
@@ -76,51 +79,65 @@ fn long(v: &HostData, bound: ScalarBound) -> Result<Option<Vec<i64>>, KernelFail
     values.par_iter().with_min_len(1 << 10).enumerate().map(small).collect::<Result<_, _>>().map(Some)
 }
 
-fn shape_of<'a>(
-    v: &'a HostData,
-    bound: ScalarBound,
-    long: Option<&'a [i64]>,
-) -> Result<(Scalars<'a>, Shape), KernelFailure> {
-    if let Some(long) = long {
-        let magnitude = long.iter().map(|s| s.unsigned_abs()).max().unwrap_or(0);
-        return Ok((Scalars::Long(long), Shape::small(long.len(), magnitude)));
+/// Small integers must keep the promise too; of field elements [`long`] finds out.
+fn check(v: &HostData, bound: ScalarBound) -> Result<(), KernelFailure> {
+    let (HostData::Small(values), ScalarBound::Signed { bits }) = (v, bound) else { return Ok(()) };
+    match values.iter().position(|s| u64::from(s.unsigned_abs()) >> bits != 0) {
+        Some(at) => Err(bound_violated(at, bits)),
+        None => Ok(()),
     }
-    match v {
-        HostData::Full(values) => Ok((Scalars::Full(values), Shape::full(values.len()))),
-        HostData::Small(values) => {
-            let magnitude = values.iter().map(|s| s.unsigned_abs()).max().unwrap_or(0);
-            if let ScalarBound::Signed { bits } = bound
-                && u64::from(magnitude) >> bits != 0
-            {
-                let at = values.iter().position(|s| u64::from(s.unsigned_abs()) >> bits != 0);
-                return Err(bound_violated(at.unwrap_or(0), bits));
-            }
-            Ok((Scalars::Small(values), Shape::small(values.len(), magnitude.into())))
+}
+
+fn shape_of<'a>(v: &'a HostData, long: Option<&'a [i64]>, multiples: bool) -> (Scalars<'a>, Shape) {
+    match (v, long) {
+        (_, Some(long)) => {
+            let range = range(long.iter().copied());
+            (Scalars::Long(long), Shape::small(long.len(), range))
+        }
+        (HostData::Full(values), None) => (Scalars::Full(values), Shape::full(values.len(), multiples)),
+        (HostData::Small(values), None) => {
+            let range = range(values.iter().map(|&s| i64::from(s)));
+            (Scalars::Small(values), Shape::small(values.len(), range))
         }
     }
 }
 
-fn sum(
-    features: Features,
-    points: &[G1Affine],
-    columns: &[Column<'_>],
-    bucket_count: usize,
-) -> Vec<G1Projective> {
+/// The least and the largest.
+fn range(values: impl Iterator<Item = i64>) -> [i64; 2] {
+    values.fold([0, 0], |[least, most], value| [least.min(value), most.max(value)])
+}
+
+/// The sums of columns, whose digits are sorted together.
+fn sum(features: Features, points: Points<'_>, shaped: &[(Scalars<'_>, Shape)]) -> Vec<G1Projective> {
+    let mut columns = Vec::with_capacity(shaped.len());
+    let mut bucket_count = 0;
+    for &(scalars, shape) in shaped {
+        columns.push(Column { scalars, shape, first_bucket: bucket_count });
+        bucket_count += shape.all_buckets();
+    }
     let mut buckets = vec![G1Affine::zero(); bucket_count];
-    for first in (0..points.len()).step_by(BLOCK) {
-        let points = &points[first..points.len().min(first + BLOCK)];
-        let images =
-            if columns.iter().any(|column| column.shape.halves) { images(points) } else { Vec::new() };
-        let sorted = sort::sort(columns, points, first, bucket_count);
-        accumulate::add_to_buckets(features, points, &images, &sorted, &mut buckets);
+    let has = |kind: Kind| columns.iter().any(|column| column.shape.kind == kind);
+    // Every point of a block is there once for each table.
+    let block = if has(Kind::Multiples) { BLOCK / TABLES } else { BLOCK };
+    for first in (0..points.own.len()).step_by(block) {
+        let own = &points.own[first..points.own.len().min(first + block)];
+        let images = if has(Kind::Halves) { images(own) } else { Vec::new() };
+        let (list, place) = match points.multiples {
+            Some((multiples, offset)) if has(Kind::Multiples) => {
+                (multiples.points(), Place { first: offset + first, table: multiples.bases() })
+            }
+            _ => (own, Place { first: 0, table: 0 }),
+        };
+        let sorted = sort::sort(&columns, own, first, place, bucket_count);
+        accumulate::add_to_buckets(features, list, &images, &sorted, &mut buckets);
     }
     let windows: Vec<usize> =
-        columns.iter().flat_map(|Column { shape, .. }| vec![shape.buckets; shape.windows as usize]).collect();
+        columns.iter().flat_map(|Column { shape, .. }| vec![shape.buckets; shape.sets()]).collect();
     let sums = weigh::weigh(features, &buckets, &windows);
     let mut sums = sums.as_slice();
     let mut totals = Vec::with_capacity(columns.len());
-    for Column { shape, .. } in columns {
-        let (own, others) = sums.split_at(shape.windows as usize);
+    for Column { shape, .. } in &columns {
+        let (own, others) = sums.split_at(shape.sets());
         sums = others;
         let mut total = G1Projective::zero();
         for window in own.iter().rev() {

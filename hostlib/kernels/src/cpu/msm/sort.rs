@@ -10,7 +10,7 @@ use zeroize::Zeroize;
 use super::accumulate::Sorted;
 use super::digits;
 use super::entries::{Entry, List};
-use super::shape::Shape;
+use super::shape::{Kind, Shape};
 
 /// The scalars of one column.
 #[derive(Clone, Copy)]
@@ -32,6 +32,15 @@ pub(super) struct Column<'a> {
     pub(super) first_bucket: usize,
 }
 
+/// Where the points to be sorted are in the list that entries point into.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// The first of them.
+    pub(super) first: usize,
+    /// From one table of multiples to the next.
+    pub(super) table: usize,
+}
+
 /// Fewer points than this are not shared out.
 const PIECE_MIN: usize = 1 << 12;
 
@@ -46,8 +55,14 @@ struct Piece {
     counts: Vec<u32>,
 }
 
-/// Sorts the points `first..first + bases.len()` of each column by bucket. Entries count from `first`.
-pub(super) fn sort(columns: &[Column<'_>], bases: &[G1Affine], first: usize, buckets: usize) -> Sorted {
+/// Sorts points by bucket, for the scalars of each column from `first` on.
+pub(super) fn sort(
+    columns: &[Column<'_>],
+    bases: &[G1Affine],
+    first: usize,
+    place: Place,
+    buckets: usize,
+) -> Sorted {
     let pieces = rayon::current_num_threads().min(bases.len() / PIECE_MIN).max(1);
     let mut pieces: Vec<Piece> = (0..pieces)
         .into_par_iter()
@@ -66,7 +81,7 @@ pub(super) fn sort(columns: &[Column<'_>], bases: &[G1Affine], first: usize, buc
     }
     // One more, for what goes nowhere.
     let order: Vec<AtomicU32> = (0..=total).map(|_| AtomicU32::new(0)).collect();
-    pieces.par_iter_mut().for_each(|piece| piece.place(columns, total, &order));
+    pieces.par_iter_mut().for_each(|piece| piece.place(columns, place, total, &order));
     Sorted { order, ends }
 }
 
@@ -94,19 +109,19 @@ impl Piece {
     }
 
     /// Writes the entries where they belong.
-    fn place(&mut self, columns: &[Column<'_>], nowhere: u32, order: &[AtomicU32]) {
+    fn place(&mut self, columns: &[Column<'_>], place: Place, nowhere: u32, order: &[AtomicU32]) {
         let mut rest = self.digits.as_slice();
         for column in columns {
             let (streams, others) = rest.split_at(column.shape.streams() * self.len);
             for (stream, digits) in streams.chunks_exact(self.len.max(1)).enumerate() {
-                let list = if stream < column.shape.windows as usize { List::Bases } else { List::Images };
+                let (list, first) = column.source_of(stream, place);
                 let places = &mut self.counts[column.buckets_of(stream)];
                 for (i, &digit) in digits.iter().enumerate() {
                     // Zeros are many or few and come anywhere, so that a branch would be guessed wrong often.
                     let zero = digit == 0;
                     let bucket = usize::from(digit.unsigned_abs()).saturating_sub(1);
                     let place = if zero { nowhere } else { places[bucket] };
-                    let entry = Entry::new(list, self.first + i).signed(digit < 0);
+                    let entry = Entry::new(list, first + self.first + i).signed(digit < 0);
                     order[place as usize].store(entry.0, Ordering::Relaxed);
                     places[bucket] += u32::from(!zero);
                 }
@@ -121,9 +136,18 @@ impl Piece {
 impl Column<'_> {
     /// The buckets of a stream of digits.
     fn buckets_of(&self, stream: usize) -> std::ops::Range<usize> {
-        let window = stream % self.shape.windows as usize;
-        let first = self.first_bucket + window * self.shape.buckets;
+        let set = stream % self.shape.sets();
+        let first = self.first_bucket + set * self.shape.buckets;
         first..first + self.shape.buckets
+    }
+
+    /// Where the points of a stream of digits begin.
+    fn source_of(&self, stream: usize, place: Place) -> (List, usize) {
+        match self.shape.kind {
+            Kind::Multiples => (List::Bases, place.first + stream / self.shape.sets() * place.table),
+            Kind::Halves if stream >= self.shape.sets() => (List::Images, 0),
+            _ => (List::Bases, place.first),
+        }
     }
 
     /// Writes the digits of scalars `first..first + len`, by half and window.
@@ -139,6 +163,11 @@ impl Column<'_> {
             );
         };
         match self.scalars {
+            Scalars::Full(scalars) if self.shape.kind == Kind::Multiples => {
+                for (i, scalar) in scalars[first..first + len].iter().enumerate() {
+                    digits::whole(scalar, |window, digit| out[window * len + i] = digit);
+                }
+            }
             Scalars::Full(scalars) => {
                 for (i, scalar) in scalars[first..first + len].iter().enumerate() {
                     for (half, k) in digits::split(scalar).into_iter().enumerate() {
