@@ -68,8 +68,8 @@ impl Instructions {
     /// The most that this processor has.
     pub fn detected() -> Instructions {
         let features = Features::detect(Instructions::Avx512Ifma);
-        match (features.ifma, features.adx) {
-            (Some(_), _) => Instructions::Avx512Ifma,
+        match (features.vectors, features.adx) {
+            (Some(vectors), _) => vectors.instructions(),
             (None, Some(_)) => Instructions::Adx,
             (None, None) => Instructions::Portable,
         }
