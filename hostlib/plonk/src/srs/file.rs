@@ -3,6 +3,11 @@
 //! magic `KILN-SRS` | version u32 | k u32 | extra points u32 | origin, 32 bytes of text | `[1]_2` | `[τ]_2` | monomial
 //! points | Lagrange points | Keccak-256 of all that. Integers and coordinates are big-endian; G1 points are x, y
 //! (64 bytes), G2 points 128 bytes.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -50,11 +55,13 @@ impl Srs {
         let in_file = |source| SrsError::Io { path: path.to_owned(), source };
         let mut file = BufReader::new(File::open(path).map_err(in_file)?);
         let mut bytes = Vec::new();
-        file.by_ref().take(HEADER_BYTES as u64).read_to_end(&mut bytes).map_err(in_file)?;
+        file.by_ref().take(wide(HEADER_BYTES)).read_to_end(&mut bytes).map_err(in_file)?;
         let (k, origin) = parse_header(&bytes)?;
         let expected = file_len(k);
         // One more byte than there should be tells a file that is too long.
-        file.take(expected + 1 - HEADER_BYTES as u64).read_to_end(&mut bytes).map_err(in_file)?;
+        file.take(expected.saturating_add(1).saturating_sub(wide(HEADER_BYTES)))
+            .read_to_end(&mut bytes)
+            .map_err(in_file)?;
         parse_file(k, origin, &bytes)
     }
 
@@ -62,7 +69,7 @@ impl Srs {
         let mut bytes = MAGIC.to_vec();
         VERSION.encode(&mut bytes);
         self.k.encode(&mut bytes);
-        (SRS_EXTRA as u32).encode(&mut bytes);
+        u32::try_from(SRS_EXTRA).unwrap_or(u32::MAX).encode(&mut bytes);
         bytes.extend(self.origin.to_bytes());
         bytes.extend(g2_to_bytes(&self.g2));
         bytes.extend(g2_to_bytes(&self.tau_g2));
@@ -77,19 +84,22 @@ impl Srs {
     }
 }
 
+/// A length as files count it.
+fn wide(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
 /// Length of the file of an SRS for 2^k rows.
 fn file_len(k: u32) -> u64 {
-    let points = (2 << k) + SRS_EXTRA as u64;
-    (HEADER_BYTES + 2 * G2_BYTES + CHECKSUM_BYTES) as u64 + points * G1_BYTES as u64
+    let points = 2u64.checked_shl(k).unwrap_or(u64::MAX).saturating_add(wide(SRS_EXTRA));
+    points.saturating_mul(wide(G1_BYTES)).saturating_add(wide(HEADER_BYTES + 2 * G2_BYTES + CHECKSUM_BYTES))
 }
 
 /// The size and the origin that a well-formed header announces.
 fn parse_header(bytes: &[u8]) -> Result<(u32, SrsOrigin), SrsError> {
-    if !bytes.starts_with(MAGIC) {
-        return Err(SrsError::NotAnSrs);
-    }
-    let truncated = |_| SrsError::Truncated { expected: HEADER_BYTES as u64, got: bytes.len() as u64 };
-    let mut reader = Reader::new(&bytes[MAGIC.len()..]);
+    let rest = bytes.strip_prefix(MAGIC).ok_or(SrsError::NotAnSrs)?;
+    let truncated = |_| SrsError::Truncated { expected: wide(HEADER_BYTES), got: wide(bytes.len()) };
+    let mut reader = Reader::new(rest);
     let version = u32::decode(&mut reader).map_err(truncated)?;
     if version != VERSION {
         return Err(SrsError::UnknownVersion { expected: VERSION, got: version });
@@ -99,7 +109,7 @@ fn parse_header(bytes: &[u8]) -> Result<(u32, SrsOrigin), SrsError> {
         return Err(SrsError::SizeOutOfRange { expected: SRS_K_MAX, got: k });
     }
     let extra = u32::decode(&mut reader).map_err(truncated)?;
-    if extra as usize != SRS_EXTRA {
+    if usize::try_from(extra) != Ok(SRS_EXTRA) {
         return Err(SrsError::Corrupted);
     }
     let origin = SrsOrigin::from_bytes(&reader.array().map_err(truncated)?).ok_or(SrsError::UnknownOrigin)?;
@@ -107,14 +117,16 @@ fn parse_header(bytes: &[u8]) -> Result<(u32, SrsOrigin), SrsError> {
 }
 
 fn parse_file(k: u32, origin: SrsOrigin, bytes: &[u8]) -> Result<Srs, SrsError> {
-    let (expected, got) = (file_len(k), bytes.len() as u64);
+    let (expected, got) = (file_len(k), wide(bytes.len()));
     if got < expected {
         return Err(SrsError::Truncated { expected, got });
     }
     if got > expected {
         return Err(SrsError::TooLong { expected, got });
     }
-    let (content, checksum) = bytes.split_at(bytes.len() - CHECKSUM_BYTES);
+    let Some((content, checksum)) = bytes.split_last_chunk::<CHECKSUM_BYTES>() else {
+        return Err(SrsError::Truncated { expected, got });
+    };
     if Keccak256::digest(content).as_slice() != checksum {
         return Err(SrsError::Corrupted);
     }
@@ -124,7 +136,9 @@ fn parse_file(k: u32, origin: SrsOrigin, bytes: &[u8]) -> Result<Srs, SrsError> 
         point.map_err(|source| SrsError::Point { index: 0, source })
     };
     let (g2, tau_g2) = (g2_point()?, g2_point()?);
-    let monomial_bytes = ((1 << k) + SRS_EXTRA) * G1_BYTES;
+    let monomial_bytes =
+        1usize.checked_shl(k).and_then(|rows| rows.checked_add(SRS_EXTRA)?.checked_mul(G1_BYTES));
+    let monomial_bytes = monomial_bytes.unwrap_or(usize::MAX);
     let monomial = parse_points(reader.take(monomial_bytes))?;
     let lagrange = parse_points(reader.take(reader.remaining()))?;
     let srs = Srs::from_points(k, origin, monomial, lagrange, [g2, tau_g2]);
