@@ -1,4 +1,9 @@
 //! Completions and task records are the card's word. They are checked here.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use std::collections::HashMap;
 

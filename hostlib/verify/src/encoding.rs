@@ -258,7 +258,7 @@ impl<A: Canonical, B: Canonical> Canonical for (A, B) {
 }
 
 /// A count as it is written: no machine counts further.
-pub(crate) fn count(length: usize) -> u64 {
+pub fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 

@@ -4,8 +4,9 @@ use alloc::vec::Vec;
 
 use sha3::{Digest, Keccak256};
 
-use crate::encoding::count;
 use crate::file_error::FileError;
+
+pub use crate::encoding::count;
 
 /// Bytes ahead of the body.
 pub const HEADER_BYTES: usize = 8 + 4 + 8;

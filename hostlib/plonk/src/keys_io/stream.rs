@@ -1,8 +1,13 @@
 //! Framed files through streams: their bodies may be long, and secret.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use std::io::{self, Read, Write};
 
-use kiln_verify::internals::file::{FileKind, HEADER_BYTES};
+use kiln_verify::internals::file::{FileKind, HEADER_BYTES, count};
 use zeroize::Zeroizing;
 
 use super::KeyFileError;
@@ -27,8 +32,8 @@ pub(super) fn write(kind: &FileKind, body: &[u8], mut out: impl Write) -> Result
 /// let go. The frame is checked by [`FileKind::open`].
 pub(super) fn read(kind: &FileKind, mut input: impl Read) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
     let mut file = Zeroizing::new(Vec::with_capacity(FIRST_BUFFER_BYTES));
-    input.by_ref().take(HEADER_BYTES as u64).read_to_end(&mut file).map_err(|source| failed(kind, source))?;
-    let rest = kind.file_bytes(&file)?.saturating_sub(HEADER_BYTES as u64);
+    input.by_ref().take(count(HEADER_BYTES)).read_to_end(&mut file).map_err(|source| failed(kind, source))?;
+    let rest = kind.file_bytes(&file)?.saturating_sub(count(HEADER_BYTES));
     read_wiping(input, rest.saturating_add(1), file).map_err(|source| failed(kind, source))
 }
 
@@ -44,10 +49,10 @@ fn read_wiping(
 ) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut input = input.take(limit);
     loop {
-        let free = (bytes.capacity() - bytes.len()) as u64;
+        let free = bytes.capacity().saturating_sub(bytes.len());
         // Never more than fits, so that the vector does not move.
-        if input.by_ref().take(free).read_to_end(&mut bytes)? as u64 == free {
-            let mut larger = Zeroizing::new(Vec::with_capacity(2 * bytes.capacity()));
+        if input.by_ref().take(count(free)).read_to_end(&mut bytes)? == free {
+            let mut larger = Zeroizing::new(Vec::with_capacity(bytes.capacity().saturating_mul(2)));
             larger.extend_from_slice(&bytes);
             bytes = larger;
         } else {

@@ -3,6 +3,11 @@
 //! Head: k u32 | extra points u32 | origin, 32 bytes of text | `[1]_2` | `[τ]_2`; integers and coordinates are big-endian, G2
 //! points 128 bytes. Section 0 are the monomial points, section 1 the Lagrange points: x, y in Montgomery form, 4 limbs of 64
 //! bits each, least first.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -106,7 +111,7 @@ impl Srs {
     fn write<W: io::Write + io::Seek>(&self, out: W) -> Result<W, SrsError> {
         let mut head = Vec::new();
         self.k.encode(&mut head);
-        (SRS_EXTRA as u32).encode(&mut head);
+        u32::try_from(SRS_EXTRA).unwrap_or(u32::MAX).encode(&mut head);
         head.extend(self.origin.to_bytes());
         head.extend(g2_to_bytes(&self.g2));
         head.extend(g2_to_bytes(&self.tau_g2));
@@ -127,7 +132,8 @@ impl Srs {
         if file.count() != 2 {
             return Err(file.malformed(file.count(), "should not be there, or is missing".into()).into());
         }
-        let (monomial, lagrange) = (points(0, (1 << k) + SRS_EXTRA)?, points(1, 1 << k)?);
+        let rows = 1usize.checked_shl(k).unwrap_or(usize::MAX);
+        let (monomial, lagrange) = (points(0, rows.saturating_add(SRS_EXTRA))?, points(1, rows)?);
         let mut srs = Self::from_points(k, origin, monomial, lagrange, g2);
         srs.file = Some(file);
         Ok(srs)
@@ -143,7 +149,7 @@ fn parse_head(head: &[u8]) -> Result<(u32, SrsOrigin, [G2Affine; 2]), SrsError> 
         return Err(SrsError::SizeOutOfRange { expected: SRS_K_MAX, got: k });
     }
     let extra = u32::decode(&mut reader).map_err(malformed)?;
-    if extra as usize != SRS_EXTRA {
+    if usize::try_from(extra) != Ok(SRS_EXTRA) {
         return Err(SrsError::NotAnSrs);
     }
     let origin = SrsOrigin::from_bytes(&reader.array().map_err(malformed)?).ok_or(SrsError::UnknownOrigin)?;

@@ -8,6 +8,11 @@
 //!
 //! The file is read as a stream and only as far as it is needed: the first 2^k + [`SRS_EXTRA`] points of section 2 and
 //! the first two of section 3; and the 2^k points of section 12. Those are checked as if an adversary had made them; what is never read is not checked.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 mod sections;
 
@@ -147,13 +152,15 @@ impl Ptau {
         if k > SRS_K_MAX {
             return Err(SrsError::SizeOutOfRange { expected: SRS_K_MAX, got: k });
         }
-        let expected = (1u64 << k) + SRS_EXTRA as u64;
+        let rows = 1usize.checked_shl(k).unwrap_or(usize::MAX);
+        let points = rows.saturating_add(SRS_EXTRA);
+        let expected = sections::wide(points);
         let got = sections::g1_points(self.power());
         if expected > got {
-            let power = (expected + 1).next_power_of_two().ilog2() - 1;
+            let power = expected.saturating_add(1).next_power_of_two().ilog2().saturating_sub(1);
             return Err(PtauError::TooSmall { k, power, expected, got }.into());
         }
-        Ok((1 << k) + SRS_EXTRA)
+        Ok(points)
     }
 
     /// `count` points from `offset`, where there are as many. The outer error is the file system's.
@@ -166,9 +173,9 @@ impl Ptau {
     ) -> io::Result<Result<Vec<G1Affine>, SrsError>> {
         self.file.seek(SeekFrom::Start(offset))?;
         let mut points = Vec::with_capacity(count);
-        let mut chunk = vec![0; count.min(CHUNK_POINTS) * G1_BYTES];
+        let mut chunk = vec![0; count.min(CHUNK_POINTS).saturating_mul(G1_BYTES)];
         while points.len() < count {
-            let wanted = (count - points.len()) * G1_BYTES;
+            let wanted = count.saturating_sub(points.len()).saturating_mul(G1_BYTES);
             let bytes_left = chunk.len().min(wanted);
             let (bytes, _) = chunk.split_at_mut(bytes_left);
             self.file.read_exact(bytes)?;
@@ -180,14 +187,15 @@ impl Ptau {
                 .par_iter()
                 .enumerate()
                 .map(|(at, bytes)| {
-                    parse_g1(bytes).map_err(|source| SrsError::Point { index: first + at, source })
+                    parse_g1(bytes)
+                        .map_err(|source| SrsError::Point { index: first.saturating_add(at), source })
                 })
                 .collect();
             match parsed {
                 Ok(parsed) => points.extend(parsed),
                 Err(error) => return Ok(Err(error)),
             }
-            progress.advance("read the powers", points.len() as u64, count as u64);
+            progress.advance("read the powers", sections::wide(points.len()), sections::wide(count));
         }
         Ok(Ok(points))
     }

@@ -150,6 +150,6 @@ mod tests {
     #[test]
     fn true_claims_hold_together_under_any_weights() {
         let claims = [claim(3, 0), claim(3, 0), claim(0, 0), claim(9, 0)];
-        assert!(combined(&claims, &[5, 6, 1 << 40, 1].map(Fr::from)).holds(&srs()));
+        assert!(combined(&claims, &[5, 6, 1u64 << 40, 1].map(Fr::from)).holds(&srs()));
     }
 }

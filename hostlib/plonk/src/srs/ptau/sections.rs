@@ -1,4 +1,9 @@
 //! Where things are in a ceremony file. Nothing that it says of itself is believed before its length has confirmed it.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use std::fs::File;
 use std::io;
@@ -24,9 +29,14 @@ const HEADER_BYTES: usize = 4 + COORDINATE_BYTES + 4 + 4;
 /// Enough to name the prime of any curve that snarkjs knows.
 const HEADER_BYTES_MAX: usize = 4 + 96 + 4 + 4;
 
+/// A length as files count it.
+pub fn wide(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
 /// Number of `[τ^i]_1` in a file of this power, which is at most 28.
 pub fn g1_points(power: u32) -> u64 {
-    (2 << power) - 1
+    2u64.checked_shl(power).unwrap_or_default().saturating_sub(1)
 }
 
 /// What a well-formed file holds, and where.
@@ -73,8 +83,8 @@ pub fn find_contents(file: &mut File, length: u64) -> io::Result<Result<Contents
     let (bytes, _) = bytes.split_at_mut(present);
     read_at(file, header.start, bytes)?;
     let contents = parse_header(bytes, header.size).and_then(|(power, ceremony_power)| {
-        expect_size(2, g1_points(power) * G1_BYTES as u64, tau_g1)?;
-        expect_size(3, (1 << power) * G2_BYTES as u64, tau_g2)?;
+        expect_size(2, g1_points(power).saturating_mul(wide(G1_BYTES)), tau_g1)?;
+        expect_size(3, 1u64.checked_shl(power).unwrap_or_default().saturating_mul(wide(G2_BYTES)), tau_g2)?;
         Ok(Contents { power, ceremony_power, tau_g1: tau_g1.start, tau_g2: tau_g2.start, lagrange_g1 })
     });
     Ok(contents)
@@ -94,9 +104,9 @@ fn find_sections(
         Err(error) => return Ok(Err(error)),
     };
     let mut found = [const { Vec::new() }; LAGRANGE_G1];
-    let mut end = FILE_HEAD_BYTES as u64;
+    let mut end = wide(FILE_HEAD_BYTES);
     for _ in 0..count {
-        let start = end.saturating_add(SECTION_HEAD_BYTES as u64);
+        let start = end.saturating_add(wide(SECTION_HEAD_BYTES));
         if start > length {
             return Ok(Err(PtauError::Truncated { expected: start, got: length }));
         }
@@ -127,8 +137,8 @@ fn parse_file_head(head: &[u8; FILE_HEAD_BYTES], length: u64) -> Result<u32, Pta
     if magic != MAGIC {
         return Err(PtauError::NotPtau { got: magic.escape_ascii().to_string() });
     }
-    if length < head.len() as u64 {
-        return Err(PtauError::Truncated { expected: head.len() as u64, got: length });
+    if length < wide(head.len()) {
+        return Err(PtauError::Truncated { expected: wide(head.len()), got: length });
     }
     let [version, sections] = [integer(rest, 0), integer(rest, 4)];
     if version != VERSION {
@@ -156,7 +166,7 @@ fn expect_size(number: u32, expected: u64, section: Section) -> Result<(), PtauE
 
 /// Power and ceremony power from the header, of which `bytes` is all or enough.
 fn parse_header(bytes: &[u8], size: u64) -> Result<(u32, u32), PtauError> {
-    let wrong_size = || PtauError::SectionSize { section: 1, expected: HEADER_BYTES as u64, got: size };
+    let wrong_size = || PtauError::SectionSize { section: 1, expected: wide(HEADER_BYTES), got: size };
     let (prime_bytes, rest) = bytes.split_first_chunk().ok_or_else(wrong_size)?;
     let prime_bytes = usize::try_from(u32::from_le_bytes(*prime_bytes)).unwrap_or(usize::MAX);
     let prime = rest.get(..prime_bytes).ok_or_else(wrong_size)?;
@@ -166,7 +176,7 @@ fn parse_header(bytes: &[u8], size: u64) -> Result<(u32, u32), PtauError> {
             |little_endian: &[u8]| hexadecimal(&little_endian.iter().rev().copied().collect::<Vec<_>>());
         return Err(PtauError::WrongCurve { expected: in_words(&expected), got: in_words(prime) });
     }
-    if size != HEADER_BYTES as u64 {
+    if size != wide(HEADER_BYTES) {
         return Err(wrong_size());
     }
     let [power, ceremony_power] = [integer(rest, COORDINATE_BYTES), integer(rest, COORDINATE_BYTES + 4)];
