@@ -1,31 +1,44 @@
-//! Nothing that the program prints or publishes holds a secret: neither the record nor the weights nor their blinding.
+//! Nothing that the program prints or publishes holds a secret: neither the record nor the weights' blinding.
 
 use std::fs;
+use std::panic::catch_unwind;
+use std::path::Path;
 
-use crate::support::{Proven, Run, diagnostic, kiln, model_file, prove, verify};
+use crate::support::{Proven, Run, diagnostic, kiln, model_file, verify};
 
-/// Secrets as text (numbers as the user wrote them) and as bytes (blinding, in files or printed in hexadecimal).
+/// Secrets as text (numbers as they might be printed) and as bytes (blinding, in files or printed in hexadecimal).
 struct Secrets {
     texts: Vec<String>,
     bytes: Vec<[u8; 32]>,
 }
 
-/// The record's numbers that are like no others, and the words of the secret half of the model commitment.
-fn secrets(proven: &Proven) -> Secrets {
+/// The committed record, with digits behind each number that occur nowhere else.
+fn record() -> String {
     let record = fs::read_to_string(model_file("diagnostic.record.json")).unwrap();
-    let numbers =
-        record.split(['[', ']', ',']).map(|number| number.trim().trim_start_matches('-').to_owned());
-    let texts = numbers.filter(|number| number.len() >= 5).collect::<Vec<_>>();
+    let numbers = record.trim().trim_matches(['[', ']']).split(',').zip(31_415_926..);
+    let numbers: Vec<String> = numbers.map(|(number, more)| format!("{}{more}", number.trim())).collect();
+    format!("[{}]", numbers.join(","))
+}
+
+/// The record's numbers, and the words of the secret half of the model commitment.
+fn secrets(proven: &Proven) -> Secrets {
+    let record = record();
+    let numbers = record.trim_matches(['[', ']']).split(',').map(|number| number.trim_start_matches('-'));
+    let as_read = |number: &str| number.parse::<f32>().unwrap().to_string();
+    let texts = numbers
+        .flat_map(|number| [number[..9].to_owned(), as_read(number)])
+        .filter(|text| text.len() >= 8)
+        .collect();
     let file = fs::read(proven.path("compiled/model.secret")).unwrap();
-    // Columns of integers end where the blinding begins: sequences of three scalars, each with its length in front.
-    let mut bytes = Vec::new();
+    // The blinding of a column: three scalars, with their number in front.
     let length = [0, 0, 0, 0, 0, 0, 0, 3];
+    let mut bytes = Vec::new();
     for start in 0..file.len().saturating_sub(8 + 3 * 32) {
         if file[start..start + 8] == length {
             bytes.extend(file[start + 8..start + 8 + 96].as_chunks().0);
         }
     }
-    // Small integers with zeros between them are no secret that could be told from chance.
+    // Columns of small integers look like that too in places, but hold zeros.
     bytes.retain(|word: &[u8; 32]| word.iter().filter(|byte| **byte == 0).count() < 4);
     Secrets { texts, bytes }
 }
@@ -55,34 +68,39 @@ impl Secrets {
 fn neither_output_nor_public_files_hold_a_secret() {
     let proven = diagnostic();
     let secrets = secrets(proven);
-    assert!(secrets.texts.len() > 20 && secrets.bytes.len() >= 24, "there is something to look for");
-    let run = prove(proven, "secrets.bin", "secrets.json", "cpu").succeeds();
-    secrets.assert_not_said("prove --json", &run);
-    let run = prove(proven, "secrets-card.bin", "secrets-card.json", "card:u55c").succeeds();
-    secrets.assert_not_said("prove --backend card", &run);
-    let [proof, key, public] =
-        ["secrets.bin", "compiled/model.vk", "secrets.json"].map(|name| proven.path(name));
-    secrets.assert_not_said("verify", &verify(&proof, &key, &public).succeeds());
-    for name in
-        ["secrets.bin", "secrets.json", "compiled/model.vk", "compiled/model.json", "compiled/proving.key"]
-    {
-        secrets.assert_not_in(name, &fs::read(proven.path(name)).unwrap());
+    assert!(secrets.texts.len() > 50 && secrets.bytes.len() >= 24, "there is something to look for");
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let [record_path, proof, public] = ["record.json", "proof", "public.json"].map(path);
+    fs::write(&record_path, record()).unwrap();
+    let compiled = proven.text("compiled");
+    let common: [&str; 9] =
+        ["prove", "--compiled", &compiled, "--record", &record_path, "-o", &proof, "--public", &public];
+    for more in [vec!["--json"], vec![], vec!["--json", "--backend", "card:u55c"]] {
+        let run = kiln(&[&common[..], &more[..]].concat()).succeeds();
+        assert!(run.stdout.len() > 50, "{run:#?}");
+        secrets.assert_not_said(&format!("prove {more:?}"), &run);
     }
+    let key = proven.path("compiled/model.vk");
+    let run = verify(Path::new(&proof), &key, Path::new(&public)).succeeds();
+    secrets.assert_not_said("verify", &run);
+    let read = |path: &Path| fs::read(path).unwrap();
+    let [commitment, proving] = ["compiled/model.json", "compiled/proving.key"].map(|name| proven.path(name));
+    for path in [Path::new(&proof), Path::new(&public), &key, &commitment, &proving] {
+        secrets.assert_not_in(&path.display().to_string(), &read(path));
+    }
+    // They would be found: the record's own file, and that of the secret half, are full of them.
+    let found = |path: &Path| catch_unwind(|| secrets.assert_not_in("", &read(path))).is_err();
+    assert!(found(Path::new(&record_path)) && found(&proven.path("compiled/model.secret")));
 }
 
 #[test]
-fn errors_about_secret_files_do_not_quote_them() {
+fn errors_about_a_record_do_not_quote_it() {
     let proven = diagnostic();
     let secrets = secrets(proven);
     let place = tempfile::tempdir().unwrap();
-    let record = fs::read_to_string(model_file("diagnostic.record.json")).unwrap();
+    let record = record();
     let path = place.path().join("r.json");
-    let attempt = |record: &str| {
-        fs::write(&path, record).unwrap();
-        let [compiled, proof, public] = ["compiled", "never.bin", "never.json"].map(|name| proven.text(name));
-        let record = path.to_str().unwrap();
-        kiln(&["prove", "--compiled", &compiled, "--record", record, "-o", &proof, "--public", &public])
-    };
     for broken in [
         record.replacen(',', ";", 1),
         record.replacen('[', "{", 1),
@@ -93,7 +111,11 @@ fn errors_about_secret_files_do_not_quote_them() {
         format!("[{record}]"),
         format!("{record}{record}"),
     ] {
-        let run = attempt(&broken).fails(2);
-        secrets.assert_not_said(&broken[..20], &run);
+        fs::write(&path, &broken).unwrap();
+        let [compiled, proof, public] = ["compiled", "never.bin", "never.json"].map(|name| proven.text(name));
+        let record = path.to_str().unwrap();
+        let run =
+            kiln(&["prove", "--compiled", &compiled, "--record", record, "-o", &proof, "--public", &public]);
+        secrets.assert_not_said("an error", &run.fails(2));
     }
 }
