@@ -206,13 +206,13 @@ fn add_all(
             keep(&multiply::<FqConfig>(&inverses[chain], prefix), &mut slopes[chain]);
             keep(&multiply::<FqConfig>(&inverses[chain], denominators), &mut inverses[chain]);
         }
-        for chain in 0..CHAINS {
+        for (chain, slope) in slopes.iter().enumerate() {
             let first = group * GROUP + chain * WIDTH;
             let (four, [a, b]) = operands(pairs, lists, first);
             let start = signed_ys(&four, 0, &a);
             let rise = stored(&difference(&signed_ys(&four, 1, &b), &start));
             // Below 2.6, and limbs below 2^51, so that it can be squared.
-            let slope = stored(&multiply::<FqConfig>(&slopes[chain], &rise));
+            let slope = stored(&multiply::<FqConfig>(slope, &rise));
             let (ax, bx) = (load_half(&xs(&a)), load_half(&xs(&b)));
             // Below 3.6 + 2.
             let x = difference(&difference(&multiply::<FqConfig>(&slope, &slope), &ax), &bx);

@@ -58,9 +58,10 @@ impl Contents {
     /// Offset of the Lagrange points of 2^k rows, if they are there: those of 1, 2, 4, … rows follow each other.
     pub fn lagrange_at(&self, k: u32) -> Option<u64> {
         let section = self.lagrange_g1?;
-        let before = ((1u64 << k) - 1) * G1_BYTES as u64;
-        let end = before + (G1_BYTES as u64) * (1 << k);
-        (end <= section.size).then_some(section.start + before)
+        let rows = 1u64.checked_shl(k)?;
+        let before = rows.checked_sub(1)?.checked_mul(wide(G1_BYTES))?;
+        let end = rows.checked_mul(wide(G1_BYTES))?.checked_add(before)?;
+        if end <= section.size { section.start.checked_add(before) } else { None }
     }
 }
 
@@ -128,7 +129,7 @@ fn find_sections(
     }
     let [header, tau_g1, tau_g2, .., lagrange_g1] = found;
     let sections = only(1, &header).and_then(|header| Ok([header, only(2, &tau_g1)?, only(3, &tau_g2)?]));
-    Ok(sections.map(|sections| (sections, only(LAGRANGE_G1 as u32, &lagrange_g1).ok())))
+    Ok(sections.map(|sections| (sections, only(12, &lagrange_g1).ok())))
 }
 
 /// The number of sections.
