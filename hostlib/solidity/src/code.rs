@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use ark_bn254::Fr;
-
 use crate::graph::{Graph, Node, Operation};
 use crate::number::{decimal_or_hex, hex};
 
@@ -43,14 +41,9 @@ impl Code {
         self.statements.push(pieces);
     }
 
-    /// Keeps a value in memory.
-    pub fn store(&mut self, address: usize, value: Node) {
-        self.with(&format!("mstore({}, {{}})", hex(address)), &[value]);
-    }
-
     /// All statements as text, one a line. Values that are used more than once, or nest too deep, are kept in memory from
     /// `memory` on.
-    pub fn render(&self, graph: &Graph, memory: usize) -> Rendered {
+    pub fn render(&self, graph: &Graph, memory: usize) -> Vec<String> {
         let mut renderer = Renderer {
             graph,
             uses: self.count_uses(graph),
@@ -68,7 +61,7 @@ impl Code {
             }
             renderer.lines.push(line);
         }
-        Rendered { lines: renderer.lines, memory_end: renderer.next }
+        renderer.lines
     }
 
     /// How often each node is an operand or part of a statement.
@@ -88,14 +81,6 @@ impl Code {
         }
         uses
     }
-}
-
-/// Statements as text.
-pub(crate) struct Rendered {
-    /// One statement a line.
-    pub lines: Vec<String>,
-    /// First address behind what was kept.
-    pub memory_end: usize,
 }
 
 /// The text of a value, and how deep it nests.
@@ -178,9 +163,4 @@ impl Renderer<'_> {
             }
         }
     }
-}
-
-/// Where a constant is written into a statement directly.
-pub(crate) fn literal(value: Fr) -> String {
-    decimal_or_hex(&value)
 }

@@ -103,7 +103,7 @@ impl Contract {
     ) -> Result<Self, SolidityError> {
         let groups = Groups::new(vk, committed)?;
         let calldata = Calldata::new(vk, &groups.arguments());
-        let statements = Verifier::write(vk, &groups, &calldata)?.lines;
+        let statements = Verifier::write(vk, &groups, &calldata)?;
         let mut source = String::new();
         // Writing to a string does not fail.
         let _ = write_contract(&mut source, vk, &groups, &calldata, title, &statements);
@@ -178,13 +178,15 @@ fn write_function(
     let q = word(&Fq::MODULUS.to_bytes_be());
     writeln!(out, "\n    /// True if the proof is valid, false if it is not, whatever is wrong with it. The calldata must be exactly as")?;
     writeln!(out, "    /// long as the arguments. Do not call this with little gas: a precompile that runs out of it refuses the proof.")?;
-    writeln!(out, "    function verify({parameters}) external view returns (bool) {{")?;
+    writeln!(out, "    function verify({parameters}) external view returns (bool valid) {{")?;
     writeln!(out, "        assembly {{")?;
     let mut functions = FUNCTIONS.replace("ORDER_OF_GROUP", &r).replace("ORDER_OF_FIELD", &q);
     functions = functions.replace("TRANSCRIPT", &crate::number::hex(crate::layout::SCRATCH_END));
     for line in functions.lines() {
         writeln!(out, "            {line}")?;
     }
+    // Every path below returns by itself; this only names the result.
+    writeln!(out, "            valid := 0")?;
     writeln!(out, "            let r := {r}")?;
     let mut offset = calldata.public_inputs;
     for (name, words) in &arguments {

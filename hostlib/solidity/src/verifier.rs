@@ -12,14 +12,14 @@ use kiln_verify::internals::proof::DOMAIN;
 use kiln_verify::internals::transcript::keccak256;
 
 use crate::challenges::{ChallengeNodes, StandIns, monomials};
-use crate::code::{Code, Rendered, literal};
+use crate::code::Code;
 use crate::contract::Groups;
 use crate::error::SolidityError;
 use crate::graph::{Graph, Node};
 use crate::instance::Column;
 use crate::layout::{Calldata, POINT, SCRATCH_END, SUM, WORD};
 use crate::linearisation::{Linearisation, Values};
-use crate::number::{coordinates, g2_words, hex, word};
+use crate::number::{coordinates, decimal_or_hex, g2_words, hex, word};
 
 /// How many conditions one statement joins.
 const CONDITIONS_MAX: usize = 16;
@@ -52,7 +52,7 @@ impl<'a> Verifier<'a> {
         vk: &'a VerifyingKey,
         groups: &'a Groups,
         calldata: &'a Calldata,
-    ) -> Result<Rendered, SolidityError> {
+    ) -> Result<Vec<String>, SolidityError> {
         let transcript = SCRATCH_END;
         let memory = transcript + transcript_bytes(vk, calldata);
         let (graph, code) = (Graph::default(), Code::default());
@@ -264,7 +264,7 @@ impl<'a> Verifier<'a> {
                 let text = format!(
                     "addFractions({}, {{}}, {}, {{}}, {{}}, {{}}, {})",
                     hex(numerator),
-                    literal(part.name),
+                    decimal_or_hex(&part.name),
                     part.len
                 );
                 let name_step = self.graph.constant(part.name_step);

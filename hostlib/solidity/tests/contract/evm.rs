@@ -1,23 +1,16 @@
 //! A chain of one contract.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use revm::context::TxEnv;
 use revm::context::result::ExecutionResult;
 use revm::database::{CacheDB, EmptyDB};
 use revm::primitives::{Address, Bytes, TxKind};
 use revm::{Context, ExecuteCommitEvm, MainBuilder, MainContext};
 
-/// Gas for one transaction.
+/// Gas for one transaction: just below what a transaction may have.
 const GAS_LIMIT: u64 = 16_000_000;
 
-/// What solc makes of a contract.
-pub struct Compiled {
-    pub creation: Vec<u8>,
-    pub runtime: Vec<u8>,
-    pub messages: Vec<String>,
-}
+/// The longest code of a contract, in bytes (EIP-170).
+pub const CODE_BYTES_MAX: usize = 24_576;
 
 /// What a call returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,15 +21,27 @@ pub enum Verdict {
     Failed,
 }
 
-/// The state of a chain.
+/// The state of a chain under today's rules of Ethereum's main net.
 pub struct Chain {
     state: CacheDB<EmptyDB>,
     nonce: u64,
+    contract: Address,
+    /// Gas of the transaction that deployed the contract.
+    pub deploy_gas: u64,
+    /// Its code, in bytes.
+    pub code_bytes: usize,
 }
 
 impl Chain {
-    pub fn new() -> Self {
-        Self { state: CacheDB::new(EmptyDB::default()), nonce: 0 }
+    /// Deploys a contract.
+    pub fn new(creation: &[u8]) -> Self {
+        let state = CacheDB::new(EmptyDB::default());
+        let mut chain = Self { state, nonce: 0, contract: Address::ZERO, deploy_gas: 0, code_bytes: 0 };
+        let result = chain.transact(TxKind::Create, creation);
+        chain.deploy_gas = gas(&result);
+        chain.contract = result.created_address().unwrap_or_else(|| panic!("not deployed: {result:?}"));
+        chain.code_bytes = result.into_output().unwrap().len();
+        chain
     }
 
     fn transact(&mut self, kind: TxKind, data: &[u8]) -> ExecutionResult {
@@ -48,22 +53,20 @@ impl Chain {
         result
     }
 
-    /// Deploys a contract: its address and the gas of the transaction.
-    pub fn deploy(&mut self, creation: &[u8]) -> (Address, u64) {
-        let result = self.transact(TxKind::Create, creation);
-        match result.created_address() {
-            Some(address) => (address, gas(&result)),
-            None => panic!("not deployed: {result:?}"),
-        }
+    /// Calls the contract in a transaction of its own: its output, none if the call failed, and the gas of the transaction.
+    pub fn output(&mut self, data: &[u8]) -> (Option<Vec<u8>>, u64) {
+        let result = self.transact(TxKind::Call(self.contract), data);
+        let gas = gas(&result);
+        let ExecutionResult::Success { output, .. } = result else { return (None, gas) };
+        (Some(output.data().to_vec()), gas)
     }
 
-    /// Calls it in a transaction of its own: the verdict and the gas of the transaction.
-    pub fn call(&mut self, contract: Address, data: &[u8]) -> (Verdict, u64) {
-        let result = self.transact(TxKind::Call(contract), data);
-        let gas = gas(&result);
-        let ExecutionResult::Success { output, .. } = result else { return (Verdict::Failed, gas) };
-        let (last, high) = output.data().split_last().unwrap();
-        assert!(output.data().len() == 32 && high.iter().all(|byte| *byte == 0) && *last < 2);
+    /// The verdict on a call, and the gas of the transaction.
+    pub fn call(&mut self, data: &[u8]) -> (Verdict, u64) {
+        let (output, gas) = self.output(data);
+        let Some(output) = output else { return (Verdict::Failed, gas) };
+        let (last, high) = output.split_last().unwrap();
+        assert!(output.len() == 32 && high.iter().all(|byte| *byte == 0) && *last < 2);
         (if *last == 1 { Verdict::Accepted } else { Verdict::Refused }, gas)
     }
 }
@@ -72,26 +75,6 @@ fn gas(result: &ExecutionResult) -> u64 {
     match result {
         ExecutionResult::Success { gas, .. }
         | ExecutionResult::Revert { gas, .. }
-        | ExecutionResult::Halt { gas, .. } => gas.used(),
+        | ExecutionResult::Halt { gas, .. } => gas.tx_gas_used(),
     }
-}
-
-/// Compiles with solc-js.
-pub fn compile(source: &str) -> Compiled {
-    let folder = "/tmp/w/evmnpm";
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/compile.js");
-    let mut child = Command::new("node").arg(script).arg(folder).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(source.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let bytes = |name: &str| decode(json[name].as_str().unwrap());
-    Compiled {
-        creation: bytes("creation"),
-        runtime: bytes("runtime"),
-        messages: json["messages"].as_array().unwrap().iter().map(|m| m.as_str().unwrap().to_owned()).collect(),
-    }
-}
-
-fn decode(text: &str) -> Vec<u8> {
-    (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect()
 }
