@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use kiln_circuits::data::TestSet;
-use kiln_circuits::lower::{Lowered, PlanOptions, Visibility, lower};
+use kiln_circuits::lower::{Lowered, PlanOptions, Target, Visibility, lower};
 use kiln_circuits::{
     IntGraph, QuantiseOptions, Trace, WeightRange, WeightValues, import, measure, quantise, quantise_record,
     run,
@@ -49,6 +49,8 @@ pub struct Options {
     pub input: InputVisibility,
     /// Who sees the weights.
     pub weights: WeightVisibility,
+    /// What the circuit is laid out for.
+    pub target: Target,
 }
 
 /// A compiled model.
@@ -62,6 +64,7 @@ pub struct Compiled {
     srs: Srs,
     graph: IntGraph,
     weights: WeightValues,
+    target: Target,
     lowered: Lowered,
 }
 
@@ -133,6 +136,8 @@ pub struct Accuracy {
 struct GraphFile {
     graph: IntGraph,
     weights: WeightValues,
+    #[serde(default)]
+    target: Target,
 }
 
 /// [`GraphFile`] as it is written, without a copy of the weights.
@@ -140,6 +145,7 @@ struct GraphFile {
 struct GraphFileView<'a> {
     graph: &'a IntGraph,
     weights: &'a WeightValues,
+    target: Target,
 }
 
 /// The published model commitment.
@@ -170,7 +176,7 @@ impl Compiled {
             progress.phase("quantise", || quantise(&float, calibration, &QuantiseOptions::default()));
         let (graph, weights, _) = quantised.map_err(|e| Failure::refused("quantise the model", e))?;
         let meaning = meaning_of(&graph, &options)?;
-        let lowered = progress.phase("lay out the circuit", || lower_with(&graph, &meaning))?;
+        let lowered = progress.phase("lay out the circuit", || lower_with(&graph, &meaning, options.target))?;
         let srs = match srs {
             Some(srs) => srs,
             None => progress.phase("make the reference string", || setup::insecure_srs(lowered.circuit.k))?,
@@ -181,7 +187,8 @@ impl Compiled {
         let (secret, commitment) = progress.phase("commit to the model", || {
             commit_to(engine, &srs, &lowered, &weights, options.weights, randomness)
         })?;
-        Ok(Self { meaning, commitment, secret, key, srs, graph, weights, lowered })
+        let target = options.target;
+        Ok(Self { meaning, commitment, secret, key, srs, graph, weights, target, lowered })
     }
 
     /// The same circuit and keys with other weights: another model, with another commitment.
@@ -191,11 +198,12 @@ impl Compiled {
         weights: WeightValues,
         randomness: Randomness,
     ) -> Result<Self, Failure> {
-        let lowered = lower_with(&self.graph, &self.meaning)?;
+        let lowered = lower_with(&self.graph, &self.meaning, self.target)?;
         let (secret, commitment) =
             commit_to(engine, &self.srs, &lowered, &weights, self.meaning.weights, randomness)?;
         let (meaning, key, srs) = (self.meaning.clone(), self.key.clone(), self.srs.clone());
-        Ok(Self { meaning, commitment, secret, key, srs, graph: self.graph.clone(), weights, lowered })
+        let (graph, target) = (self.graph.clone(), self.target);
+        Ok(Self { meaning, commitment, secret, key, srs, graph, weights, target, lowered })
     }
 
     /// Writes everything into a directory.
@@ -208,7 +216,7 @@ impl Compiled {
         directory.add(COMMITMENT, Audience::Anyone, self.commitment_text().as_bytes())?;
         let secret = Zeroizing::new(bytes_of("write the model's secret", |out| self.secret.write(out))?);
         directory.add(SECRET, Audience::Owner, &secret)?;
-        let file = GraphFileView { graph: &self.graph, weights: &self.weights };
+        let file = GraphFileView { graph: &self.graph, weights: &self.weights, target: self.target };
         let body = serde_json::to_vec(&file).map_err(|e| Failure::refused("write the integer model", e))?;
         let file = Zeroizing::new(GRAPH_FILE.wrap(&Zeroizing::new(body)));
         directory.add(GRAPH, Audience::Owner, &file)
@@ -224,14 +232,14 @@ impl Compiled {
         let secret = read_part(directory, SECRET, "read the model's secret", |bytes| {
             Ok(CommittedSecret::read(bytes)?)
         })?;
-        let GraphFile { graph, weights } = read_part(directory, GRAPH, "read the integer model", |bytes| {
+        let GraphFile { graph, weights, target } = read_part(directory, GRAPH, "read the integer model", |bytes| {
             Ok(serde_json::from_slice(GRAPH_FILE.unwrap(bytes)?)?)
         })?;
         let path = directory.join(SRS);
         artefact::open("read the reference string", &path)?;
         let srs = Srs::read_from(&path).map_err(|e| Failure::refused("read the reference string", e))?;
-        let lowered = lower_with(&graph, &meaning)?;
-        let compiled = Self { meaning, commitment, secret, key, srs, graph, weights, lowered };
+        let lowered = lower_with(&graph, &meaning, target)?;
+        let compiled = Self { meaning, commitment, secret, key, srs, graph, weights, target, lowered };
         compiled.check_parts(directory)?;
         Ok(compiled)
     }
@@ -499,9 +507,10 @@ fn meaning_of(graph: &IntGraph, options: &Options) -> Result<Meaning, Failure> {
 }
 
 /// The circuit of a graph, with its meaning.
-fn lower_with(graph: &IntGraph, meaning: &Meaning) -> Result<Lowered, Failure> {
+fn lower_with(graph: &IntGraph, meaning: &Meaning, target: Target) -> Result<Lowered, Failure> {
     let visibility = Visibility { input: meaning.input_visibility.into(), weights: meaning.weights.into() };
-    let mut lowered = lower(graph, visibility, &PlanOptions::default())
+    let options = PlanOptions { target, ..PlanOptions::default() };
+    let mut lowered = lower(graph, visibility, &options)
         .map_err(|e| Failure::refused("lay out the model as a circuit", e))?;
     lowered.circuit.meaning = meaning.to_text();
     Ok(lowered)
@@ -532,7 +541,11 @@ fn commitment_text(group: &CommittedPublic) -> String {
     serde_json::to_string_pretty(&file).map(|text| text + "\n").unwrap_or_default()
 }
 
-fn parse_commitment(bytes: &[u8]) -> Result<CommittedPublic, Source> {
+/// Reads a published commitment.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn parse_commitment(bytes: &[u8]) -> Result<CommittedPublic, Source> {
     let file: CommitmentFile = serde_json::from_slice(bytes)?;
     let group = file.commitment.group(&file.name)?;
     if commitment_text(&group).as_bytes() != bytes {

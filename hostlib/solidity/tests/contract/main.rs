@@ -3,7 +3,7 @@
 
 mod compiled;
 mod evm;
-
+mod models;
 mod mutations;
 #[path = "../../../plonk/tests/proofs/sample.rs"]
 #[allow(dead_code, reason = "shared with the proof system's own tests, which use all of it")]

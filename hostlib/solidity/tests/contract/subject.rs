@@ -19,6 +19,7 @@ pub struct Subject {
     /// The statement's committed groups, known ones included.
     pub committed: Vec<CommittedPublic>,
     pub chain: Chain,
+    source: String,
 }
 
 /// A word of calldata that is not what it should be, or of a point that is none.
@@ -29,7 +30,13 @@ impl Subject {
     pub fn new(name: &str, vk: VerifyingKey, known: Vec<CommittedPublic>, committed: Vec<CommittedPublic>) -> Self {
         let contract = Contract::new(&vk, &known, name).unwrap();
         let chain = Chain::new(&creation_code(name, contract.source()));
-        Self { vk, known, committed, chain }
+        let source = contract.source().to_owned();
+        Self { vk, known, committed, chain, source }
+    }
+
+    /// The contract's source.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// The calldata of a valid proof.
