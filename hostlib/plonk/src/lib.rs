@@ -7,8 +7,8 @@
 //!
 //! # The argument
 //! All rows are usable, and rotations wrap. A hidden column f is committed as f + b·(X^n − 1), with as many random
-//! coefficients in b as values are ever seen of it, and one more. The rounds, one file each under `prover/` and
-//! `verifier/`:
+//! coefficients in b as values are ever seen of it, and one more. The rounds, one file each under `prover/`, and under
+//! `verifier/` in [`kiln_verify`]:
 //!
 //! 1. `statement` binds the transcript to the key's digest, the public inputs and the committed groups.
 //! 2. `phases` commits to the advice columns of each phase, draws the circuit's challenges after it, and commits to
@@ -24,8 +24,9 @@
 //!    into one linearisation that opens to zero. This is what lets one hiding commitment serve any number of proofs.
 //! 6. `opening` is SHPLONK: two points, and one check of two pairings.
 //!
-//! `constraints.rs` writes all constraints once, over an abstract algebra: the prover compiles them into programs, the
-//! verifier evaluates them at ζ, key generation takes their degrees. `plan.rs` is what both sides read off a circuit.
+//! `constraints.rs` of [`kiln_verify`] writes all constraints once, over an abstract algebra: the prover compiles them into
+//! programs, the verifier evaluates them at ζ, key generation takes their degrees. `plan.rs` there is what both sides read
+//! off a circuit.
 //!
 //! # What it rests on
 //! Knowledge soundness of KZG and SHPLONK in the algebraic group model over BN254 (some 100 bits), Keccak-256 as a

@@ -1,5 +1,6 @@
 //! The `cpu` backend: sound and parallel over the threads of the current `rayon` pool.
 
+mod field;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "vector instructions; the module's documentation says what is relied on")]
 mod ifma;
@@ -11,12 +12,15 @@ mod msm;
 mod ntt;
 mod pointwise;
 mod polynomial;
+#[allow(unsafe_code, reason = "one instruction that only takes an address")]
+mod prefetch;
 mod scan;
 
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::One;
 use rayon::prelude::*;
 
+use self::field::Adx;
 use self::ifma::Ifma;
 use crate::device::{Device, DeviceInfo};
 use crate::error::KernelFailure;
@@ -27,16 +31,49 @@ use crate::program::Program;
 
 /// A device made of this machine's processor cores.
 pub fn device() -> Box<dyn Device> {
-    let ifma = Ifma::detect();
+    device_limited_to(Instructions::Avx512Ifma)
+}
+
+/// Instructions beyond those that every processor of an architecture has, from fewest to most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Instructions {
+    /// None.
+    Portable,
+    /// BMI2 and ADX of x86-64.
+    Adx,
+    /// AVX-512 with its 52-bit multiplications.
+    Avx512Ifma,
+}
+
+/// [`device`], made to use these instructions at most. It gives the same results, slower.
+pub fn device_limited_to(limit: Instructions) -> Box<dyn Device> {
+    let features = Features::detect(limit);
     let info = DeviceInfo { name: "cpu".into(), kind: "cpu", memory_bytes: u64::MAX, clock_hz: None };
-    Box::new(HostDevice::new(info, Cores { ifma, transforms: ntt::Transforms::new(ifma) }))
+    Box::new(HostDevice::new(info, Cores { features, transforms: ntt::Transforms::new(features.ifma) }))
+}
+
+/// The instructions that may be used.
+#[derive(Clone, Copy, Debug)]
+struct Features {
+    adx: Option<Adx>,
+    ifma: Option<Ifma>,
+}
+
+impl Features {
+    /// What the processor has, within a limit.
+    fn detect(limit: Instructions) -> Features {
+        Features {
+            adx: Adx::detect().filter(|_| limit >= Instructions::Adx),
+            ifma: Ifma::detect().filter(|_| limit >= Instructions::Avx512Ifma),
+        }
+    }
 }
 
 /// Elements that one task of a parallel loop handles: enough to pay for the task, few enough to share out.
 const GRAIN: usize = 4096;
 
 struct Cores {
-    ifma: Option<Ifma>,
+    features: Features,
     transforms: ntt::Transforms,
 }
 
@@ -53,7 +90,7 @@ impl Arithmetic for Cores {
         evaluations.par_iter().map(|v| ntt::interpolate_coset(v, log_n, shift, &transform)).collect()
     }
     fn pointwise(&self, program: &Program, inputs: &[&HostData], len: usize) -> Vec<Vec<Fr>> {
-        pointwise::run(self.ifma, program, inputs, len)
+        pointwise::run(self.features.ifma, program, inputs, len)
     }
     fn invert(&self, v: &HostData) -> Vec<Fr> {
         invert::invert(v.to_full())
@@ -70,7 +107,7 @@ impl Arithmetic for Cores {
         v: &HostData,
         bound: ScalarBound,
     ) -> Result<G1Affine, KernelFailure> {
-        msm::msm_vartime(self.ifma, points, v, bound)
+        msm::msm_vartime(self.features, points, v, bound)
     }
     fn evaluate(&self, v: &HostData, points: &[Fr]) -> Vec<Fr> {
         polynomial::evaluate(v, points)

@@ -1,8 +1,8 @@
 //! What stands for [`ifma`](super) on processors that have no such instructions: never detected, so never used.
 
-use ark_bn254::Fr;
+use ark_bn254::{Fr, G1Affine};
 
-use super::msm::Additions;
+use super::msm::{Entry, Lists, Special};
 use crate::program::Program;
 
 #[derive(Clone, Copy, Debug)]
@@ -13,15 +13,20 @@ impl Ifma {
         None
     }
 
-    pub(super) fn add_affine(self, _additions: &mut Additions, _prefixes: &mut Prefixes) {
+    pub(super) fn add_pairs(
+        self,
+        _pairs: &[[Entry; 2]],
+        _lists: &Lists<'_>,
+        _special: &mut Special,
+        _scratch: &mut AdditionScratch,
+        _sums: &mut Vec<G1Affine>,
+    ) {
         match self {}
     }
 }
 
-pub(super) const LANES: usize = 8;
-
 #[derive(Default)]
-pub(super) struct Prefixes;
+pub(super) struct AdditionScratch;
 
 pub(super) const LOG_N_MIN: u32 = 6;
 

@@ -28,7 +28,7 @@ use std::marker::PhantomData;
 use ark_bn254::{Fq, Fr, FrConfig};
 use ark_ff::{BigInt, Fp, MontBackend, MontConfig};
 
-pub(super) use curve::Prefixes;
+pub(super) use curve::AdditionScratch;
 pub(super) use ntt::{LOG_N_MIN, Plan};
 pub(super) use pointwise::{BLOCK, Prepared};
 

@@ -1,188 +1,140 @@
-//! Multi-scalar multiplication: Pippenger's bucket method (1976) with signed windows.
+//! Multi-scalar multiplication: Pippenger's bucket method (1976) with signed digits, for several columns of scalars over
+//! the same points at once.
 //!
-//! A scalar s is written in W digits of c bits. Adding 2^(c−1) to every digit's place makes all digits non-negative at
-//! once, so digit w of s is bits [cw, cw + c) of s + Σ_w 2^(cw + c − 1), less 2^(c−1): no carries, and each window can be
-//! cut on its own. Negating a point is free, so 2^(c−1) buckets do for a window. Cost: W·(6n + 28·2^(c−1))
-//! multiplications (see [`buckets`]), and c is chosen to make that least. Where eight points are added at a time an
-//! addition counts as fewer.
+//! Scalars are cut into digits ([`digits`], [`shape`]); points are sorted by bucket ([`sort`]), added up by bucket in
+//! affine coordinates with shared inversions ([`accumulate`], [`additions`]), and the buckets are weighed ([`weigh`]).
 //!
 //! All of it takes time that depends on the scalars.
 
+mod accumulate;
 mod additions;
-mod buckets;
+mod digits;
+mod entries;
+mod shape;
+mod sort;
+mod weigh;
 
-use ark_bn254::{Fr, G1Affine, G1Projective};
-use ark_ec::CurveGroup;
-use ark_ff::{PrimeField, Zero};
+use ark_bn254::{G1Affine, G1Projective, g1};
+use ark_ec::scalar_mul::glv::GLVConfig;
+use ark_ec::{AffineRepr, CurveGroup};
+use ark_ff::Zero;
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
-pub(super) use additions::Additions;
+pub(super) use additions::Special;
+pub(super) use entries::{Entry, Lists};
 
-use crate::cpu::ifma::Ifma;
+use self::shape::Shape;
+use self::sort::{Column, Scalars};
+use crate::cpu::Features;
 use crate::error::KernelFailure;
 use crate::host_data::HostData;
 use crate::kernel::{ScalarBound, bound_violated, small_magnitude_vartime};
 
-/// The widest window: 2^15 buckets of 128 bytes are 4 MiB.
-const WINDOW_BITS_MAX: u32 = 16;
-
-/// For scalars 0 ≤ s < r. They need 254 bits, but no sign and r < 0.76·2^254, so that 255 bits in windows hold them:
-/// r + Σ_w 2^(cw + c − 1) ≤ (0.76 + 8/7)·2^254 < 2^255 for c ≥ 3.
-const FULL_BITS: u32 = 253;
+/// Points that are sorted at a time: they, their images and their references stay in a third-level cache.
+const BLOCK: usize = 1 << 18;
 
 /// Σ v[i]·points[i]
 pub(super) fn msm_vartime(
-    ifma: Option<Ifma>,
+    features: Features,
     points: &[G1Affine],
     v: &HostData,
     bound: ScalarBound,
 ) -> Result<G1Affine, KernelFailure> {
-    let sum = match (v, bound) {
-        (HostData::Small(values), bound) => {
-            let bits = values.iter().map(|s| s.unsigned_abs()).max().map_or(0, |s| 32 - s.leading_zeros());
-            if let ScalarBound::Signed { bits: promised } = bound
-                && bits > promised
-            {
-                let at = values.iter().position(|s| s.unsigned_abs() >> promised != 0);
-                return Err(bound_violated(at.unwrap_or(0), promised));
-            }
-            small_vartime(ifma, points, values.len(), bits, |i| i64::from(values[i]))
-        }
-        (HostData::Full(values), ScalarBound::Signed { bits }) => {
-            let mut small: Vec<i64> = values
-                .par_iter()
-                .enumerate()
-                .map(|(i, s)| match small_magnitude_vartime(s, bits) {
-                    Some((magnitude, negative)) => {
-                        Ok(if negative { -(magnitude as i64) } else { magnitude as i64 })
-                    }
-                    None => Err(bound_violated(i, bits)),
-                })
-                .collect::<Result<_, _>>()?;
-            let sum = small_vartime(ifma, points, small.len(), bits, |i| small[i]);
-            small.zeroize();
-            sum
-        }
-        (HostData::Full(values), ScalarBound::Full) => full_vartime(ifma, points, values),
-    };
-    Ok(sum.into_affine())
+    let mut sums = msms_vartime(features, points, &[(v, bound)])?;
+    Ok(sums.swap_remove(0))
 }
 
-/// Scalars |s| < 2^bits, bits ≤ 63.
-fn small_vartime(
-    ifma: Option<Ifma>,
+/// Σ v[i]·points[i] for each v, all of which are as long.
+pub(super) fn msms_vartime(
+    features: Features,
     points: &[G1Affine],
-    n: usize,
-    bits: u32,
-    scalar: impl Fn(usize) -> i64 + Sync,
-) -> G1Projective {
-    let shape = Shape::best(ifma, n, bits);
-    let offset: i128 = shape.offset_bits().map(|bit| 1i128 << bit).sum();
-    shape.sum(ifma, points, |i, window| {
-        let digits = (i128::from(scalar(i)) + offset) as u128;
-        ((digits >> (window * shape.window_bits)) as u32 & shape.mask()) as i32 - shape.half()
-    })
+    columns: &[(&HostData, ScalarBound)],
+) -> Result<Vec<G1Affine>, KernelFailure> {
+    let mut owned = columns.iter().map(|(v, bound)| long(v, *bound)).collect::<Result<Vec<_>, _>>()?;
+    let mut shaped = Vec::with_capacity(columns.len());
+    let mut buckets = 0;
+    for ((v, bound), long) in columns.iter().zip(&owned) {
+        let (scalars, shape) = shape_of(v, *bound, long.as_deref())?;
+        shaped.push(Column { scalars, shape, first_bucket: buckets });
+        buckets += shape.all_buckets();
+    }
+    let sums = sum(features, points, &shaped, buckets);
+    // They may be secret.
+    owned.iter_mut().flatten().for_each(Zeroize::zeroize);
+    Ok(G1Projective::normalize_batch(&sums))
 }
 
-fn full_vartime(ifma: Option<Ifma>, points: &[G1Affine], scalars: &[Fr]) -> G1Projective {
-    let shape = Shape::best(ifma, scalars.len(), FULL_BITS);
-    let offset = shape.offset_bits().fold([0u64; 5], |mut offset, bit| {
-        offset[bit as usize / 64] |= 1 << (bit % 64);
-        offset
-    });
-    // Montgomery form is left once, not once per window.
-    let mut shifted: Vec<[u64; 5]> =
-        scalars.par_iter().with_min_len(256).map(|s| add(&offset, &s.into_bigint().0)).collect();
-    let sum = shape.sum(ifma, points, |i, window| {
-        let first = window * shape.window_bits;
-        let (limb, shift) = (first as usize / 64, first % 64);
-        let low = shifted[i][limb] >> shift;
-        let high = shifted[i].get(limb + 1).map_or(0, |&high| (high << 1) << (63 - shift));
-        ((low | high) as u32 & shape.mask()) as i32 - shape.half()
-    });
-    // The scalars may be secret.
-    shifted.zeroize();
-    sum
+/// Field elements that are small by promise, as integers.
+fn long(v: &HostData, bound: ScalarBound) -> Result<Option<Vec<i64>>, KernelFailure> {
+    let (HostData::Full(values), ScalarBound::Signed { bits }) = (v, bound) else { return Ok(None) };
+    let small = |(i, s)| match small_magnitude_vartime(s, bits) {
+        Some((magnitude, true)) => Ok(-(magnitude as i64)),
+        Some((magnitude, false)) => Ok(magnitude as i64),
+        None => Err(bound_violated(i, bits)),
+    };
+    values.par_iter().with_min_len(1 << 10).enumerate().map(small).collect::<Result<_, _>>().map(Some)
 }
 
-fn add(a: &[u64; 5], b: &[u64; 4]) -> [u64; 5] {
-    let mut sum = *a;
-    let mut carry = false;
-    for (i, sum) in sum.iter_mut().enumerate() {
-        let (partial, first) = sum.overflowing_add(b.get(i).copied().unwrap_or(0));
-        let (total, second) = partial.overflowing_add(u64::from(carry));
-        *sum = total;
-        carry = first | second;
+fn shape_of<'a>(
+    v: &'a HostData,
+    bound: ScalarBound,
+    long: Option<&'a [i64]>,
+) -> Result<(Scalars<'a>, Shape), KernelFailure> {
+    if let Some(long) = long {
+        let magnitude = long.iter().map(|s| s.unsigned_abs()).max().unwrap_or(0);
+        return Ok((Scalars::Long(long), Shape::small(long.len(), magnitude)));
     }
-    sum
+    match v {
+        HostData::Full(values) => Ok((Scalars::Full(values), Shape::full(values.len()))),
+        HostData::Small(values) => {
+            let magnitude = values.iter().map(|s| s.unsigned_abs()).max().unwrap_or(0);
+            if let ScalarBound::Signed { bits } = bound
+                && u64::from(magnitude) >> bits != 0
+            {
+                let at = values.iter().position(|s| u64::from(s.unsigned_abs()) >> bits != 0);
+                return Err(bound_violated(at.unwrap_or(0), bits));
+            }
+            Ok((Scalars::Small(values), Shape::small(values.len(), magnitude.into())))
+        }
+    }
 }
 
-/// How scalars are cut.
-#[derive(Clone, Copy)]
-struct Shape {
-    /// c
-    window_bits: u32,
-    /// W
-    windows: u32,
-}
-
-impl Shape {
-    /// The cheapest cut for n scalars |s| < 2^bits.
-    ///
-    /// One window of bits + 1 bits holds every such s. Several hold up to 2^(cW) − 1 − Σ_w 2^(cw + c − 1), which is at
-    /// least 2^(cW − 2) for c ≥ 3, so they need bits + 2.
-    fn best(ifma: Option<Ifma>, n: usize, bits: u32) -> Shape {
-        let windows = |c: u32| if c > bits { 1 } else { (bits + 2).div_ceil(c) };
-        let addition = if ifma.is_some() { 3 } else { 6 };
-        let cost = |c: &u32| u64::from(windows(*c)) * (addition * n as u64 + (28 << (c - 1)));
-        let window_bits = (3..=WINDOW_BITS_MAX).min_by_key(cost).unwrap_or(WINDOW_BITS_MAX);
-        Shape { window_bits, windows: windows(window_bits) }
+fn sum(
+    features: Features,
+    points: &[G1Affine],
+    columns: &[Column<'_>],
+    bucket_count: usize,
+) -> Vec<G1Projective> {
+    let mut buckets = vec![G1Affine::zero(); bucket_count];
+    for first in (0..points.len()).step_by(BLOCK) {
+        let points = &points[first..points.len().min(first + BLOCK)];
+        let images =
+            if columns.iter().any(|column| column.shape.halves) { images(points) } else { Vec::new() };
+        let sorted = sort::sort(columns, points, first, bucket_count);
+        accumulate::add_to_buckets(features, points, &images, &sorted, &mut buckets);
     }
-
-    fn mask(self) -> u32 {
-        (1 << self.window_bits) - 1
-    }
-
-    fn half(self) -> i32 {
-        1 << (self.window_bits - 1)
-    }
-
-    fn offset_bits(self) -> impl Iterator<Item = u32> {
-        (0..self.windows).map(move |w| w * self.window_bits + self.window_bits - 1)
-    }
-
-    /// Σ_w 2^(cw) Σ_i digit(i, w)·points[i], windows and pieces of the points in parallel.
-    fn sum(
-        self,
-        ifma: Option<Ifma>,
-        points: &[G1Affine],
-        digit: impl Fn(usize, u32) -> i32 + Sync,
-    ) -> G1Projective {
-        let tasks_wanted = 2 * rayon::current_num_threads();
-        let pieces = tasks_wanted.div_ceil(self.windows as usize);
-        // A piece pays for its own buckets, so it must have a few points for each.
-        let piece_len = points.len().div_ceil(pieces).max(2 << self.window_bits).max(1);
-        let pieces = points.len().div_ceil(piece_len).max(1);
-        let sums: Vec<G1Projective> = (0..self.windows as usize * pieces)
-            .into_par_iter()
-            .map(|task| {
-                let (window, piece) = ((task / pieces) as u32, task % pieces);
-                let first = piece * piece_len;
-                let points = &points[first..points.len().min(first + piece_len)];
-                let mut digits: Vec<i32> = (first..first + points.len()).map(|i| digit(i, window)).collect();
-                let sum = buckets::sum_vartime(ifma, points, &digits, self.half() as usize);
-                digits.zeroize();
-                sum
-            })
-            .collect();
+    let windows: Vec<usize> =
+        columns.iter().flat_map(|Column { shape, .. }| vec![shape.buckets; shape.windows as usize]).collect();
+    let sums = weigh::weigh(features, &buckets, &windows);
+    let mut sums = sums.as_slice();
+    let mut totals = Vec::with_capacity(columns.len());
+    for Column { shape, .. } in columns {
+        let (own, others) = sums.split_at(shape.windows as usize);
+        sums = others;
         let mut total = G1Projective::zero();
-        for window in sums.chunks(pieces).rev() {
-            for _ in 0..self.window_bits {
+        for window in own.iter().rev() {
+            for _ in 0..shape.window_bits {
                 total += total;
             }
-            total += window.iter().sum::<G1Projective>();
+            total += window;
         }
-        total
+        totals.push(total);
     }
+    totals
+}
+
+/// φ of each point.
+fn images(points: &[G1Affine]) -> Vec<G1Affine> {
+    points.par_iter().with_min_len(1 << 10).map(g1::Config::endomorphism_affine).collect()
 }
