@@ -176,7 +176,8 @@ impl Compiled {
             progress.phase("quantise", || quantise(&float, calibration, &QuantiseOptions::default()));
         let (graph, weights, _) = quantised.map_err(|e| Failure::refused("quantise the model", e))?;
         let meaning = meaning_of(&graph, &options)?;
-        let lowered = progress.phase("lay out the circuit", || lower_with(&graph, &meaning, options.target))?;
+        let lowered =
+            progress.phase("lay out the circuit", || lower_with(&graph, &meaning, options.target))?;
         let srs = match srs {
             Some(srs) => srs,
             None => progress.phase("make the reference string", || setup::insecure_srs(lowered.circuit.k))?,
@@ -232,9 +233,10 @@ impl Compiled {
         let secret = read_part(directory, SECRET, "read the model's secret", |bytes| {
             Ok(CommittedSecret::read(bytes)?)
         })?;
-        let GraphFile { graph, weights, target } = read_part(directory, GRAPH, "read the integer model", |bytes| {
-            Ok(serde_json::from_slice(GRAPH_FILE.unwrap(bytes)?)?)
-        })?;
+        let GraphFile { graph, weights, target } =
+            read_part(directory, GRAPH, "read the integer model", |bytes| {
+                Ok(serde_json::from_slice(GRAPH_FILE.unwrap(bytes)?)?)
+            })?;
         let path = directory.join(SRS);
         artefact::open("read the reference string", &path)?;
         let srs = Srs::read_from(&path).map_err(|e| Failure::refused("read the reference string", e))?;

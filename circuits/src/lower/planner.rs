@@ -324,7 +324,8 @@ fn candidates(
                         edges: if *edge_rows > 0 { *edges } else { 0 },
                         ..columns_of_lanes(lanes, visibility, tables, k)
                     };
-                    let cost = Prediction::new(&columns, 0, k, options.degree.unwrap_or(5)).cost(options.target);
+                    let cost =
+                        Prediction::new(&columns, 0, k, options.degree.unwrap_or(5)).cost(options.target);
                     all.push(Candidate { lanes, k, cost });
                     if *edge_rows == 0 {
                         break;
@@ -387,7 +388,8 @@ fn place_selectors(colouring: &Colouring, target: Target, degree: u32) -> Select
         Target::Proving => 1,
         Target::Ethereum => degree as usize - 1,
     };
-    let rows = colouring.columns.iter().flat_map(|uses| uses.multipliers.values().chain(uses.patterns.values()));
+    let rows =
+        colouring.columns.iter().flat_map(|uses| uses.multipliers.values().chain(uses.patterns.values()));
     Selectors::new(rows, most)
 }
 

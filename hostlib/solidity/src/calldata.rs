@@ -97,4 +97,3 @@ fn proof_words(vk: &VerifyingKey, proof: &[u8]) -> Result<Vec<[u8; 32]>, Solidit
     }
     Ok(out)
 }
-

@@ -153,6 +153,10 @@ impl Renderer<'_> {
             Operation::Memory(address) => Text { text: format!("mload({})", hex(*address)), depth: 0 },
             Operation::Add(a, b) => joined(a, b, &|a, b| format!("addmod({a}, {b}, r)")),
             Operation::Sub(a, b) => joined(a, b, &|a, b| format!("addmod({a}, sub(r, {b}), r)")),
+            Operation::Negate(a) => {
+                let a = leaf(a);
+                Text { text: format!("sub(r, {})", a.text), depth: 1 + a.depth }
+            }
             Operation::Mul(a, b) => joined(a, b, &|a, b| format!("mulmod({a}, {b}, r)")),
             Operation::WordSum { offset, stride, len, step } => {
                 let step = leaf(step);

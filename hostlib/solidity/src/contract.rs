@@ -35,7 +35,8 @@ impl Groups {
                 declared.name == group.name && declared.columns as usize == group.commitments.len()
             };
             if declared.iter().filter(fits).count() != 1 {
-                let all = declared.iter().map(|group| format!("{:?} of {} columns", group.name, group.columns));
+                let all =
+                    declared.iter().map(|group| format!("{:?} of {} columns", group.name, group.columns));
                 let expected = all.collect::<Vec<_>>().join(", ");
                 let got = format!("{:?} of {} columns", group.name, group.commitments.len());
                 return Err(SolidityError::Group { expected, got });
@@ -61,7 +62,10 @@ impl Groups {
         for (group, declared) in vk.circuit().committed.iter().enumerate() {
             if column < before + declared.columns {
                 let points = self.fixed(group).map(|group| group.commitments.as_slice());
-                return points.and_then(|points| points.get((column - before) as usize)).copied().unwrap_or_default();
+                return points
+                    .and_then(|points| points.get((column - before) as usize))
+                    .copied()
+                    .unwrap_or_default();
             }
             before += declared.columns;
         }
@@ -72,7 +76,8 @@ impl Groups {
 /// Name and words of each argument.
 fn arguments(vk: &VerifyingKey, calldata: &Calldata) -> Vec<(String, usize)> {
     let inputs = ("publicInputs".to_owned(), vk.circuit().public_inputs as usize);
-    let groups = calldata.groups.iter().map(|(group, _, columns)| (format!("commitments{group}"), 2 * columns));
+    let groups =
+        calldata.groups.iter().map(|(group, _, columns)| (format!("commitments{group}"), 2 * columns));
     let proof = ("proof".to_owned(), calldata.proof_words());
     [inputs].into_iter().chain(groups).chain([proof]).filter(|(_, words)| *words > 0).collect()
 }
@@ -96,11 +101,7 @@ impl Contract {
     ///
     /// # Errors
     /// [`SolidityError::Group`] if the commitments do not fit the key.
-    pub fn new(
-        vk: &VerifyingKey,
-        committed: &[CommittedPublic],
-        title: &str,
-    ) -> Result<Self, SolidityError> {
+    pub fn new(vk: &VerifyingKey, committed: &[CommittedPublic], title: &str) -> Result<Self, SolidityError> {
         let groups = Groups::new(vk, committed)?;
         let calldata = Calldata::new(vk, &groups.arguments());
         let statements = Verifier::write(vk, &groups, &calldata)?;
@@ -140,7 +141,10 @@ fn write_contract(
     writeln!(out, "// Written by Kiln: the verifier of one verifying key.")?;
     writeln!(out, "// {}", plain(title))?;
     if insecure {
-        writeln!(out, "//\n// INSECURE: the key rests on a locally generated reference string, whose maker could forge proofs.")?;
+        writeln!(
+            out,
+            "//\n// INSECURE: the key rests on a locally generated reference string, whose maker could forge proofs."
+        )?;
         writeln!(out, "// For tests and demonstrations only.")?;
     }
     writeln!(out, "pragma solidity >=0.8.20 <0.9.0;\n")?;
@@ -176,8 +180,14 @@ fn write_function(
     let parameters = parameters.collect::<Vec<_>>().join(", ");
     let r = word(&Fr::MODULUS.to_bytes_be());
     let q = word(&Fq::MODULUS.to_bytes_be());
-    writeln!(out, "\n    /// True if the proof is valid, false if it is not, whatever is wrong with it. The calldata must be exactly as")?;
-    writeln!(out, "    /// long as the arguments. Do not call this with little gas: a precompile that runs out of it refuses the proof.")?;
+    writeln!(
+        out,
+        "\n    /// True if the proof is valid, false if it is not, whatever is wrong with it. The calldata must be exactly as"
+    )?;
+    writeln!(
+        out,
+        "    /// long as the arguments. Do not call this with little gas: a precompile that runs out of it refuses the proof."
+    )?;
     writeln!(out, "    function verify({parameters}) external view returns (bool valid) {{")?;
     writeln!(out, "        assembly {{")?;
     let mut functions = FUNCTIONS.replace("ORDER_OF_GROUP", &r).replace("ORDER_OF_FIELD", &q);

@@ -7,7 +7,9 @@ use kiln_verify::VerifyError;
 #[non_exhaustive]
 pub enum SolidityError {
     /// A group of commitments that the circuit does not have, or not so many.
-    #[error("the commitments do not fit the verifying key: expected {expected}, got {got}; use files of one model")]
+    #[error(
+        "the commitments do not fit the verifying key: expected {expected}, got {got}; use files of one model"
+    )]
     Group {
         /// What the circuit has.
         expected: String,
@@ -18,6 +20,8 @@ pub enum SolidityError {
     #[error("calldata is made of valid proofs only: {0}")]
     Invalid(#[from] VerifyError),
     /// The generator met a constant that it cannot name.
-    #[error("a constraint contains a constant that the circuit does not explain; this is a fault of the generator, report it")]
+    #[error(
+        "a constraint contains a constant that the circuit does not explain; this is a fault of the generator, report it"
+    )]
     UnknownConstant,
 }

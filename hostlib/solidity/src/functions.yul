@@ -41,16 +41,21 @@ function inverse(x) -> y {
     if iszero(eq(returndatasize(), 0x20)) { refuse() }
     y := mload(0)
 }
-// Adds count fractions term / (z - name) to the one at place; name and term are multiplied by their steps each time.
-function addFractions(place, z, name, nameStep, term, termStep, count) {
+// Adds count fractions value * name / (z - name) to the one at place; each value is the one before times ratio, each
+// name the one before times nameStep.
+function addFractions(place, z, name, nameStep, value, ratio, count) {
     let top := mload(place)
     let bottom := mload(add(place, 0x20))
-    for {} count { count := sub(count, 1) } {
+    value := mulmod(value, name, ORDER_OF_GROUP)
+    ratio := mulmod(ratio, nameStep, ORDER_OF_GROUP)
+    for {} 1 {} {
         let factor := addmod(z, sub(ORDER_OF_GROUP, name), ORDER_OF_GROUP)
-        top := addmod(mulmod(top, factor, ORDER_OF_GROUP), mulmod(term, bottom, ORDER_OF_GROUP), ORDER_OF_GROUP)
+        top := addmod(mulmod(top, factor, ORDER_OF_GROUP), mulmod(value, bottom, ORDER_OF_GROUP), ORDER_OF_GROUP)
         bottom := mulmod(bottom, factor, ORDER_OF_GROUP)
+        count := sub(count, 1)
+        if iszero(count) { break }
         name := mulmod(name, nameStep, ORDER_OF_GROUP)
-        term := mulmod(term, termStep, ORDER_OF_GROUP)
+        value := mulmod(value, ratio, ORDER_OF_GROUP)
     }
     mstore(place, top)
     mstore(add(place, 0x20), bottom)

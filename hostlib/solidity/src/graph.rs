@@ -24,6 +24,8 @@ pub(crate) enum Operation {
     Add(Node, Node),
     /// `a − b`
     Sub(Node, Node),
+    /// `−a`; r stands for zero in its result.
+    Negate(Node),
     /// `a · b`
     Mul(Node, Node),
     /// `Σ_{t < len} step^t · word[offset + t·stride]`
@@ -45,7 +47,7 @@ impl Operation {
         match self {
             Self::Constant(_) | Self::Word(_) | Self::Memory(_) => [None, None],
             Self::Add(a, b) | Self::Sub(a, b) | Self::Mul(a, b) => [Some(*a), Some(*b)],
-            Self::WordSum { step, .. } => [Some(*step), None],
+            Self::Negate(a) | Self::WordSum { step: a, .. } => [Some(*a), None],
         }
     }
 }
@@ -133,8 +135,21 @@ impl Graph {
                 let negative = self.constant(-b);
                 self.add(a, negative)
             }
+            (Some(x), _) if x.is_zero() => self.negate(b),
             _ if a == b => self.zero(),
             _ => self.node(Operation::Sub(a, b)),
+        }
+    }
+
+    /// `−a`
+    pub fn negate(&mut self, a: Node) -> Node {
+        match self.operation(a) {
+            Operation::Constant(value) => {
+                let value = -*value;
+                self.constant(value)
+            }
+            Operation::Negate(inner) => *inner,
+            _ => self.node(Operation::Negate(a)),
         }
     }
 
@@ -145,6 +160,8 @@ impl Graph {
             (Some(x), _) | (_, Some(x)) if x.is_zero() => self.zero(),
             (Some(x), _) if x.is_one() => b,
             (_, Some(x)) if x.is_one() => a,
+            (Some(x), _) if (-x).is_one() => self.negate(b),
+            (_, Some(x)) if (-x).is_one() => self.negate(a),
             _ => self.node(Operation::Mul(a.min(b), a.max(b))),
         }
     }
@@ -204,6 +221,7 @@ mod tests {
             Operation::Memory(_) => Fr::zero(),
             Operation::Add(a, b) => value(graph, a) + value(graph, b),
             Operation::Sub(a, b) => value(graph, a) - value(graph, b),
+            Operation::Negate(a) => -value(graph, a),
             Operation::Mul(a, b) => value(graph, a) * value(graph, b),
             Operation::WordSum { offset, stride, len, step } => {
                 let step = value(graph, step);
@@ -238,6 +256,10 @@ mod tests {
         let (ab, ba) = (graph.mul(a, b), graph.mul(b, a));
         assert_eq!(ab, ba);
         assert_ne!(graph.sub(a, b), graph.sub(b, a));
+        let minus_one = graph.constant(-Fr::one());
+        let (negative, product) = (graph.sub(zero, a), graph.mul(minus_one, a));
+        assert_eq!((negative, graph.negate(negative)), (product, a));
+        assert_eq!(value(&graph, negative), -value(&graph, a));
         let (two, three) = (graph.constant(Fr::from(2u64)), graph.constant(Fr::from(3u64)));
         let (product, difference) = (graph.mul(two, three), graph.sub(two, three));
         assert_eq!(value(&graph, product), Fr::from(6u64));

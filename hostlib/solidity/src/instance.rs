@@ -64,10 +64,10 @@ pub(crate) struct Loop {
     pub name: Fr,
     /// ω^distance.
     pub name_step: Fr,
-    /// The value of the first cell times ω^row.
-    pub term: Node,
-    /// The ratio of values times ω^distance.
-    pub term_step: Node,
+    /// The value of the first cell.
+    pub value: Node,
+    /// The ratio of values.
+    pub ratio: Node,
     /// How many cells.
     pub len: u32,
 }
@@ -178,9 +178,7 @@ impl Column {
                 Value::Runs(runs) => self.runs(graph, challenges, calldata, runs),
             };
             let ratio = Column::plain(graph, challenges, &progression.ratio);
-            let (factor, step) = (graph.constant(name), graph.constant(name_step));
-            let (term, term_step) = (graph.mul(value, factor), graph.mul(ratio, step));
-            loops.push(Loop { name, name_step, term, term_step, len: progression.len });
+            loops.push(Loop { name, name_step, value, ratio, len: progression.len });
         }
         loops
     }
@@ -214,8 +212,7 @@ impl Column {
         for run in runs {
             let weight = Weight { coefficient: run.coefficient, exponents: exponents(&run.first) };
             let weight = self.weight(graph, challenges, &weight);
-            let step =
-                if run.len > 1 { challenges.monomial(graph, &run.step) } else { graph.one() };
+            let step = if run.len > 1 { challenges.monomial(graph, &run.step) } else { graph.one() };
             let sum = match run.public {
                 None => graph.geometric_sum(step, run.len),
                 Some((start, stride)) => {
@@ -266,4 +263,48 @@ fn progressions(mut values: BTreeMap<u32, Value>) -> Vec<Progression> {
         found.push(Progression { row, distance, len, first, ratio });
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weight(coefficient: i64, exponents: &[(u32, i64)]) -> Value {
+        Value::Weight(Weight {
+            coefficient: Fr::from(coefficient),
+            exponents: exponents.iter().copied().collect(),
+        })
+    }
+
+    /// (row, distance, len) of what is found.
+    fn found(cells: Vec<(u32, Value)>) -> Vec<(u32, u32, u32)> {
+        let progressions = progressions(cells.into_iter().collect());
+        progressions.iter().map(|p| (p.row, p.distance, p.len)).collect()
+    }
+
+    #[test]
+    fn geometric_values_in_equal_distances_are_one_loop() {
+        let power = |i: u32| (5 + 3 * i, weight(-1, &[(2, 4 * i64::from(i) + 1), (3, 2)]));
+        assert_eq!(found((0..10).map(power).collect()), [(5, 3, 10)]);
+        // one cell missing, one with another value
+        assert_eq!(found((0..10).filter(|i| *i != 4).map(power).collect()), [(5, 3, 4), (20, 3, 5)]);
+        let mut cells: Vec<_> = (0..7).map(power).collect();
+        cells[6].1 = weight(2, &[(2, 25), (3, 2)]);
+        assert_eq!(found(cells), [(5, 3, 6), (23, 0, 1)]);
+    }
+
+    #[test]
+    fn interleaved_and_doubling_values_are_found_too() {
+        let even = (0..5).map(|i| (2 * i, weight(1 << i, &[])));
+        let odd = (0..5).map(|i| (2 * i + 1, weight(1, &[(0, i64::from(i))])));
+        assert_eq!(found(even.chain(odd).collect()), [(0, 2, 5), (1, 2, 5)]);
+    }
+
+    #[test]
+    fn ratios_that_would_need_an_inverse_and_pairs_are_single_cells() {
+        let falling = (0..4).map(|i| (i, weight(1, &[(0, 9 - i64::from(i))]))).collect();
+        assert_eq!(found(falling), [(0, 0, 1), (1, 0, 1), (2, 0, 1), (3, 0, 1)]);
+        assert_eq!(found(vec![(0, weight(1, &[])), (1, weight(1, &[(0, 1)]))]), [(0, 0, 1), (1, 0, 1)]);
+        assert_eq!(found(vec![(0, weight(0, &[]))]), []);
+    }
 }

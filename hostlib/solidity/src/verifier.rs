@@ -204,7 +204,8 @@ impl<'a> Verifier<'a> {
         let inverted: BTreeSet<u32> = columns.iter().flat_map(Column::inverted).chain(written).collect();
         let inverted: Vec<u32> = inverted.into_iter().collect();
         let mut challenges = draws.circuit.clone();
-        let bases: Vec<_> = inverted.iter().map(|challenge| challenges.circuit[*challenge as usize]).collect();
+        let bases: Vec<_> =
+            inverted.iter().map(|challenge| challenges.circuit[*challenge as usize]).collect();
         let early = columns.iter().any(Column::needs_inverses_first);
         if early {
             let inverses = self.invert(&bases);
@@ -268,7 +269,7 @@ impl<'a> Verifier<'a> {
                     part.len
                 );
                 let name_step = self.graph.constant(part.name_step);
-                self.code.with(&text, &[zeta, name_step, part.term, part.term_step]);
+                self.code.with(&text, &[zeta, name_step, part.value, part.ratio]);
             }
             fractions.push((self.graph.memory(numerator), self.graph.memory(denominator)));
         }
@@ -385,8 +386,7 @@ impl<'a> Verifier<'a> {
     fn finish(&mut self, draws: &Draws, points: &Points, constant: Node) {
         let [w, w_prime] = self.calldata.opening;
         let all = points.product(self, draws.u, |_| true);
-        let zero = self.graph.zero();
-        let all = self.graph.sub(zero, all);
+        let all = self.graph.negate(all);
         let srs = self.vk.srs();
         self.term(Source::Known(srs.g1), "{}", &[constant]);
         self.term(Source::Word(w), "{}", &[all]);

@@ -125,8 +125,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     let engine = backend::engine(&args.backend.backend)?;
     let progress = Progress::new(args.format.json);
     let name = args.model.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let options =
-        Options { name, input: args.input, weights: args.weights, target: args.target.into() };
+    let options = Options { name, input: args.input, weights: args.weights, target: args.target.into() };
     let compiled =
         Compiled::make(&engine, &onnx, &calibration, options, srs, secret::randomness()?, &progress)?;
     let accuracy = match &args.held_out {

@@ -165,9 +165,10 @@ fn calldata(args: &CalldataArgs) -> Result<CallFile, Failure> {
     let proof = artefact::read("read the proof", &args.proof, SMALL_FILE_BYTES_MAX)?;
     verify::check(&key, &meaning, &public, &proof)?;
     let statement = public.statement(&key, &meaning)?;
-    let known: Vec<_> = statement.committed.iter().filter(|group| group.name == MODEL_GROUP).cloned().collect();
-    let call = Call::new(&key, &known, &statement, &proof)
-        .map_err(|e| Failure::refused("write the calldata", e))?;
+    let known: Vec<_> =
+        statement.committed.iter().filter(|group| group.name == MODEL_GROUP).cloned().collect();
+    let call =
+        Call::new(&key, &known, &statement, &proof).map_err(|e| Failure::refused("write the calldata", e))?;
     let hex = |bytes: &[u8]| format!("0x{}", hexadecimal::encode(bytes));
     let words = |words: &Vec<[u8; 32]>| words.iter().map(|word| hex(word)).collect();
     let file = CallFile {

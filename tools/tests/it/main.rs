@@ -12,3 +12,4 @@ mod ptau_file;
 mod range;
 mod refusals;
 mod support;
+mod verifier;

@@ -39,7 +39,8 @@ fn compiler() -> Option<PathBuf> {
 /// Compiles a contract: its code as a fixture holds it.
 fn compile(source: &str, compiler: &Path) -> Value {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/solc/compile.js");
-    let child = Command::new("node").arg(script).arg(compiler).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let child =
+        Command::new("node").arg(script).arg(compiler).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut child = child.expect("the Solidity compiler is there, but node is not");
     child.stdin.take().unwrap().write_all(source.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
@@ -74,7 +75,10 @@ fn checked_code(name: &str, source: &str) -> Vec<u8> {
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
                 fs::write(&path, serde_json::to_string_pretty(&compiled).unwrap() + "\n").unwrap();
             } else {
-                assert!(kept == compiled, "the code of {name} has changed: run this with {ACCEPT}=1 to accept it");
+                assert!(
+                    kept == compiled,
+                    "the code of {name} has changed: run this with {ACCEPT}=1 to accept it"
+                );
             }
             compiled
         }

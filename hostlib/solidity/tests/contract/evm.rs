@@ -47,7 +47,8 @@ impl Chain {
     fn transact(&mut self, kind: TxKind, data: &[u8]) -> ExecutionResult {
         let mut evm = Context::mainnet().with_db(&mut self.state).build_mainnet();
         let data = Bytes::copy_from_slice(data);
-        let tx = TxEnv::builder().kind(kind).data(data).gas_limit(GAS_LIMIT).nonce(self.nonce).build().unwrap();
+        let tx =
+            TxEnv::builder().kind(kind).data(data).gas_limit(GAS_LIMIT).nonce(self.nonce).build().unwrap();
         let result = evm.transact_commit(tx).unwrap();
         self.nonce += 1;
         result

@@ -41,8 +41,7 @@ impl Model {
         let options = QuantiseOptions::default();
         let (graph, weights, _) = quantise(&import(onnx).unwrap(), &calibration, &options).unwrap();
         let visibility = Visibility { input: InputVisibility::Private, weights: WeightVisibility::Hidden };
-        let lowered =
-            lower(&graph, visibility, &PlanOptions { target, ..PlanOptions::default() }).unwrap();
+        let lowered = lower(&graph, visibility, &PlanOptions { target, ..PlanOptions::default() }).unwrap();
         let (engine, k) = (cpu_engine(), lowered.circuit.k);
         let srs = Srs::insecure_local(k, [7; 32]).unwrap();
         let (key, vk) = keygen(&engine, &srs, lowered.circuit.clone(), lowered.fixed.clone()).unwrap();

@@ -27,7 +27,12 @@ pub struct Subject {
 struct Malformed;
 
 impl Subject {
-    pub fn new(name: &str, vk: VerifyingKey, known: Vec<CommittedPublic>, committed: Vec<CommittedPublic>) -> Self {
+    pub fn new(
+        name: &str,
+        vk: VerifyingKey,
+        known: Vec<CommittedPublic>,
+        committed: Vec<CommittedPublic>,
+    ) -> Self {
         let contract = Contract::new(&vk, &known, name).unwrap();
         let chain = Chain::new(&creation_code(name, contract.source()));
         let source = contract.source().to_owned();
