@@ -3,11 +3,19 @@
 mod field;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "vector instructions; the module's documentation says what is relied on")]
+mod fma;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "no_fma.rs"]
+mod fma;
+mod four_step;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "vector instructions; the module's documentation says what is relied on")]
 mod ifma;
 #[cfg(not(target_arch = "x86_64"))]
 #[path = "no_ifma.rs"]
 mod ifma;
 mod invert;
+mod lanes;
 mod msm;
 mod ntt;
 mod pointwise;
@@ -15,6 +23,7 @@ mod polynomial;
 #[allow(unsafe_code, reason = "one instruction that only takes an address")]
 mod prefetch;
 mod scan;
+mod vectors;
 
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::One;
@@ -22,6 +31,7 @@ use rayon::prelude::*;
 
 use self::field::Adx;
 use self::ifma::Ifma;
+use self::vectors::Vectors;
 use crate::device::{Device, DeviceInfo};
 use crate::error::KernelFailure;
 use crate::host::{Arithmetic, HostDevice};
@@ -41,7 +51,9 @@ pub enum Instructions {
     Portable,
     /// BMI2 and ADX of x86-64.
     Adx,
-    /// AVX-512 with its 52-bit multiplications.
+    /// Besides, AVX2 and FMA.
+    Avx2Fma,
+    /// Besides, AVX-512 with its 52-bit multiplications.
     Avx512Ifma,
 }
 
@@ -49,7 +61,7 @@ pub enum Instructions {
 pub fn device_limited_to(limit: Instructions) -> Box<dyn Device> {
     let features = Features::detect(limit);
     let info = DeviceInfo { name: "cpu".into(), kind: "cpu", memory_bytes: u64::MAX, clock_hz: None };
-    Box::new(HostDevice::new(info, Cores { features, transforms: ntt::Transforms::new(features.ifma) }))
+    Box::new(HostDevice::new(info, Cores { features, transforms: ntt::Transforms::new(features.vectors) }))
 }
 
 /// The instructions that may be used.
@@ -57,6 +69,7 @@ pub fn device_limited_to(limit: Instructions) -> Box<dyn Device> {
 struct Features {
     adx: Option<Adx>,
     ifma: Option<Ifma>,
+    vectors: Option<Vectors>,
 }
 
 impl Features {
@@ -65,6 +78,7 @@ impl Features {
         Features {
             adx: Adx::detect().filter(|_| limit >= Instructions::Adx),
             ifma: Ifma::detect().filter(|_| limit >= Instructions::Avx512Ifma),
+            vectors: Vectors::all().find(|vectors| limit >= vectors.instructions()),
         }
     }
 }
@@ -90,7 +104,7 @@ impl Arithmetic for Cores {
         evaluations.par_iter().map(|v| ntt::interpolate_coset(v, log_n, shift, &transform)).collect()
     }
     fn pointwise(&self, program: &Program, inputs: &[&HostData], len: usize) -> Vec<Vec<Fr>> {
-        pointwise::run(self.features.ifma, program, inputs, len)
+        pointwise::run(self.features.vectors, program, inputs, len)
     }
     fn invert(&self, v: &HostData) -> Vec<Fr> {
         invert::invert(v.to_full())
