@@ -5,7 +5,7 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use kiln_circuits::data::TestSet;
-use kiln_circuits::lower::{Lowered, PlanOptions, Visibility, lower};
+use kiln_circuits::lower::{Lowered, PlanOptions, Target, Visibility, lower};
 use kiln_circuits::{
     IntGraph, QuantiseOptions, Trace, WeightRange, WeightValues, import, measure, quantise, quantise_record,
     run,
@@ -53,6 +53,8 @@ pub struct Options {
     pub input: InputVisibility,
     /// Who sees the weights.
     pub weights: WeightVisibility,
+    /// What the circuit is laid out for.
+    pub target: Target,
 }
 
 /// A compiled model.
@@ -181,8 +183,10 @@ impl Compiled {
             progress.phase("quantise", || quantise(&float, calibration, &QuantiseOptions::default()));
         let (graph, weights, _) = quantised.map_err(|e| Failure::refused("quantise the model", e))?;
         let meaning = meaning_of(&graph, &options)?;
-        let lowered = progress
-            .phase("lay out the circuit", || lower_with(&graph, &meaning, &PlanOptions::default()))?;
+        let lowered = {
+            let options = PlanOptions { target: options.target, ..PlanOptions::default() };
+            progress.phase("lay out the circuit", || lower_with(&graph, &meaning, &options))?
+        };
         let srs = match srs {
             Some(srs) => srs,
             None => progress.phase("make the reference string", || setup::insecure_srs(lowered.circuit.k))?,
@@ -585,7 +589,11 @@ fn commitment_text(group: &CommittedPublic) -> String {
     serde_json::to_string_pretty(&file).map(|text| text + "\n").unwrap_or_default()
 }
 
-fn parse_commitment(bytes: &[u8]) -> Result<CommittedPublic, Source> {
+/// Reads a published commitment.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn parse_commitment(bytes: &[u8]) -> Result<CommittedPublic, Source> {
     let file: CommitmentFile = serde_json::from_slice(bytes)?;
     let group = file.commitment.group(&file.name)?;
     if commitment_text(&group).as_bytes() != bytes {

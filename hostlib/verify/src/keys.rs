@@ -98,6 +98,16 @@ impl VerifyingKey {
         &self.plan
     }
 
+    /// Commitments of the fixed columns.
+    pub fn fixed(&self) -> &[G1Affine] {
+        &self.fixed
+    }
+
+    /// Commitments of the permutation columns σ, one per copy column.
+    pub fn sigma(&self) -> &[G1Affine] {
+        &self.sigma
+    }
+
     /// Keccak-256 over circuit, commitments and SRS: what a proof is bound to.
     pub fn digest(&self) -> [u8; 32] {
         self.digest

@@ -22,6 +22,9 @@
 //! The calibration file is JSON, `[[0.1, 0.2, …], …]`: some dozens of typical inputs, each with as many
 //! numbers as the model takes, in row-major order. They set the scales of the integers.
 //!
+//! With `--target ethereum` the circuit is laid out so that a contract verifies its proofs with little gas (see `kiln
+//! verifier`): few columns and many rows. Proving takes longer.
+//!
 //! Without `--srs` a reference string of the right size is generated locally. Whoever runs that command could forge
 //! proofs, so such a string is INSECURE, every verifier will say so, and it is for tests only. With `--srs` all of the
 //! string is checked; pin the ceremony that it comes from with `--expect-fingerprint`.
@@ -29,6 +32,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use kiln_circuits::Target;
 use kiln_plonk::Srs;
 use serde::Serialize;
 
@@ -66,6 +70,9 @@ pub struct Args {
     /// Who can check the model commitment against the weights
     #[arg(long, value_enum, default_value_t = WeightVisibility::Hidden)]
     weights: WeightVisibility,
+    /// What the circuit is laid out for
+    #[arg(long, value_enum, default_value_t = TargetName::Proving)]
+    target: TargetName,
     /// The reference string; without it an INSECURE one is generated
     #[arg(long, value_name = "FILE")]
     srs: Option<PathBuf>,
@@ -78,6 +85,24 @@ pub struct Args {
     /// How to print the result
     #[command(flatten)]
     pub format: Format,
+}
+
+/// What a circuit is laid out for.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum TargetName {
+    /// Fast proving and short proofs
+    Proving,
+    /// A contract that verifies with little gas
+    Ethereum,
+}
+
+impl From<TargetName> for Target {
+    fn from(name: TargetName) -> Self {
+        match name {
+            TargetName::Proving => Self::Proving,
+            TargetName::Ethereum => Self::Ethereum,
+        }
+    }
 }
 
 /// What was compiled.
@@ -107,7 +132,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         args.srs.as_deref().map(|path| progress.phase("check the reference string", || open_srs(path, args)));
     let srs = srs.transpose()?;
     let name = args.model.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let options = Options { name, input: args.input, weights: args.weights };
+    let options = Options { name, input: args.input, weights: args.weights, target: args.target.into() };
     let compiled =
         Compiled::make(&engine, &onnx, &calibration, options, srs, secret::randomness()?, &progress)?;
     let accuracy = match &args.held_out {

@@ -20,7 +20,7 @@
 use std::fmt;
 
 use kiln_circuits::accuracy::argmax;
-use kiln_circuits::data;
+use kiln_circuits::{Target, data};
 use serde::Serialize;
 
 use crate::backend::{self, Backend};
@@ -90,6 +90,7 @@ pub fn run(args: &Args) -> Result<Shown, Failure> {
         name: "diagnostic".into(),
         input: InputVisibility::Private,
         weights: WeightVisibility::Hidden,
+        target: Target::default(),
     };
     let compiled =
         Compiled::make(&engine, MODEL, &calibration, options, None, secret::randomness()?, &progress)?;

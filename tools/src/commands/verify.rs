@@ -126,7 +126,7 @@ fn check_range(path: &Path, key: &VerifyingKey, public: &PublicFile) -> Result<u
 }
 
 /// Reads a verifying key.
-fn read_key(path: &Path) -> Result<(VerifyingKey, Meaning), Failure> {
+pub fn read_key(path: &Path) -> Result<(VerifyingKey, Meaning), Failure> {
     const ACTION: &str = "read the verifying key";
     let bytes = artefact::read(ACTION, path, SMALL_FILE_BYTES_MAX)?;
     parse_key(&bytes).map_err(|source| Failure::file(ACTION, path, source))

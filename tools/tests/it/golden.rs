@@ -39,6 +39,12 @@ fn json_results_have_the_form_that_was_reviewed() {
         .map(|extension| model_file(&format!("diagnostic.{extension}")).to_str().unwrap().to_owned());
     let (srs, compiled) = (path("srs"), path("compiled"));
     let compile = ["compile", "--model", &model, "--calibration", &calibration, "--held-out", &held_out];
+    let (vk, contract) = (proven.text("compiled/model.vk"), path("KilnVerifier.sol"));
+    let (proof, public, commitment) =
+        (proven.text("proof.bin"), proven.text("public.json"), proven.text("compiled/model.json"));
+    let solidity = ["verifier", "solidity", "--vk", &vk, "--model", &commitment, "-o", &contract, "--json"];
+    let calldata = ["verifier", "calldata", "--vk", &vk, "--proof", &proof, "--public", &public, "--json"];
+    let (solidity, calldata) = (kiln(&solidity), kiln(&calldata));
     let results = [
         ("setup", kiln(&["setup", "--rows-log2", "5", "-o", &srs, "--json"])),
         ("compile", kiln(&[&compile[..], &["-o", &compiled, "--json"]].concat())),
@@ -47,6 +53,8 @@ fn json_results_have_the_form_that_was_reviewed() {
             "verify",
             verify(&proven.path("proof.bin"), &proven.path("compiled/model.vk"), &proven.path("public.json")),
         ),
+        ("verifier_solidity", solidity),
+        ("verifier_calldata", calldata),
         ("range", kiln(&["range", "--compiled", &compiled, "-o", &path("range"), "--json"])),
         ("demo", kiln(&["--json"])),
         ("card_list", kiln(&["card", "list", "--json"])),

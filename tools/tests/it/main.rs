@@ -13,3 +13,4 @@ mod range;
 mod refusals;
 mod secrets;
 mod support;
+mod verifier;
