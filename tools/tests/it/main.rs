@@ -7,6 +7,7 @@ mod documents;
 mod flow;
 mod golden;
 mod help;
+mod memory;
 #[path = "../../../hostlib/plonk/tests/ptau_file/mod.rs"]
 mod ptau_file;
 mod range;
