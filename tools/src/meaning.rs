@@ -2,6 +2,11 @@
 //!
 //! The text of this travels inside the verifying key, whose digest every proof is bound to. So a proof cannot be read
 //! with other scales than those that it was made with.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use std::fmt;
 
@@ -103,6 +108,10 @@ impl Port {
     }
 
     /// Integers as the numbers that they stand for.
+    #[expect(
+        clippy::as_conversions,
+        reason = "outputs of a model are far below 2^53, and a float is shown rounded"
+    )]
     pub fn values(&self, integers: &[i64]) -> Vec<f64> {
         integers.iter().map(|integer| *integer as f64 * self.scale).collect()
     }

@@ -3,6 +3,11 @@
 //! A verifier reads it as hostile text. It must be, up to white space, exactly what Kiln writes: every field known,
 //! every number and every digit in the one form that it has. So a file in which anything was changed is either refused
 //! here, or says something else, which the proof then does not show.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use std::path::Path;
 

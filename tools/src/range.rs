@@ -2,6 +2,11 @@
 //!
 //! length of the key u64 | verifying key | proof, in a checked container. The key must be of the one circuit that says so,
 //! for the commitment's columns, and rest on the reference string of the model's own verifying key.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use kiln_circuits::WeightRange;
 use kiln_verify::{CommittedPublic, Statement, VerifyError, VerifyingKey, verify};
