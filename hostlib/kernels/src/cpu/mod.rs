@@ -67,12 +67,8 @@ pub fn device_limited_to(limit: Instructions) -> Box<dyn Device> {
 impl Instructions {
     /// The most that this processor has.
     pub fn detected() -> Instructions {
-        let features = Features::detect(Instructions::Avx512Ifma);
-        match (features.ifma, features.adx) {
-            (Some(_), _) => Instructions::Avx512Ifma,
-            (None, Some(_)) => Instructions::Adx,
-            (None, None) => Instructions::Portable,
-        }
+        let adx = Adx::detect().map_or(Instructions::Portable, |_| Instructions::Adx);
+        Vectors::all().map(Vectors::instructions).chain([adx]).max().unwrap_or(adx)
     }
 }
 
