@@ -50,7 +50,9 @@ enum Limit {
     Portable,
     /// BMI2 and ADX
     Adx,
-    /// AVX-512 IFMA
+    /// AVX2 and FMA besides
+    Avx2,
+    /// AVX-512 IFMA besides
     Avx512,
 }
 
@@ -60,6 +62,7 @@ impl Limit {
         let limit = match self {
             Self::Portable => Instructions::Portable,
             Self::Adx => Instructions::Adx,
+            Self::Avx2 => Instructions::Avx2Fma,
             Self::Avx512 => Instructions::Avx512Ifma,
         };
         limit.min(Instructions::detected())
@@ -70,6 +73,7 @@ fn in_words(instructions: Instructions) -> &'static str {
     match instructions {
         Instructions::Portable => "no special instructions",
         Instructions::Adx => "BMI2 and ADX",
+        Instructions::Avx2Fma => "AVX2, FMA, BMI2 and ADX",
         Instructions::Avx512Ifma => "AVX-512 IFMA",
     }
 }
