@@ -65,6 +65,18 @@ pub fn device_limited_to(limit: Instructions) -> Box<dyn Device> {
     Box::new(HostDevice::new(info, Cores { features, transforms: ntt::Transforms::new(features.vectors) }))
 }
 
+impl Instructions {
+    /// The most that this processor has.
+    pub fn detected() -> Instructions {
+        let features = Features::detect(Instructions::Avx512Ifma);
+        match (features.vectors, features.adx) {
+            (Some(vectors), _) => vectors.instructions(),
+            (None, Some(_)) => Instructions::Adx,
+            (None, None) => Instructions::Portable,
+        }
+    }
+}
+
 /// The instructions that may be used.
 #[derive(Clone, Copy, Debug)]
 struct Features {
