@@ -16,9 +16,12 @@ mod adx;
 #[path = "no_adx.rs"]
 mod adx;
 
+mod inverse;
+
 use ark_ff::{BigInt, Fp, MontBackend, MontConfig};
 
 pub(super) use adx::Adx;
+pub(super) use inverse::inverse;
 
 /// A field element of r or q, reduced.
 pub(super) type Element<C> = Fp<MontBackend<C, 4>, 4>;
