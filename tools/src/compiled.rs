@@ -595,6 +595,25 @@ fn kernel_failure(action: &'static str, source: KernelFailure) -> Failure {
     Failure::device(action, source)
 }
 
+impl From<InputVisibility> for kiln_circuits::lower::InputVisibility {
+    fn from(visibility: InputVisibility) -> Self {
+        match visibility {
+            InputVisibility::Public => Self::Public,
+            InputVisibility::Private => Self::Private,
+            InputVisibility::Committed => Self::Committed,
+        }
+    }
+}
+
+impl From<WeightVisibility> for kiln_circuits::lower::WeightVisibility {
+    fn from(visibility: WeightVisibility) -> Self {
+        match visibility {
+            WeightVisibility::Public => Self::Public,
+            WeightVisibility::Hidden => Self::Hidden,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use kiln_plonk::{MalformedProof, VerifyError};

@@ -34,25 +34,6 @@ pub enum WeightVisibility {
     Hidden,
 }
 
-impl From<InputVisibility> for kiln_circuits::lower::InputVisibility {
-    fn from(visibility: InputVisibility) -> Self {
-        match visibility {
-            InputVisibility::Public => Self::Public,
-            InputVisibility::Private => Self::Private,
-            InputVisibility::Committed => Self::Committed,
-        }
-    }
-}
-
-impl From<WeightVisibility> for kiln_circuits::lower::WeightVisibility {
-    fn from(visibility: WeightVisibility) -> Self {
-        match visibility {
-            WeightVisibility::Public => Self::Public,
-            WeightVisibility::Hidden => Self::Hidden,
-        }
-    }
-}
-
 /// A tensor at the boundary of the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -128,6 +128,20 @@ impl Circuit {
         1 << self.k
     }
 
+    /// Makes column `committed` usable where constraints multiply: an advice column of phase 0, the last one so far, that
+    /// a gate makes equal to it on every row. The witness gives it the committed column's values.
+    ///
+    /// It is committed to anew in every proof, with blinding of its own, so what proofs reveal of it shows nothing of the
+    /// committed column, which still enters linearly only. The two commitments differ by `[(b' − b)·(X^n − 1)]`, and the
+    /// gate's share of the quotient is what proves it (`docs/protocol.md`, "Model commitments").
+    pub fn re_randomise(&mut self, committed: u32, name: &str) -> Column {
+        let column = Column::Advice(u32::try_from(self.advice.len()).unwrap_or(u32::MAX));
+        self.advice.push(AdviceColumn { name: name.into(), phase: 0, linear: false });
+        let expression = column.here() - Column::Committed(committed).here();
+        self.gates.push(Gate { name: format!("{name} is the committed column"), expression });
+        column
+    }
+
     /// All challenges in order of drawing, each with the phase after which it is drawn.
     pub fn challenge_list(&self) -> Vec<(u8, Challenge)> {
         let mut list = Vec::new();

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use ark_bn254::Fr;
 use ark_ff::One;
 
+use crate::check::Check;
 use crate::circuit::Circuit;
 use crate::domain::coset_shift;
 use crate::expression::{Column, Expression};
@@ -175,7 +176,8 @@ fn tuple_denominator<A: Algebra>(
     challenges: &Challenges,
     algebra: &mut A,
 ) -> A::Value {
-    let mut total = algebra.constant(challenges.gamma + Fr::from(u64::from(table) + 1));
+    let tag = if Check::TableTag.is_on() { u64::from(table) + 1 } else { 1 };
+    let mut total = algebra.constant(challenges.gamma + Fr::from(tag));
     let mut power = challenges.theta;
     for value in tuple {
         let weight = algebra.constant(power);
@@ -252,7 +254,7 @@ pub fn joined_fractions<A: Algebra>(
     algebra: &mut A,
 ) -> (A::Value, A::Value) {
     let mut joined: Option<(A::Value, A::Value)> = None;
-    for &next in group {
+    for &next in group.iter().filter(|fraction| Check::Fraction(**fraction).is_on()) {
         let (numerator, denominator) = fraction(circuit, next, challenges, algebra);
         joined = Some(match joined {
             None => (numerator, denominator),

@@ -17,6 +17,8 @@ use ark_ec::AffineRepr;
 use ark_ff::{BigInteger, Field, PrimeField, Zero};
 use thiserror::Error;
 
+use crate::check::Check;
+
 /// Bytes of a scalar, of a coordinate and of a compressed G1 point.
 pub const WORD_BYTES: usize = 32;
 /// Bytes of a G2 point, uncompressed.
@@ -69,8 +71,7 @@ pub enum DecodeError {
     OutOfRange { what: &'static str, expected: u64, got: u64 },
 }
 
-/// A cursor over bytes from outside.
-#[derive(Debug)]
+/// A cursor over bytes from outside, which may be secret and are never printed.
 pub struct Reader<'a> {
     bytes: &'a [u8],
     depth: u32,
@@ -283,7 +284,7 @@ pub fn scalar_to_bytes(scalar: &Fr) -> [u8; WORD_BYTES] {
 /// # Errors
 /// [`DecodeError::NonCanonicalScalar`] unless the integer is below r.
 pub fn scalar_from_bytes(bytes: &[u8; WORD_BYTES]) -> Result<Fr, DecodeError> {
-    integer_from_bytes(bytes).ok_or(DecodeError::NonCanonicalScalar)
+    integer_from_bytes(Check::CanonicalScalar, bytes).ok_or(DecodeError::NonCanonicalScalar)
 }
 
 /// The affine coordinates (x, y), 32 bytes big-endian each; zeros for the point at infinity, which is not on the curve
@@ -300,8 +301,8 @@ pub fn g1_coordinates(point: &G1Affine) -> ([u8; WORD_BYTES], [u8; WORD_BYTES]) 
 /// # Errors
 /// [`DecodeError`] if a coordinate is not below the modulus or the point is not on the curve.
 pub fn g1_from_coordinates(x: &[u8; WORD_BYTES], y: &[u8; WORD_BYTES]) -> Result<G1Affine, DecodeError> {
-    let x: Fq = integer_from_bytes(x).ok_or(DecodeError::NonCanonicalPoint)?;
-    let y: Fq = integer_from_bytes(y).ok_or(DecodeError::NonCanonicalPoint)?;
+    let x: Fq = integer_from_bytes(Check::CanonicalPoint, x).ok_or(DecodeError::NonCanonicalPoint)?;
+    let y: Fq = integer_from_bytes(Check::CanonicalPoint, y).ok_or(DecodeError::NonCanonicalPoint)?;
     if x.is_zero() && y.is_zero() {
         return Ok(G1Affine::identity());
     }
@@ -337,7 +338,7 @@ pub fn g1_from_bytes(bytes: &[u8; WORD_BYTES]) -> Result<G1Affine, DecodeError> 
     let odd = bytes[0] & Y_IS_ODD != 0;
     let mut x_bytes = *bytes;
     x_bytes[0] &= !Y_IS_ODD;
-    let x: Fq = integer_from_bytes(&x_bytes).ok_or(DecodeError::NonCanonicalPoint)?;
+    let x: Fq = integer_from_bytes(Check::CanonicalPoint, &x_bytes).ok_or(DecodeError::NonCanonicalPoint)?;
     let y = (x * x.square() + Fq::from(3u8)).sqrt().ok_or(DecodeError::NotOnCurve)?;
     // y is never zero: the group order is odd, so there is no point of order 2.
     let y = if y.into_bigint().is_odd() == odd { y } else { -y };
@@ -380,7 +381,8 @@ pub fn g2_from_bytes(bytes: &[u8; G2_BYTES]) -> Result<G2Affine, DecodeError> {
     let mut reader = Reader::new(bytes);
     let mut coordinates = [Fq::zero(); 4];
     for coordinate in &mut coordinates {
-        *coordinate = integer_from_bytes(&reader.array()?).ok_or(DecodeError::NonCanonicalPoint)?;
+        *coordinate = integer_from_bytes(Check::CanonicalPoint, &reader.array()?)
+            .ok_or(DecodeError::NonCanonicalPoint)?;
     }
     let [x1, x0, y1, y0] = coordinates;
     let point = G2Affine::new_unchecked(Fq2::new(x0, x1), Fq2::new(y0, y1));
@@ -406,12 +408,15 @@ fn integer_to_bytes<F: PrimeField>(element: F) -> [u8; WORD_BYTES] {
 }
 
 /// The element with these big-endian bytes, if the integer is below the modulus.
-fn integer_from_bytes<F: PrimeField>(bytes: &[u8; WORD_BYTES]) -> Option<F> {
+fn integer_from_bytes<F: PrimeField>(check: Check, bytes: &[u8; WORD_BYTES]) -> Option<F> {
     let mut integer = F::BigInt::default();
     for (limb, chunk) in integer.as_mut().iter_mut().zip(bytes.rchunks_exact(8)) {
         *limb = chunk.iter().fold(0, |limb, byte| limb << 8 | u64::from(*byte));
     }
-    F::from_bigint(integer)
+    match F::from_bigint(integer) {
+        None if !check.is_on() => Some(F::from_be_bytes_mod_order(bytes)),
+        element => element,
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use alloc::collections::BTreeMap;
 use ark_bn254::Fr;
 use ark_ff::{Field, One, Zero, batch_inversion};
 
+use crate::check::Check;
 use crate::circuit::Circuit;
 use crate::constraints::{self, Algebra, Challenges, Oracle};
 use crate::domain::root_of_unity;
@@ -115,9 +116,11 @@ impl Linearisation {
         let mut algebra = Affine { circuit, evaluations };
         for i in 0..constraints::count(circuit, plan) {
             let (_, value) = constraints::constraint(circuit, plan, challenges, i, &mut algebra);
-            constant += power * value.constant;
-            for (oracle, factor) in value.terms {
-                *terms.entry(oracle).or_default() += power * factor;
+            if Check::Constraint(i).is_on() {
+                constant += power * value.constant;
+                for (oracle, factor) in value.terms {
+                    *terms.entry(oracle).or_default() += power * factor;
+                }
             }
             power *= alpha;
         }

@@ -180,7 +180,13 @@ impl Plan {
                 seen.insert(rotation);
             }
         }
-        self.blinding = points.into_iter().map(|(oracle, seen)| (oracle, seen.len() + 2)).collect();
+        // Each rotation is seen at ζ and, in the identity that the quotient's commitments satisfy, at τ; the row itself is
+        // seen at τ in any case, in the commitment. See `docs/protocol.md`, "Zero knowledge".
+        let count = |seen: BTreeSet<i32>| {
+            let at_tau = seen.len() + usize::from(!seen.contains(&0));
+            seen.len() + at_tau.max(2)
+        };
+        self.blinding = points.into_iter().map(|(oracle, seen)| (oracle, count(seen))).collect();
         let longest = self.blinding.values().copied().max().unwrap_or(0).max(COMMITTED_BLINDING);
         self.excess = circuit.degree as usize * (longest - 1) + 1;
         range("blinding excess", 0..=SRS_EXTRA, self.excess)
@@ -504,3 +510,6 @@ impl Algebra for Shape<'_> {
         Degree { total: a.total.saturating_add(b.total), linear: a.linear.saturating_add(b.linear) }
     }
 }
+
+#[cfg(test)]
+mod tests;

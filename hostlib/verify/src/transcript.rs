@@ -5,6 +5,9 @@
 //! between two challenges is of a fixed shape once the verifying key and the lengths absorbed before are known, so
 //! that the words need no further framing.
 
+#[cfg(test)]
+use alloc::{string::String, vec::Vec};
+
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::{PrimeField, Zero};
 use sha3::{Digest, Keccak256};
@@ -15,9 +18,13 @@ use crate::encoding;
 type Word = [u8; 32];
 
 /// The state of one side's transcript.
+#[cfg_attr(test, derive(Clone))]
 pub struct Transcript {
     state: Word,
     pending: Keccak256,
+    /// Labels of all challenges so far, to compare with the document.
+    #[cfg(test)]
+    pub drawn: Vec<String>,
 }
 
 /// Keccak-256, as Ethereum defines it.
@@ -29,7 +36,12 @@ impl Transcript {
     /// Starts with a domain tag, which names protocol and version.
     pub fn new(domain: &str) -> Self {
         let state = keccak256(domain.as_bytes());
-        Self { state, pending: Keccak256::new_with_prefix(state) }
+        Self {
+            state,
+            pending: Keccak256::new_with_prefix(state),
+            #[cfg(test)]
+            drawn: Vec::new(),
+        }
     }
 
     /// Absorbs 32 bytes.
@@ -63,6 +75,8 @@ impl Transcript {
 
     /// Draws a challenge other than zero, which depends on everything absorbed so far and on the label.
     pub fn challenge(&mut self, label: &str) -> Fr {
+        #[cfg(test)]
+        self.drawn.push(label.into());
         self.absorb_name(label);
         loop {
             let mut pending = self.pending.clone();

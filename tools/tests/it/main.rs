@@ -11,4 +11,5 @@ mod help;
 mod ptau_file;
 mod range;
 mod refusals;
+mod secrets;
 mod support;

@@ -1,4 +1,6 @@
 //! Round 5: the evaluations at ζ.
+//!
+//! Specified in `docs/protocol.md`, "Round 5: `evaluations`".
 
 use ark_bn254::Fr;
 use kiln_kernels::Graph;

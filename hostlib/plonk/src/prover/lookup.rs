@@ -2,6 +2,8 @@
 //!
 //! Lookups by logarithmic derivatives (Haböck, ePrint 2022/1530); copies likewise, as an equality of two multisets of
 //! (value, position). All fractions go into one sum.
+//!
+//! Specified in `docs/protocol.md`, "Round 3: `lookup`".
 
 use std::collections::BTreeMap;
 

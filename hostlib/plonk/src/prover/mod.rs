@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod cheating;
 mod evaluations;
+#[cfg(test)]
+mod hiding;
 mod lookup;
 mod multiplicities;
 mod opening;

@@ -1,4 +1,6 @@
 //! How often each table entry is looked up.
+//!
+//! Specified in `docs/protocol.md`, "Round 2: `phases`" and "Round 3: `lookup`".
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -4,6 +4,8 @@
 //! h = Σ_S (F_S − R_S)/Z_S, where R_S interpolates F_S on S; dividing by the linear factors one after another, each time
 //! without remainder, does just that. The second commits to L/(X − u) for
 //! L = Σ_S Z_{T∖S}(u)·(F_S − R_S(u)) − Z_T(u)·h, where constants drop out in the same way.
+//!
+//! Specified in `docs/protocol.md`, "Round 6: `opening`".
 
 use ark_bn254::Fr;
 use ark_ff::One;

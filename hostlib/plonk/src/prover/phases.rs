@@ -1,4 +1,6 @@
 //! Round 2: advice columns phase by phase, each followed by the circuit's challenges, and multiplicities.
+//!
+//! Specified in `docs/protocol.md`, "Round 2: `phases`".
 
 use std::collections::BTreeMap;
 

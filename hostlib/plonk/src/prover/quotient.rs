@@ -4,6 +4,8 @@
 //! the c_i puts these together to t mod M, M = Π (X^n − c_i), a polynomial of `pieces·n` coefficients. Because blinded
 //! columns have a degree of n and a little more, t is longer by a few coefficients: t = (t mod M) + M·q with a short q, whose
 //! values come from a *small* coset, on which all columns are evaluated once more.
+//!
+//! Specified in `docs/protocol.md`, "Round 4: `quotient`".
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,6 @@
 //! Round 1: binds the transcript to the verifying key and the statement, and brings in what is known ahead of it.
+//!
+//! Specified in `docs/protocol.md`, "Round 1: `statement`".
 
 use std::collections::BTreeMap;
 

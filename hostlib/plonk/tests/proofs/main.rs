@@ -9,6 +9,7 @@ mod privacy;
 mod ptau_file;
 mod refusals;
 mod sample;
+mod secrets;
 
 use ark_bn254::Fr;
 use ark_ff::Zero;

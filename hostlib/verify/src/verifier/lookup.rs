@@ -1,4 +1,6 @@
 //! Round 3: helpers and running sum of the lookup and copy arguments.
+//!
+//! Specified in `docs/protocol.md`, "Round 3: `lookup`".
 
 use alloc::vec::Vec;
 

@@ -1,4 +1,6 @@
 //! Round 4: the quotient of all constraints by X^n − 1.
+//!
+//! Specified in `docs/protocol.md`, "Round 4: `quotient`".
 
 use alloc::vec::Vec;
 

@@ -1,4 +1,6 @@
 //! Round 1: binds the transcript to the verifying key and the statement.
+//!
+//! Specified in `docs/protocol.md`, "Round 1: `statement`".
 
 use super::Commitments;
 use crate::constraints::Oracle;
