@@ -1,7 +1,8 @@
 //! Additions of points in affine coordinates, four at a time, with one inversion for all.
 //!
 //! Coordinates are halved when they are loaded, and doubled before they are stored: in Montgomery form with 2^255 products
-//! stay in that form. Bounds below are of magnitudes, in multiples of the modulus; |a·b| gives 0.38·|a|·|b| + 1.01.
+//! stay in that form. Bounds below are of magnitudes, in multiples of the modulus; |a·b| gives 0.38·|a|·|b| + 1.01. What
+//! is settled must keep its limbs below 2^53 while up to that many moduli, of limbs up to 2^50, are taken away.
 
 use std::arch::x86_64::{_mm256_setr_epi64x, _mm256_xor_pd};
 
@@ -111,7 +112,7 @@ fn stored(x: &Values) -> Stored {
     out
 }
 
-/// The elements of values of at most 7, from half of them.
+/// The elements, from half of them: values below 2, limbs below 2^50 + 5.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn doubled(x: &Values) -> [Fq; WIDTH] {
@@ -206,20 +207,20 @@ fn add_all(
             keep(&multiply::<FqConfig>(&inverses[chain], prefix), &mut slopes[chain]);
             keep(&multiply::<FqConfig>(&inverses[chain], denominators), &mut inverses[chain]);
         }
-        for (chain, slope) in slopes.iter().enumerate() {
+        for (chain, inverse) in slopes.into_iter().enumerate() {
             let first = group * GROUP + chain * WIDTH;
             let (four, [a, b]) = operands(pairs, lists, first);
             let start = signed_ys(&four, 0, &a);
             let rise = stored(&difference(&signed_ys(&four, 1, &b), &start));
-            // Below 2.6, and limbs below 2^51, so that it can be squared.
-            let slope = stored(&multiply::<FqConfig>(slope, &rise));
+            let slope = stored(&settle::<FqConfig>(&multiply::<FqConfig>(&inverse, &rise)));
             let (ax, bx) = (load_half(&xs(&a)), load_half(&xs(&b)));
-            // Below 3.6 + 2.
+            // Below 1.2 + 2.
             let x = difference(&difference(&multiply::<FqConfig>(&slope, &slope), &ax), &bx);
-            let run = stored(&difference(&ax, &settle::<FqConfig>(&x)));
-            // Below 2.6 + 1.
+            let x = settle::<FqConfig>(&x);
+            let run = stored(&difference(&ax, &x));
+            // Below 1.3 + 1.
             let y = difference(&multiply::<FqConfig>(&slope, &run), &start);
-            let (x, y) = (doubled(&x), doubled(&y));
+            let (x, y) = (doubled(&x), doubled(&settle::<FqConfig>(&y)));
             for lane in 0..WIDTH {
                 sums[first + lane] = G1Affine::new_unchecked(x[lane], y[lane]);
             }

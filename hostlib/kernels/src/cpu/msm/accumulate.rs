@@ -250,3 +250,49 @@ impl<'a> Machine<'a> {
         self.done = done;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::Instructions;
+    use ark_bn254::{Fr, G1Projective};
+    use ark_ec::PrimeGroup;
+
+    /// Runs that cross parts and batches, with special points among them, and buckets that have a sum already.
+    #[test]
+    fn crowded_and_empty_buckets_add_up_on_several_threads() {
+        let g = G1Projective::generator();
+        let multiples = [0i64, 1, 1, -1, 2, -2, 3, 3, 4, -5, 7];
+        let points = multiples.map(|k| (g * Fr::from(k)).into_affine());
+        let count = 4 * PART_MIN + 77;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        for ends in [vec![count], vec![0, 3, 3, 5, count - 1, count, count], (1..=count).step_by(4).collect()]
+        {
+            let chosen: Vec<usize> = (0..count).map(|i| (i * i + i / 7) % points.len()).collect();
+            let negative = |i: usize| i.is_multiple_of(3);
+            let entry = |i: usize| Entry::new(List::Bases, chosen[i]).signed(negative(i)).0;
+            let sorted = Sorted {
+                order: (0..count).map(|i| AtomicU32::new(entry(i))).collect(),
+                ends: ends.iter().map(|&end| end as u32).collect(),
+            };
+            let mut start = 0;
+            let expected: Vec<i64> = ends
+                .iter()
+                .map(|&end| {
+                    let run = std::mem::replace(&mut start, end)..end;
+                    run.map(|i| multiples[chosen[i]] * if negative(i) { -1 } else { 1 }).sum()
+                })
+                .collect();
+            for limit in [Instructions::Portable, Instructions::Avx2Fma, Instructions::Avx512Ifma] {
+                let features = Features::detect(limit);
+                let mut buckets = vec![G1Affine::zero(); ends.len()];
+                for times in 1..3 {
+                    pool.install(|| add_to_buckets(features, &points, &[], &sorted, &mut buckets));
+                    for (bucket, sum) in buckets.iter().zip(&expected) {
+                        assert_eq!(*bucket, (g * Fr::from(times * sum)).into_affine(), "{limit:?}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -198,3 +198,61 @@ fn invert_each(products: [Limbs; CHAINS]) -> [Limbs; CHAINS] {
     ark_ff::batch_inversion(&mut elements);
     elements.map(|element| element.0.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::Instructions;
+    use crate::cpu::msm::entries::List;
+    use ark_bn254::{Fr, G1Projective};
+    use ark_ec::{CurveGroup, PrimeGroup};
+
+    /// Enough that what is rare happens: coordinates near the ends of their range, and carries that run on.
+    const COUNT: usize = 1 << 14;
+
+    fn all_features() -> impl Iterator<Item = Features> {
+        [Instructions::Portable, Instructions::Adx, Instructions::Avx2Fma, Instructions::Avx512Ifma]
+            .into_iter()
+            .map(Features::detect)
+    }
+
+    fn finished(features: Features, pairs: &[[Entry; 2]], points: &[G1Affine]) -> Vec<G1Affine> {
+        let mut additions = Additions { pairs: pairs.to_vec(), ..Additions::default() };
+        let mut sums = Vec::new();
+        additions.finish(features, &Lists([points, &[], &[], &[], &[], &[], &[], &[]]), &mut sums);
+        sums
+    }
+
+    #[test]
+    fn every_way_adds_like_arkworks() {
+        let step = G1Projective::generator() * Fr::from(0x1234_5678_9abc_u64);
+        let points: Vec<_> = std::iter::successors(Some(step), |p| Some(*p + step)).take(COUNT + 1).collect();
+        let points = G1Projective::normalize_batch(&points);
+        let entry = |i: usize, negative: usize| Entry::new(List::Bases, i).signed(negative & 1 == 1);
+        let pairs: Vec<_> = (0..COUNT).map(|i| [entry(i, i), entry(i + 1, i / 2)]).collect();
+        let signed = |i: usize, negative: usize| if negative & 1 == 1 { -points[i] } else { points[i] };
+        let expected: Vec<_> = (0..COUNT).map(|i| signed(i, i) + signed(i + 1, i / 2)).collect();
+        let expected = G1Projective::normalize_batch(&expected);
+        for features in all_features() {
+            let sums = finished(features, &pairs, &points);
+            let wrong = (0..COUNT).filter(|&i| sums[i] != expected[i]).count();
+            assert_eq!(wrong, 0, "{features:?}");
+        }
+    }
+
+    #[test]
+    fn special_pairs_are_told_apart_anywhere_in_a_batch() {
+        let g = G1Affine::generator();
+        let points = [G1Affine::zero(), g, -g, (g + g).into_affine(), (g * Fr::from(5)).into_affine()];
+        for len in [1, 2, 7, 8, 9, 15, 16, 17, 33, 100] {
+            let entry = |i: usize| Entry::new(List::Bases, i % 5).signed(i % 3 == 1);
+            let pairs: Vec<_> = (0..len).map(|i| [entry(i), entry(i * i + i / 5)]).collect();
+            let lists = Lists([&points, &[], &[], &[], &[], &[], &[], &[]]);
+            for features in all_features() {
+                for (sum, [a, b]) in finished(features, &pairs, &points).iter().zip(&pairs) {
+                    assert_eq!(*sum, (lists.get(*a) + lists.get(*b)).into_affine(), "{len}, {features:?}");
+                }
+            }
+        }
+    }
+}
