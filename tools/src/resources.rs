@@ -76,11 +76,6 @@ fn peak_rss_bytes() -> Option<u64> {
     parse_status(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
-/// What this process holds in memory now \[bytes\]; none where the system does not say.
-pub fn rss_bytes() -> Option<u64> {
-    parse_status(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
-}
-
 fn parse_status(status: &str, field: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -357,7 +357,7 @@ impl ModelWitness<'_> {
         };
         let value = |weight: &Weighting| match weight {
             Weighting { public: None, len: 1, .. } => Fr::from(weight.coefficient) * powers.of(weight.first),
-            _ => weight.run(Exponents::ONE).evaluate(&self.public_inputs, challenges),
+            _ => weight.run(Exponents::ONE).evaluate(&self.public_inputs, |m| m.evaluate(challenges)),
         };
         let weight: Fr = entry.weight.iter().map(value).sum();
         slot * weight * powers.of(entry.factor)

@@ -11,15 +11,14 @@ use kiln_verify::{CommittedPublic, FileError, MalformedProof, Statement, VerifyE
 use crate::bounded;
 use crate::edits::{self, Words};
 use crate::proof::script;
-use crate::samples::{self, Valid, valid_samples, written};
+use crate::samples::{self, Valid, valid_samples, written, written_key};
+use crate::sections;
 
 const WORDS: Words = Words { first: 0, stride: 1 };
 
 /// Memory that a key file may take: so much, and so much for each of its bytes.
 const MEMORY_BYTES: usize = 4 << 20;
 const MEMORY_PER_BYTE: usize = 4096;
-/// What a proving key's σ columns may take beyond that: 2^20 cells.
-const DERIVED_BYTES: usize = 200 << 20;
 
 /// The largest statement that is put to a strange key.
 const COUNT_MAX: usize = 1 << 12;
@@ -54,9 +53,20 @@ pub fn proving(data: &[u8]) {
         round_trip(&file, read, |group| written(|out| group.write(out)));
         return;
     }
-    let Some((_, file)) = file(data, |sample| &sample.pk_file) else { return };
-    let read = bounded(bound(&file) + DERIVED_BYTES, || ProvingKey::read(file.as_slice()));
-    round_trip(&file, read, |key| written(|out| key.write(out)));
+    let Some((&first, rest)) = data.split_first() else { return };
+    let samples = valid_samples();
+    let mut file = rest.to_vec();
+    if first & (RAW | BODY) == 0 {
+        file = samples[usize::from(first & 0x0f) % samples.len()].pk_file.clone();
+        edits::apply(&mut file, sections::WORDS, rest);
+    }
+    if first & RAW == 0 {
+        sections::seal(&mut file);
+    }
+    // A key that is opened is not checked yet; one that passes the check is written as it was.
+    let read =
+        bounded(bound(&file), || ProvingKey::read(file.as_slice()).and_then(|key| key.check().map(|()| key)));
+    round_trip(&file, read, written_key);
 }
 
 fn bound(file: &[u8]) -> usize {
@@ -138,7 +148,8 @@ fn seeds(files: impl Fn(&Valid) -> [&Vec<u8>; 2]) -> Vec<Vec<u8>> {
     for (number, sample) in (0u8..).zip(valid_samples()) {
         for (kind, file) in [number, GROUP | number].into_iter().zip(files(sample)) {
             seeds.push([&[RAW | kind], file.as_slice()].concat());
-            seeds.push([&[BODY | kind], samples::body(file)].concat());
+            let body = if file.starts_with(b"KILN-PK") { file } else { samples::body(file) };
+            seeds.push([&[BODY | kind], body].concat());
             seeds.push(vec![kind]);
             seeds.extend((0..16).map(|what| script(kind, what)));
         }

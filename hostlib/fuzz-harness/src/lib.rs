@@ -41,6 +41,7 @@ pub mod public_values;
 #[path = "../../plonk/tests/proofs/sample.rs"]
 mod sample;
 pub mod samples;
+pub mod sections;
 pub mod srs;
 
 use std::alloc::System;

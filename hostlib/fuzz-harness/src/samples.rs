@@ -1,11 +1,13 @@
 //! Valid keys, proofs and files of small circuits, the same ones in every run.
 
+use std::io::Cursor;
 use std::sync::LazyLock;
 
 use crate::meaning::{InputVisibility, Meaning, Port, SCHEMA, WeightVisibility};
 use crate::public::{Commitment, PublicFile, PublicInput};
 use ark_bn254::Fr;
-use kiln_plonk::{KeyFileError, Srs};
+use kiln_kernels::Engine;
+use kiln_plonk::{KeyFileError, ProvingKey, Srs};
 use kiln_verify::{Statement, VerifyingKey};
 use sha3::{Digest, Keccak256};
 
@@ -99,7 +101,7 @@ fn valid(mut sample: Sample) -> Valid {
     let setting = Setting::new(sample);
     let model = Commitment::new(&setting.statement.committed[0]);
     let vk_file = setting.vk.to_file_bytes();
-    let pk_file = written(|out| setting.pk.write(out));
+    let pk_file = written_key(&setting.pk);
     let public_group_file = setting.statement.committed[0].to_file_bytes();
     let secret_group_file = written(|out| setting.secret[0].write(out));
     let proof = setting.prove(1);
@@ -114,6 +116,13 @@ fn valid(mut sample: Sample) -> Valid {
         public_group_file,
         secret_group_file,
     }
+}
+
+/// A proving key as a file.
+pub fn written_key(key: &ProvingKey) -> Vec<u8> {
+    static ENGINE: LazyLock<Engine> =
+        LazyLock::new(|| Engine::new(vec![kiln_kernels::reference::device()]).unwrap());
+    key.write(&ENGINE, Cursor::new(Vec::new())).unwrap().into_inner()
 }
 
 /// What `write` writes.

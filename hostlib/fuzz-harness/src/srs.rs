@@ -7,22 +7,21 @@ use std::fs;
 use std::path::Path;
 
 use kiln_plonk::{Ptau, Silent, Srs};
-use sha3::{Digest, Keccak256};
 
 use crate::bounded;
 use crate::edits::{self, Words};
 use crate::proof::script;
-use crate::samples::{CHECKSUM_BYTES, SrsFile, srs_files, written_srs};
+use crate::samples::{SrsFile, srs_files, written_srs};
+use crate::sections;
 
-/// Words begin after the header of our own format; those of a ceremony file do not lie on one grid.
-const OWN_WORDS: Words = Words { first: 52, stride: 32 };
+/// Words of a ceremony file do not lie on one grid.
 const PTAU_WORDS: Words = Words { first: 0, stride: 4 };
 
 /// Memory that a file may take: so much (a chunk of a ceremony file is read at a time), and so much for each byte.
 const MEMORY_BYTES: usize = 16 << 20;
 const MEMORY_PER_BYTE: usize = 64;
 
-/// Bits of the first byte: the file as it is, or a script; whether a checksum is put behind the result.
+/// Bits of the first byte: the file as it is, or a script; whether lengths and checksums are made to fit.
 const RAW: u8 = 0x80;
 const UNSEALED: u8 = 0x40;
 
@@ -45,13 +44,9 @@ fn edited(valid: &SrsFile, script: &[u8], seal: bool) -> Vec<u8> {
         edits::apply(&mut bytes, PTAU_WORDS, script);
         return bytes;
     }
+    edits::apply(&mut bytes, sections::WORDS, script);
     if seal {
-        bytes.truncate(bytes.len() - CHECKSUM_BYTES);
-    }
-    edits::apply(&mut bytes, OWN_WORDS, script);
-    if seal {
-        let checksum = Keccak256::digest(&bytes);
-        bytes.extend(checksum);
+        sections::seal(&mut bytes);
     }
     bytes
 }

@@ -62,6 +62,8 @@ pub(crate) enum Check {
     Opened(Oracle),
     /// The pairing equation.
     Pairing,
+    /// Weights keep the claims of a batch apart.
+    BatchWeights,
 }
 
 impl Check {

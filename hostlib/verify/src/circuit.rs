@@ -2,6 +2,7 @@
 //!
 //! A circuit has no witness and no weights in it. It is what the verifying key commits to.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -137,7 +138,8 @@ impl Circuit {
     pub fn re_randomise(&mut self, committed: u32, name: &str) -> Column {
         let column = Column::Advice(u32::try_from(self.advice.len()).unwrap_or(u32::MAX));
         self.advice.push(AdviceColumn { name: name.into(), phase: 0, linear: false });
-        let expression = column.here() - Column::Committed(committed).here();
+        let difference = [column.here(), Expression::Negated(Box::new(Column::Committed(committed).here()))];
+        let expression = Expression::Sum(difference.into());
         self.gates.push(Gate { name: format!("{name} is the committed column"), expression });
         column
     }

@@ -99,11 +99,11 @@ impl Expression {
 }
 
 impl Run {
-    /// The value; a public input that is not there (a validated circuit names none) counts as zero.
-    fn evaluate(&self, public_inputs: &[Fr], powers: &ChallengePowers) -> Fr {
-        let first = powers.monomial(&self.first);
+    /// The value, given those of monomials; a public input that is not there (a validated circuit names none) counts as zero.
+    pub fn evaluate(&self, public_inputs: &[Fr], monomial: impl Fn(&Monomial) -> Fr) -> Fr {
+        let first = monomial(&self.first);
         // Most runs have one term, whose step is never taken.
-        let step = if self.len > 1 { powers.monomial(&self.step) } else { Fr::one() };
+        let step = if self.len > 1 { monomial(&self.step) } else { Fr::one() };
         let sum = match self.public {
             None => geometric_sum(step, self.len),
             Some((start, stride)) => {
@@ -134,8 +134,8 @@ impl Circuit {
     pub fn instance_values(&self, public_inputs: &[Fr], challenges: &[Fr]) -> Vec<Fr> {
         let runs = self.instance_cells.iter().flat_map(|cell| &cell.runs);
         let powers = ChallengePowers::new(challenges, runs.flat_map(|run| [&run.first, &run.step]));
-        let value =
-            |cell: &InstanceCell| cell.runs.iter().map(|run| run.evaluate(public_inputs, &powers)).sum();
+        let of_run = |run: &Run| run.evaluate(public_inputs, |monomial| powers.monomial(monomial));
+        let value = |cell: &InstanceCell| cell.runs.iter().map(of_run).sum();
         self.instance_cells.iter().map(value).collect()
     }
 
@@ -221,7 +221,7 @@ mod tests {
                     let run = Run { coefficient: -Fr::from(6), public: public_range, len, first, step };
                     let expected = run_by_definition(&run, &public, &challenges);
                     let powers = ChallengePowers::new(&challenges, [&run.first, &run.step].into_iter());
-                    assert_eq!(run.evaluate(&public, &powers), expected, "{run:?}");
+                    assert_eq!(run.evaluate(&public, |m| powers.monomial(m)), expected, "{run:?}");
                 }
             }
         }

@@ -7,8 +7,7 @@ use ark_bn254::{Fr, G1Affine};
 use ark_ff::{Field, One};
 use kiln_kernels::{
     Bases, BasesId, BufferId, Completion, Device, DeviceInfo, Engine, Graph, HostData, Kernel, KernelFailure,
-    LoadedBases, Program, ProgramBuilder, ScalarBound, ScanKind, Submission, Task, Ticket, cpu,
-    reference,
+    LoadedBases, Program, ProgramBuilder, ScalarBound, ScanKind, Submission, Task, Ticket, cpu, reference,
 };
 
 use crate::{cpu_engine, download, points, random_values, upload};

@@ -10,16 +10,16 @@ use ark_bn254::Fr;
 use ark_ff::{Field, One, PrimeField, Zero};
 use kiln_kernels::{Engine, Graph, HostData, cpu};
 
-use super::{Prover, evaluations, lookup, opening, phases, quotient, statement};
+use super::{MemoryPlan, Prover, evaluations, lookup, opening, phases, quotient, statement};
 use crate::circuit::{AdviceColumn, Cell, Circuit, Gate, Lookup, Table};
 use crate::constraints::Oracle;
 use crate::domain::root_of_unity;
 use crate::expression::{Challenge, Column, Expression, Monomial};
 use crate::formula::{InstanceCell, Run};
 use crate::keygen::keygen;
-use crate::keys::ProvingKey;
 use crate::linearisation::{Linearisation, rotated};
 use crate::plan::is_linear;
+use crate::proving_key::ProvingKey;
 use crate::randomness::Randomness;
 use crate::srs::Srs;
 use crate::witness::{ColumnValues, Witness, WitnessError};
@@ -129,8 +129,8 @@ fn prove(engine: &Engine, srs: &Srs, pk: &ProvingKey, witness: &Factors, seed: u
     // Randomness that depends on the witness alone would do as well: these are two different sequences of seeds.
     let mut key = [seed; 32];
     key[0] = u8::from(witness.x[0] == 2);
-    let mut prover =
-        statement::round(engine, pk, srs, statement, &[], Randomness::insecure_from_seed(key)).unwrap();
+    let rng = Randomness::insecure_from_seed(key);
+    let mut prover = statement::round(engine, pk, srs, statement, &[], rng, &MemoryPlan::default()).unwrap();
     let circuit_challenges = phases::round(&mut prover, witness).unwrap();
     if let Fault::Unblinded(oracle) = fault {
         unblind(&mut prover, oracle);

@@ -114,12 +114,16 @@ impl ProvingKey {
         if expected != got {
             return Err(ProvingKeyError::SectionCount { expected, got });
         }
+        // There is one way to write a key.
+        if !file.head().is_empty() || file.form(0) != Some(FORM_BYTES) {
+            return Err(file.malformed(0, "is not a verifying key".into()).into());
+        }
         let column = |section| column(&file, section, rows);
         let mut fixed_columns = (1..=columns).map(column).collect::<Result<Vec<_>, _>>()?;
         let sigma = fixed_columns.split_off(fixed);
-        let coefficients = (columns + 1..=2 * columns).map(|section| {
-            let values = file.slice::<Fr>(section, rows)?.into_values();
-            Ok(HostData::Full(values))
+        let coefficients = (columns + 1..=2 * columns).map(|section| match column(section)? {
+            values @ HostData::Full(_) => Ok(values),
+            HostData::Small(_) => Err(file.malformed(section, "does not hold coefficients".into())),
         });
         let coefficients = coefficients.collect::<Result<Vec<_>, SectionError>>()?;
         Ok(Self { vk, fixed: fixed_columns, sigma, coefficients: Some(coefficients), file: Some(file) })

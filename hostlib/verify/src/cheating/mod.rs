@@ -9,6 +9,7 @@
 //! challenge, with a constraint that is not enforced it leaves it out of its quotient, and so on.
 
 mod arguments;
+mod batch;
 mod bytes;
 mod document;
 mod opening;
@@ -59,6 +60,7 @@ fn without_a_lie_the_proof_verifies() {
 fn no_check_is_without_a_cheat() {
     let tests = [
         include_str!("arguments.rs"),
+        include_str!("batch.rs"),
         include_str!("bytes.rs"),
         include_str!("opening.rs"),
         include_str!("statement.rs"),

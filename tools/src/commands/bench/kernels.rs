@@ -13,11 +13,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ark_bn254::G1Affine;
 use kiln_kernels::cpu::Instructions;
 use kiln_kernels::{
-    BasesId, BufferId, Completion, Device, DeviceInfo, Engine, KernelFailure, LoadedBases, Submission, Task,
-    Ticket,
+    Bases, BasesId, BufferId, Completion, Device, DeviceInfo, Engine, KernelFailure, LoadedBases, Submission,
+    Task, Ticket,
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::Serialize;
@@ -302,8 +301,11 @@ impl Device for Pooled {
     fn info(&self) -> &DeviceInfo {
         self.device.info()
     }
-    fn load_bases(&mut self, points: &Arc<Vec<G1Affine>>) -> Result<LoadedBases, KernelFailure> {
-        self.pool.install(|| self.device.load_bases(points))
+    fn queue_depth(&self) -> usize {
+        self.device.queue_depth()
+    }
+    fn load_bases(&mut self, bases: &Bases) -> Result<LoadedBases, KernelFailure> {
+        self.pool.install(|| self.device.load_bases(bases))
     }
     fn release_bases(&mut self, bases: BasesId) {
         self.device.release_bases(bases);
@@ -312,7 +314,7 @@ impl Device for Pooled {
         self.pool.install(|| self.device.submit(task))
     }
     fn wait(&mut self, ticket: Ticket) -> Result<Completion, KernelFailure> {
-        self.device.wait(ticket)
+        self.pool.install(|| self.device.wait(ticket))
     }
     fn release(&mut self, buffer: BufferId) {
         self.device.release(buffer);

@@ -57,6 +57,7 @@ pub fn witness(log_rows: u32) -> Vec<Vec<i32>> {
     let mut rng = StdRng::seed_from_u64(1);
     let mut columns = vec![vec![0; rows]; COLUMNS];
     let mut last_b = 0;
+    #[expect(clippy::needless_range_loop, reason = "rows of all columns, not of one")]
     for row in 0..rows - IDLE_ROWS {
         let mut sum = rng.gen_range(0..1 << RANGE_BITS);
         for group in 0..GROUPS {
