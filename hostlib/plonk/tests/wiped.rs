@@ -9,6 +9,7 @@
 mod sample;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -47,7 +48,14 @@ unsafe impl GlobalAlloc for Searching {
             if let Ok(needles) = NEEDLES.try_read() {
                 // Scalars lie at multiples of eight bytes.
                 let holds = |needle: &[u8; 32]| content.windows(32).step_by(8).any(|window| window == needle);
-                FOUND.fetch_add(usize::from(needles.iter().any(holds)), Ordering::SeqCst);
+                if needles.iter().any(holds) {
+                    FOUND.fetch_add(1, Ordering::SeqCst);
+                    eprintln!(
+                        "{} bytes with a secret, freed by\n{}",
+                        layout.size(),
+                        Backtrace::force_capture()
+                    );
+                }
             }
             BUSY.set(false);
         }

@@ -35,7 +35,6 @@ fn usage_errors_exit_with_2_and_print_no_result() {
         &["setup", "--rows-log2", "4", "-o", "x", "--ptau", "p", "--expect-fingerprint", "0f"],
         &["--backend", "gpu"],
         &["card", "info"],
-        &["verifier"],
         &["verifier", "solidity", "--vk", "k"],
         &["bench", "kernels", "--sizes", "99"],
     ] {

@@ -1,6 +1,7 @@
 //! Memory as a promise: what a proof takes is told ahead, and every way to take less gives the same proof.
 //!
 //! These tests measure the resident memory of their own process, so they run one after another.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod wide;
 
@@ -82,8 +83,12 @@ fn every_way_to_use_memory_keeps_its_estimate_and_gives_the_same_proof() {
         assert!(options.iter().any(|plan| plan.holding() == holding && plan.slices() == 4));
     }
     let (expected, _) = setting.prove(&MemoryPlan::default());
-    for plan in options.iter().filter(|plan| [1, 2, 8].contains(&plan.slices())) {
-        let (proof, peak) = setting.prove(plan);
+    // The allocator keeps some of what a proof gives back, so what is in use is asked for before each.
+    for plan in (0..options.len()).filter_map(|at| setting.options().into_iter().nth(at)) {
+        if ![1, 2, 8].contains(&plan.slices()) {
+            continue;
+        }
+        let (proof, peak) = setting.prove(&plan);
         assert!(proof == expected, "{plan}");
         println!("{plan}: estimated {}, measured {peak:?}", plan.peak_bytes());
         assert!(peak.is_none_or(|peak| peak <= plan.peak_bytes()), "{plan}");

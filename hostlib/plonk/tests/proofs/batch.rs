@@ -3,9 +3,9 @@
 use ark_bn254::G1Affine;
 use ark_ec::{AffineRepr, CurveGroup};
 use kiln_plonk::encoding::{g1_from_bytes, g1_to_bytes};
-use kiln_plonk::{BatchError, BatchItem, Rejection, VerifyError, verify, verify_batch};
+use kiln_plonk::{BatchError, BatchItem, Rejection, Srs, VerifyError, verify, verify_batch};
 
-use crate::sample::{Sample, Setting};
+use crate::sample::{Sample, Setting, cpu_engine};
 
 const FALSE: VerifyError = VerifyError::Rejected(Rejection::Pairing);
 
@@ -67,7 +67,8 @@ fn batches_that_cannot_be_checked_are_errors_and_no_verdicts() {
     let proof = setting.prove(1);
     let result = verify_batch(&[item(&setting, &proof), item(&setting, &proof[1..])]);
     assert!(matches!(result, Err(BatchError::Item { index: 1, source: VerifyError::Malformed(_) })));
-    let other = Setting::new(Sample::new(4, 4));
+    let srs = Srs::insecure_local(4, [8; 32]).unwrap();
+    let other = Setting::with_srs(Sample::new(4, 4), cpu_engine(), srs);
     let apart = other.prove(1);
     let result = verify_batch(&[item(&setting, &proof), item(&other, &apart)]);
     assert_eq!(result, Err(BatchError::AnotherSrs { index: 1 }));
