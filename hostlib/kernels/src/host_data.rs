@@ -7,7 +7,7 @@ use crate::values::Values;
 
 /// A column of values in host memory. Small columns travel and commit as small integers.
 ///
-/// Cloning shares the values. Kernels never print them; `Debug` shows the length alone, because they may be secret.
+/// Cloning shares the values; the last to let go wipes them. Kernels never print them; `Debug` shows the length alone, because they may be secret.
 #[derive(Clone)]
 pub enum HostData {
     /// Signed integers, each standing for itself modulo r.
@@ -69,14 +69,6 @@ impl HostData {
         let mut out = vec![Fr::zero(); self.len()];
         self.copy_to(0, &mut out);
         out
-    }
-
-    /// Wipes the values if they are owned and nobody else shares them.
-    pub fn wipe(&mut self) {
-        match self {
-            HostData::Small(values) => values.wipe(),
-            HostData::Full(values) => values.wipe(),
-        }
     }
 }
 

@@ -188,11 +188,7 @@ impl Recipe {
 }
 
 impl Drop for Recipe {
-    /// Host data that nobody else shares is wiped, as it may be secret.
     fn drop(&mut self) {
-        if let Kernel::Upload(data) = &mut self.kernel {
-            data.wipe();
-        }
         let inputs = self.inputs.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let_go(inputs.unwrap_or_default());
     }

@@ -27,7 +27,6 @@ impl CommittedSecret {
 
 impl Drop for CommittedSecret {
     fn drop(&mut self) {
-        self.values.iter_mut().for_each(ColumnValues::wipe);
         self.blinding.zeroize();
     }
 }

@@ -18,6 +18,7 @@ use ark_ff::{BigInt, PrimeField};
 use kiln_kernels::Values;
 use memmap2::Mmap;
 use rayon::prelude::*;
+use zeroize::Zeroize;
 
 /// Types of which every bit pattern of the right size is a value, and which have no padding.
 ///
@@ -108,7 +109,7 @@ impl<T: Plain> AsRef<[T]> for MappedSlice<T> {
     }
 }
 
-impl<T: Plain> MappedSlice<T> {
+impl<T: Plain + Zeroize> MappedSlice<T> {
     /// As values that kernels take.
     pub fn into_values(self) -> Values<T> {
         Values::lent(Arc::new(self))

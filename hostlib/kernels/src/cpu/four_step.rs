@@ -73,8 +73,8 @@ impl<L: Lanes> Plan<L> {
         let spare = lock(&self.spare).pop();
         let mut between = spare.unwrap_or_else(|| vec![Fr::zero(); v.len()]);
         between.par_chunks_mut(rows * L::WIDTH).with_min_len(GROUPS_MIN).enumerate().for_each_init(
-            || vec![L::ZERO; rows],
-            |work, (group, out)| self.lanes.run(Columns { plan: self, v: L::runs(v), group, work, out }),
+            || Work::<L>::new(rows),
+            |Work(work), (group, out)| self.lanes.run(Columns { plan: self, v: L::runs(v), group, work, out }),
         );
         let mut out = vec![Fr::zero(); v.len()];
         let groups = rows / L::WIDTH;
@@ -84,8 +84,8 @@ impl<L: Lanes> Plan<L> {
         }
         let scale = L::factor(scale);
         places.into_par_iter().with_min_len(GROUPS_MIN).enumerate().for_each_init(
-            || vec![L::ZERO; columns],
-            |work, (group, out)| {
+            || Work::<L>::new(columns),
+            |Work(work), (group, out)| {
                 let between = L::runs(&between);
                 self.lanes.run(Rows { plan: self, between, group, scale: &scale, work, out });
             },
@@ -94,6 +94,23 @@ impl<L: Lanes> Plan<L> {
         between.iter_mut().zeroize();
         lock(&self.spare).push(between);
         out
+    }
+}
+
+/// Values of short transforms; wiped at the end, as they may be a witness's.
+struct Work<L: Lanes>(Vec<L::Stored>);
+
+impl<L: Lanes> Work<L> {
+    fn new(len: usize) -> Work<L> {
+        Work(vec![L::ZERO; len])
+    }
+}
+
+impl<L: Lanes> Drop for Work<L> {
+    fn drop(&mut self) {
+        self.0.fill(L::ZERO);
+        // Without this, writing what is never read may be left out.
+        std::hint::black_box(&mut self.0);
     }
 }
 

@@ -3,6 +3,7 @@
 use ark_bn254::Fr;
 use ark_ff::{One, Zero};
 use rayon::prelude::*;
+use zeroize::Zeroize;
 
 use super::GRAIN;
 use super::field::inverse;
@@ -25,11 +26,13 @@ fn invert_piece(piece: &mut [Fr]) {
     }
     // A product of elements that are not zero is not zero.
     let mut inverse = inverse(&product).unwrap_or_else(Fr::zero);
-    for (x, prefix) in piece.iter_mut().zip(prefixes).rev() {
+    for (x, prefix) in piece.iter_mut().zip(&prefixes).rev() {
         if !x.is_zero() {
             let next = inverse * *x;
             *x = inverse * prefix;
             inverse = next;
         }
     }
+    // They begin with a value, which may be secret.
+    prefixes.zeroize();
 }

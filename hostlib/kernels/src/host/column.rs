@@ -1,28 +1,9 @@
-//! A vector in host memory: wiped when it is freed, small as long as it can be.
+//! Parts of vectors in host memory. Small integers stay small until a kernel makes field elements of them.
 
 use ark_bn254::Fr;
 use ark_ff::Zero;
 
 use crate::host_data::HostData;
-
-/// A buffer. Small integers stay small until a kernel makes field elements of them.
-pub(crate) struct Column(HostData);
-
-impl Column {
-    pub(crate) fn new(data: HostData) -> Column {
-        Column(data)
-    }
-
-    pub(crate) fn data(&self) -> &HostData {
-        &self.0
-    }
-}
-
-impl Drop for Column {
-    fn drop(&mut self) {
-        self.0.wipe();
-    }
-}
 
 /// `out[i] = v[start + i]`, zero past the end of v.
 pub(super) fn slice(v: &HostData, start: usize, len: usize) -> HostData {

@@ -8,8 +8,6 @@ use std::collections::HashMap;
 
 use ark_bn254::{Fr, G1Affine};
 
-pub(crate) use column::Column;
-
 use crate::bases::Bases;
 use crate::device::{
     BasesId, BufferId, Completion, Device, DeviceInfo, LoadedBases, Submission, Task, TaskRecord, Ticket,
@@ -58,7 +56,7 @@ impl Points<'_> {
 pub(crate) struct HostDevice<A> {
     info: DeviceInfo,
     arithmetic: A,
-    buffers: HashMap<BufferId, Column>,
+    buffers: HashMap<BufferId, HostData>,
     bases: HashMap<BasesId, Bases>,
     finished: HashMap<Ticket, Result<Completion, KernelFailure>>,
     deferred: Vec<DeferredMsm>,
@@ -70,7 +68,7 @@ struct DeferredMsm {
     ticket: Ticket,
     bases: BasesId,
     offset: usize,
-    scalars: Column,
+    scalars: HostData,
     bound: ScalarBound,
 }
 
@@ -100,9 +98,9 @@ impl<A: Arithmetic> HostDevice<A> {
         let Kernel::Msm { offset, bound, .. } = *task.kernel else { return Ok(()) };
         let scalars = task.inputs.first().and_then(|id| self.buffers.get(id));
         let scalars = scalars.ok_or_else(|| violation(task.kernel, "an input buffer is unknown"))?;
-        let scalars = Column::new(scalars.data().clone());
+        let scalars = scalars.clone();
         let known = |id: &BasesId| {
-            self.bases.get(id).is_some_and(|points| offset + scalars.data().len() <= points.len())
+            self.bases.get(id).is_some_and(|points| offset + scalars.len() <= points.len())
         };
         let bases = task.bases.filter(known);
         let bases = bases.ok_or_else(|| violation(task.kernel, "the bases are unknown or too few"))?;
@@ -117,12 +115,12 @@ impl<A: Arithmetic> HostDevice<A> {
     fn run_deferred(&mut self) {
         let mut deferred = std::mem::take(&mut self.deferred);
         while let Some(first) = deferred.first() {
-            let points = |msm: &DeferredMsm| (msm.bases, msm.offset, msm.scalars.data().len());
+            let points = |msm: &DeferredMsm| (msm.bases, msm.offset, msm.scalars.len());
             let (bases, offset, len) = points(first);
             let (now, later): (Vec<_>, Vec<_>) =
                 deferred.into_iter().partition(|msm| points(msm) == (bases, offset, len));
             deferred = later;
-            let columns: Vec<_> = now.iter().map(|msm| (msm.scalars.data(), msm.bound)).collect();
+            let columns: Vec<_> = now.iter().map(|msm| (&msm.scalars, msm.bound)).collect();
             let sums = match self.bases.get(&bases) {
                 Some(bases) => self.arithmetic.msms_vartime(Points::of(bases, offset, len), &columns),
                 None => Vec::new(),
@@ -139,7 +137,7 @@ impl<A: Arithmetic> HostDevice<A> {
         let inputs = task
             .inputs
             .iter()
-            .map(|id| self.buffers.get(id).map(Column::data))
+            .map(|id| self.buffers.get(id))
             .collect::<Option<Vec<&HostData>>>()
             .ok_or_else(|| violation(kernel, "an input buffer is unknown"))?;
         let lens: Vec<usize> = inputs.iter().map(|v| v.len()).collect();
@@ -212,7 +210,7 @@ impl<A: Arithmetic> Device for HostDevice<A> {
             .into_iter()
             .map(|data| {
                 let id = BufferId(self.next());
-                self.buffers.insert(id, Column::new(data));
+                self.buffers.insert(id, data);
                 id
             })
             .collect();

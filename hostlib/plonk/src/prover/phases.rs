@@ -16,15 +16,9 @@ use crate::plan::index;
 use crate::witness::ColumnValues;
 use crate::witness::{Witness, WitnessError};
 
-/// Values of the advice and instance columns on the host, wiped when dropped.
+/// Values of the advice and instance columns on the host.
 pub(super) struct Assignment {
     pub columns: BTreeMap<Column, ColumnValues>,
-}
-
-impl Drop for Assignment {
-    fn drop(&mut self) {
-        self.columns.values_mut().for_each(ColumnValues::wipe);
-    }
 }
 
 /// Commits to the witness, draws the circuit's challenges, and commits to the multiplicities.

@@ -32,6 +32,14 @@ pub(super) struct Sorted {
     pub(super) ends: Vec<u32>,
 }
 
+impl Drop for Sorted {
+    /// Where a point goes tells its scalar's digits, which may be secret.
+    fn drop(&mut self) {
+        self.order.iter_mut().for_each(|entry| *entry.get_mut() = 0);
+        std::hint::black_box(&mut self.order);
+    }
+}
+
 impl Sorted {
     fn entry(&self, at: usize) -> Entry {
         Entry(self.order[at].load(Ordering::Relaxed))

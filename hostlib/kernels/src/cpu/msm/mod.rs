@@ -76,7 +76,17 @@ fn long(v: &HostData, bound: ScalarBound) -> Result<Option<Vec<i64>>, KernelFail
         Some((magnitude, false)) => Ok(magnitude as i64),
         None => Err(bound_violated(i, bits)),
     };
-    values.par_iter().with_min_len(1 << 10).enumerate().map(small).collect::<Result<_, _>>().map(Some)
+    // In memory of the right size from the start: a vector that grows would leave copies of what may be secret.
+    let mut long = vec![0; values.len()];
+    let pairs = long.par_iter_mut().zip(values.par_iter()).with_min_len(1 << 10);
+    let done = pairs.enumerate().try_for_each(|(i, (out, scalar))| {
+        *out = small((i, scalar))?;
+        Ok(())
+    });
+    if done.is_err() {
+        long.zeroize();
+    }
+    done.map(|()| Some(long))
 }
 
 /// Small integers must keep the promise too; of field elements [`long`] finds out.
