@@ -352,14 +352,16 @@ impl Compiled {
         let (public, secrets) = self.public_side(engine, record, input, &trace, &mut randomness)?;
         let statement = public.statement(self.key.verifying_key(), &self.meaning)?;
         let (key, srs) = (&self.key, &self.srs);
-        let (plan, memory) = memory.choose(key, srs, &witness)?;
+        let (plan, mut used) = memory.choose(key, srs, &witness)?;
+        let faster = memory.multiples(srs, used.as_mut(), progress)?;
+        let srs = faster.as_ref().unwrap_or(srs);
         let (proof, report) =
             prove_within(engine, key, srs, &statement, &secrets, &witness, randomness, progress, &plan)
                 .map_err(|e| self.blame(e))?;
         for (round, wall_ns) in report.rounds {
             progress.record(&format!("prove: {round}"), wall_ns as f64 * 1e-9);
         }
-        Ok(Proven { proof, public, memory })
+        Ok(Proven { proof, public, memory: used })
     }
 
     /// Why there is no proof. Files that are used in place are not checked when they are opened, so if the proof came

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::error::Failure;
 use crate::output::{self, bytes};
+use crate::progress::Progress;
 use crate::resources;
 
 /// The flags that bound memory.
@@ -20,6 +21,10 @@ pub struct MemoryArgs {
     /// written
     #[arg(long, value_name = "DIR", requires = "memory")]
     spill_dir: Option<PathBuf>,
+    /// Keep multiples of the reference string's points in this directory: large proofs take less time, but the first, which
+    /// makes them, takes longer. They are left out where --memory has no room for them
+    #[arg(long, value_name = "DIR")]
+    multiples: Option<PathBuf>,
 }
 
 /// What was decided.
@@ -31,6 +36,8 @@ pub struct MemoryUse {
     estimate_bytes: u64,
     /// What was expected to be on disk \[bytes\].
     disk_bytes: u64,
+    /// What multiples of the reference string's points take of that \[bytes\].
+    multiples_bytes: u64,
     /// In how many parts a coset was evaluated.
     slices: usize,
     /// How columns were held between the rounds.
@@ -56,10 +63,38 @@ impl MemoryArgs {
             bound_bytes,
             estimate_bytes: plan.peak_bytes(),
             disk_bytes: plan.disk_bytes(),
+            multiples_bytes: 0,
             slices: plan.slices(),
             way: plan.to_string(),
         };
         Ok((plan, Some(used)))
+    }
+
+    /// The reference string with multiples of its points, if these are wanted and the bound has room for them beside the
+    /// plan. What they take is added to the estimate.
+    pub fn multiples(
+        &self,
+        srs: &Srs,
+        used: Option<&mut MemoryUse>,
+        progress: &Progress,
+    ) -> Result<Option<Srs>, Failure> {
+        let Some(dir) = &self.multiples else { return Ok(None) };
+        let expected = srs.multiples_bytes();
+        if let Some(used) = used {
+            let left = used.bound_bytes.saturating_sub(used.estimate_bytes);
+            if expected > left {
+                output::note(format_args!(
+                    "multiples of the reference string take {}, but only {} is left of --memory: done without",
+                    bytes(expected),
+                    bytes(left)
+                ));
+                return Ok(None);
+            }
+            used.multiples_bytes = expected;
+            used.estimate_bytes += expected;
+        }
+        let kept = progress.phase("open multiples", || srs.with_multiples(dir));
+        kept.map(Some).map_err(|e| Failure::refused("keep multiples of the reference string", e))
     }
 
     fn refusal(&self, error: ProveError) -> Failure {

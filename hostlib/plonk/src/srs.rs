@@ -7,13 +7,14 @@ mod lagrange;
 mod origin;
 mod ptau;
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use ark_bn254::{Fr, G1Affine, G1Projective, G2Affine};
 use ark_ec::scalar_mul::ScalarMul;
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{Field, One, UniformRand, Zero, batch_inversion};
-use kiln_kernels::{Bases, Values};
+use kiln_kernels::{Bases, Multiples, MultiplesError, Values};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sha3::{Digest, Keccak256};
@@ -81,6 +82,25 @@ impl Srs {
     ) -> Self {
         let (monomial, lagrange) = (Bases::new(monomial), Bases::new(lagrange));
         Self { k, origin, monomial, lagrange, g2, tau_g2, file: None, reduced: Arc::default() }
+    }
+
+    /// What [multiples of its points](Srs::with_multiples) take, on disk and, as far as they are used, in memory.
+    /// \[bytes\]
+    pub fn multiples_bytes(&self) -> u64 {
+        [self.monomial(), self.lagrange()].map(|points| Multiples::bytes(points.len())).iter().sum()
+    }
+
+    /// The same with multiples of its points, which make commitments faster on a processor. They are kept in files in
+    /// `dir`, which are made first where they are missing; that takes longer than a proof.
+    ///
+    /// # Errors
+    /// [`MultiplesError`] when the files cannot be made or read.
+    pub fn with_multiples(&self, dir: &Path) -> Result<Self, MultiplesError> {
+        let with = |bases: &Bases| -> Result<Bases, MultiplesError> {
+            let multiples = Multiples::open(dir, bases.points(), u64::MAX)?;
+            Ok(bases.with_multiples(Arc::new(multiples)).unwrap_or_else(|| bases.clone()))
+        };
+        Ok(Self { monomial: with(&self.monomial)?, lagrange: with(&self.lagrange)?, ..self.clone() })
     }
 
     /// log2 of the row count that it serves.

@@ -38,6 +38,27 @@ fn estimates_are_printed_and_every_way_gives_a_proof() {
 }
 
 #[test]
+fn multiples_are_kept_and_used_again_where_the_bound_has_room() {
+    let place = tempfile::tempdir().unwrap();
+    let kept = place.path().join("kept");
+    let more = |bound| ["--memory", bound, "--multiples", kept.to_str().unwrap()];
+    for _ in 0..2 {
+        let memory = prove(place.path(), &more("4GiB")).succeeds().json()["memory"].clone();
+        assert!(memory["multiples_bytes"].as_u64() > Some(0), "{memory}");
+        assert_eq!(names(&kept).len(), 2);
+        let vk = diagnostic().path("compiled/model.vk");
+        verify(&place.path().join("proof"), &vk, &place.path().join("public")).succeeds();
+    }
+    // Just enough for the proof.
+    let refused = prove(place.path(), &["--memory", "1MiB"]);
+    let least = refused.stderr.split('(').nth(1).and_then(|rest| rest.split(' ').next());
+    let bound = format!("{}kB", least.and_then(|least| least.parse::<u64>().ok()).unwrap() / 1000 + 1);
+    let run = prove(place.path(), &more(&bound)).succeeds();
+    assert!(run.stderr.contains("done without"), "{run:#?}");
+    assert_eq!(run.json()["memory"]["multiples_bytes"], 0);
+}
+
+#[test]
 fn a_spill_directory_without_a_bound_and_a_bound_without_a_unit_are_refused() {
     let place = tempfile::tempdir().unwrap();
     for more in [&["--spill-dir", "."][..], &["--memory", "4"], &["--memory", "0GiB"]] {

@@ -15,6 +15,7 @@ use rayon::prelude::*;
 use zeroize::Zeroize;
 
 use super::lanes::{Job, Lanes};
+use super::large_pages::zeros;
 use super::prefetch::prefetch;
 use crate::vector::lock;
 
@@ -66,17 +67,25 @@ impl<L: Lanes> Plan<L> {
         Plan { lanes, rows, columns, column_factors, row_factors, spare: Mutex::default() }
     }
 
-    /// `scale·Σ_i v[i]·(shift·ω^k)^i` for each k; as many values as points.
+    /// `scale·Σ_i v[i]·(shift·ω^k)^i` for each k. There may be fewer values than points: what is missing is zero.
     pub(super) fn transform(&self, v: &[Fr], scale: Fr) -> Vec<Fr> {
         let (rows, columns) = (self.rows, self.columns);
+        let n = rows * columns;
+        let mut tail = L::repeat(Fr::zero());
+        let whole = L::runs(v);
+        let halved = v.len() <= n / 2;
+        let rest = &v[whole.len() * L::WIDTH..];
+        L::elements(&mut tail)[..rest.len()].copy_from_slice(rest);
         // By groups of columns, rows within, and the columns of the group within.
         let spare = lock(&self.spare).pop();
-        let mut between = spare.unwrap_or_else(|| vec![Fr::zero(); v.len()]);
+        let mut between = spare.unwrap_or_else(|| zeros(n));
         between.par_chunks_mut(rows * L::WIDTH).with_min_len(GROUPS_MIN).enumerate().for_each_init(
             || Work::<L>::new(rows),
-            |Work(work), (group, out)| self.lanes.run(Columns { plan: self, v: L::runs(v), group, work, out }),
+            |Work(work), (group, out)| {
+                self.lanes.run(Columns { plan: self, whole, tail: &tail, halved, group, work, out })
+            },
         );
-        let mut out = vec![Fr::zero(); v.len()];
+        let mut out = zeros(n);
         let groups = rows / L::WIDTH;
         let mut places: Vec<Vec<&mut L::Run>> = (0..groups).map(|_| Vec::with_capacity(columns)).collect();
         for (at, run) in L::runs_mut(&mut out).iter_mut().enumerate() {
@@ -92,6 +101,7 @@ impl<L: Lanes> Plan<L> {
         );
         // The values may be a witness.
         between.iter_mut().zeroize();
+        L::elements(&mut tail).iter_mut().zeroize();
         lock(&self.spare).push(between);
         out
     }
@@ -166,7 +176,11 @@ impl<L: Lanes> Job<L> for RowLayers<'_, L> {
 /// The first step for a group of columns: transforms, and gives them turned, the group's rows next to each other.
 struct Columns<'a, L: Lanes> {
     plan: &'a Plan<L>,
-    v: &'a [L::Run],
+    /// The values, and what is left of them, filled up with zeros.
+    whole: &'a [L::Run],
+    tail: &'a L::Run,
+    /// Whether all values are in the lower half of the rows.
+    halved: bool,
     group: usize,
     work: &'a mut [L::Stored],
     out: &'a mut [Fr],
@@ -180,14 +194,27 @@ impl<L: Lanes> Job<L> for Columns<'_, L> {
         let plan = self.plan;
         let runs_per_row = plan.columns / L::WIDTH;
         let unused = usize::BITS - plan.rows.ilog2();
+        let run = |at: usize| (at.reverse_bits() >> unused) * runs_per_row + self.group;
         for (at, work) in self.work.iter_mut().enumerate() {
-            let run = |at: usize| &self.v[(at.reverse_bits() >> unused) * runs_per_row + self.group];
-            if at + AHEAD < plan.rows {
-                prefetch(run(at + AHEAD));
+            // Where the upper half of the rows is zero, the first layer gives each lower value twice.
+            if self.halved && at % 2 == 1 {
+                continue;
             }
-            lanes.load(run(at), work);
+            if let Some(ahead) = self.whole.get(run(at + AHEAD)).filter(|_| at + AHEAD < plan.rows) {
+                prefetch(ahead);
+            }
+            match (self.whole.get(run(at)), run(at) == self.whole.len()) {
+                (Some(values), _) => lanes.load(values, work),
+                (None, true) => lanes.load(self.tail, work),
+                (None, false) => *work = L::ZERO,
+            }
         }
-        run_layers(lanes, self.work, Twiddles::Same(&plan.column_factors));
+        if self.halved {
+            for pair in self.work.chunks_exact_mut(2) {
+                pair[1] = pair[0];
+            }
+        }
+        run_layers(lanes, self.work, if self.halved { 2 } else { 1 }, Twiddles::Same(&plan.column_factors));
         let mut run = L::repeat(Fr::zero());
         let tiles = self.out.chunks_exact_mut(L::WIDTH * L::WIDTH).zip(self.work.chunks_exact(L::WIDTH));
         for (tile, work) in tiles {
@@ -230,7 +257,7 @@ impl<L: Lanes> Job<L> for Rows<'_, L> {
             lanes.load(run(at), work);
         }
         let factors = &plan.row_factors[self.group * plan.columns..][..plan.columns];
-        run_layers(lanes, self.work, Twiddles::Each(factors));
+        run_layers(lanes, self.work, 1, Twiddles::Each(factors));
         for (out, work) in self.out.into_iter().zip(self.work.iter()) {
             lanes.store_scaled(work, self.scale, out);
         }
@@ -246,12 +273,12 @@ enum Twiddles<'a, L: Lanes> {
     Each(&'a [L::Stored]),
 }
 
-/// Decimation in time (Cooley and Tukey 1965) from bit-reversed order.
+/// Decimation in time (Cooley and Tukey 1965) from bit-reversed order, from the layer of `first` pairs on.
 #[inline(always)]
-fn run_layers<L: Lanes>(lanes: L, v: &mut [L::Stored], twiddles: Twiddles<'_, L>) {
+fn run_layers<L: Lanes>(lanes: L, v: &mut [L::Stored], first: usize, twiddles: Twiddles<'_, L>) {
     let block = BLOCK.min(v.len());
     for v in v.chunks_exact_mut(block) {
-        run_layers_from(lanes, v, 1, twiddles);
+        run_layers_from(lanes, v, first, twiddles);
     }
     run_layers_from(lanes, v, block, twiddles);
 }

@@ -16,6 +16,8 @@ mod ifma;
 mod ifma;
 mod invert;
 mod lanes;
+#[allow(unsafe_code, reason = "one system call, which changes no value")]
+mod large_pages;
 mod msm;
 mod ntt;
 pub mod operations;

@@ -151,7 +151,7 @@ pub(super) fn evaluate_on_coset(
 ) -> Vec<Fr> {
     let n = 1usize << log_n;
     if let (HostData::Full(values), Transform::Lanes(plan)) = (coefficients, transform)
-        && values.len() == n
+        && values.len() <= n
     {
         return plan.transform(values, Fr::one());
     }
@@ -264,7 +264,7 @@ mod tests {
                         assert!(a == b, "interpolation from 2^{log_n}");
                     }
                 }
-                for len in [0, n - n / 2, n + 1, 2 * n + 3] {
+                for len in [0, 1, n / 4 + 1, n / 2, n / 2 + 1, n - n / 8, n + 1, 2 * n + 3] {
                     let values = HostData::full(random(&mut rng, len));
                     let [a, b] = [&lanes, &scalars].map(|t| {
                         evaluate_on_coset(&values, log_n, Fr::GENERATOR, &t.on_coset(log_n, Fr::GENERATOR))

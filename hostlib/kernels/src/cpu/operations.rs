@@ -24,6 +24,8 @@ pub enum Operation {
     MultiplyInTurn,
     /// As [`Multiply`](Operation::Multiply), in Fq.
     MultiplyFq,
+    /// Squares in Fr, one at a time, that do not wait for each other.
+    Square,
     /// Sums in Fr that do not wait for each other.
     Add,
     /// Inverses in Fr, one at a time.
@@ -49,6 +51,8 @@ pub fn repeat(operation: Operation, limit: Instructions, times: usize) -> usize 
         (Operation::MultiplyFq, None) => multiply::<FqConfig>(Portable, rounds),
         (Operation::MultiplyInTurn, Some(adx)) => multiply_in_turn(adx, rounds),
         (Operation::MultiplyInTurn, None) => multiply_in_turn(Portable, rounds),
+        (Operation::Square, Some(adx)) => square(adx, rounds),
+        (Operation::Square, None) => square(Portable, rounds),
         (Operation::Add, _) => add(rounds),
         (Operation::Invert, _) => invert(rounds),
         (Operation::InvertBatch, _) => {
@@ -70,6 +74,17 @@ fn multiply<C: MontConfig<4>>(multiplier: impl Multiplier, rounds: usize) {
     for _ in 0..rounds {
         for ((out, a), b) in out.iter_mut().zip(black_box(&a)).zip(black_box(&b)) {
             *out = multiplier.mul::<C>(&a.0.0, &b.0.0);
+        }
+        black_box(&mut out);
+    }
+}
+
+fn square(multiplier: impl Multiplier, rounds: usize) {
+    let a = values::<FrConfig>(VALUES, 3);
+    let mut out = [[0u64; 4]; VALUES];
+    for _ in 0..rounds {
+        for (out, a) in out.iter_mut().zip(black_box(&a)) {
+            *out = multiplier.mul::<FrConfig>(&a.0.0, &a.0.0);
         }
         black_box(&mut out);
     }

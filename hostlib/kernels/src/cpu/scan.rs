@@ -19,7 +19,9 @@ fn exclusive(mut v: Vec<Fr>, identity: Fr, combine: impl Fn(Fr, Fr) -> Fr + Sync
     let mut starts: Vec<Fr> =
         v.par_chunks(GRAIN).map(|piece| piece.iter().fold(identity, |total, &x| combine(total, x))).collect();
     exclusive_in_place(&mut starts, identity, &combine);
-    v.par_chunks_mut(GRAIN).zip(&starts).for_each(|(piece, start)| exclusive_in_place(piece, *start, &combine));
+    v.par_chunks_mut(GRAIN)
+        .zip(&starts)
+        .for_each(|(piece, start)| exclusive_in_place(piece, *start, &combine));
     // They are sums of what may be secret.
     starts.zeroize();
     v

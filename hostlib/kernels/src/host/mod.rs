@@ -99,9 +99,8 @@ impl<A: Arithmetic> HostDevice<A> {
         let scalars = task.inputs.first().and_then(|id| self.buffers.get(id));
         let scalars = scalars.ok_or_else(|| violation(task.kernel, "an input buffer is unknown"))?;
         let scalars = scalars.clone();
-        let known = |id: &BasesId| {
-            self.bases.get(id).is_some_and(|points| offset + scalars.len() <= points.len())
-        };
+        let known =
+            |id: &BasesId| self.bases.get(id).is_some_and(|points| offset + scalars.len() <= points.len());
         let bases = task.bases.filter(known);
         let bases = bases.ok_or_else(|| violation(task.kernel, "the bases are unknown or too few"))?;
         self.deferred.push(DeferredMsm { ticket, bases, offset, scalars, bound });

@@ -20,6 +20,7 @@ laws!(
     a_broken_bound_is_a_violation,
     columns_together_give_what_each_gives_alone,
     small_data_commit_under_a_full_bound,
+    runs_of_equal_scalars_are_as_any_others,
 );
 
 fn naive(points: &[G1Affine], scalars: &[Fr]) -> G1Affine {
@@ -159,6 +160,37 @@ fn small_data_commit_under_a_full_bound(engine: &Engine) {
     let scalars: Vec<Fr> = small.iter().map(|&s| Fr::from(s)).collect();
     let got = msm(engine, &points, HostData::small(small), ScalarBound::Full);
     assert_eq!(got.unwrap(), naive(&points, &scalars));
+}
+
+fn runs_of_equal_scalars_are_as_any_others(engine: &Engine) {
+    let mut points = points(60);
+    points[7] = G1Affine::zero();
+    points[20] = points[21];
+    points[30] = -points[31];
+    let [a, b, c] = [random_values(9, 1)[0], -Fr::one(), Fr::zero()];
+    let mut tail = random_values(10, 60);
+    tail[23..].fill(a);
+    let mut zeros_between = vec![a; 60];
+    zeros_between[7..9].fill(c);
+    zeros_between[31..].fill(b);
+    // One run less than merging needs, as many, and one more.
+    let runs = |count: usize| (0..60).map(|i| Fr::from(1 + i.min(count - 1) as u64) * a).collect::<Vec<_>>();
+    for scalars in [tail, zeros_between, [a, a, b, c].repeat(15), vec![a; 60], runs(44), runs(45), runs(46)] {
+        assert_eq!(full(engine, &points, &scalars), naive(&points, &scalars));
+        // Beside a column without runs, whose sum must not change places with it.
+        let bases = Bases::new(Arc::new(points.clone()));
+        let other = random_values(11, 60);
+        let mut graph = Graph::new();
+        let sums: Vec<_> = [&other, &scalars, &other]
+            .map(|scalars| {
+                let v = graph.upload(HostData::full(scalars.clone()));
+                graph.msm(&bases, 0, &v, ScalarBound::Full)
+            })
+            .into();
+        let outcome = engine.run(graph).unwrap();
+        let found: Vec<_> = sums.into_iter().map(|sum| outcome.point(sum)).collect();
+        assert_eq!(found, [&other, &scalars, &other].map(|scalars| naive(&points, scalars)));
+    }
 }
 
 fn columns_together_give_what_each_gives_alone(engine: &Engine) {

@@ -50,6 +50,18 @@ fn bases_commit_alike() {
 }
 
 #[test]
+fn multiples_are_kept_in_two_files_and_change_no_point() {
+    let (srs, folder) = (local(3), tempfile::tempdir().unwrap());
+    for _ in 0..2 {
+        let fast = srs.with_multiples(folder.path()).unwrap();
+        assert_eq!((fast.monomial(), fast.lagrange(), fast.id()), (srs.monomial(), srs.lagrange(), srs.id()));
+        let files = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
+        assert_eq!(files.sum::<u64>(), srs.multiples_bytes() + 2 * 4096);
+    }
+    assert!(matches!(srs.with_multiples("/dev/null".as_ref()), Err(MultiplesError::File { .. })));
+}
+
+#[test]
 fn the_seed_determines_the_srs() {
     assert_eq!(local(2).monomial(), local(2).monomial());
     assert_ne!(local(2).id(), Srs::insecure_local(2, [6; 32]).unwrap().id());

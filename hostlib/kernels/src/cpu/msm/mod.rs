@@ -2,7 +2,7 @@
 //! the same points at once.
 //!
 //! Scalars are cut into digits ([`digits`], [`shape`]); points are sorted by bucket ([`sort`]), added up by bucket in
-//! affine coordinates with shared inversions ([`accumulate`], [`additions`]), and the buckets are weighed ([`weigh`]).
+//! affine coordinates with shared inversions ([`accumulate`], [`additions`]), and the buckets are weighed ([`weigh`]). Runs of equal scalars are merged before ([`runs`]).
 //!
 //! All of it takes time that depends on the scalars.
 
@@ -10,11 +10,12 @@ mod accumulate;
 mod additions;
 mod digits;
 mod entries;
+mod runs;
 mod shape;
 mod sort;
 mod weigh;
 
-use ark_bn254::{G1Affine, G1Projective, g1};
+use ark_bn254::{Fr, G1Affine, G1Projective, g1};
 use ark_ec::scalar_mul::glv::GLVConfig;
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::Zero;
@@ -52,20 +53,56 @@ pub(super) fn msms_vartime(
             Err(failure) => failed.push((at, failure)),
         }
     }
-    let (mut sums, mut batch) = (Vec::new(), Vec::new());
-    for (v, long) in &owned {
-        batch.push(shape_of(v, long.as_deref(), points.multiples.is_some()));
-        let streams: usize = batch.iter().map(|(_, shape): &(Scalars<'_>, Shape)| shape.streams()).sum();
-        if streams >= STREAMS_MAX {
-            sums.extend(sum(features, points, &std::mem::take(&mut batch)));
+    let mut sums = vec![G1Projective::zero(); owned.len()];
+    let mut batch = Batch { features, points, places: Vec::new(), columns: Vec::new() };
+    for (place, (v, long)) in owned.iter().enumerate() {
+        let (scalars, shape) = shape_of(v, long.as_deref(), points.multiples.is_some());
+        if let Scalars::Full(scalars) = scalars
+            && let Some(merged) = runs::merge(features, scalars, points.own)
+        {
+            sums[place] = sum_merged(features, merged);
+            continue;
+        }
+        batch.places.push(place);
+        batch.columns.push((scalars, shape));
+        if batch.columns.iter().map(|(_, shape)| shape.streams()).sum::<usize>() >= STREAMS_MAX {
+            batch.finish(&mut sums);
         }
     }
-    sums.extend(sum(features, points, &batch));
+    batch.finish(&mut sums);
     // They may be secret.
     owned.iter_mut().filter_map(|(_, long)| long.as_mut()).for_each(Zeroize::zeroize);
     let mut results: Vec<_> = G1Projective::normalize_batch(&sums).into_iter().map(Ok).collect();
     failed.into_iter().for_each(|(at, failure)| results.insert(at, Err(failure)));
     results
+}
+
+/// Columns that are summed together.
+struct Batch<'a> {
+    features: Features,
+    points: Points<'a>,
+    /// Where each column's sum belongs.
+    places: Vec<usize>,
+    columns: Vec<(Scalars<'a>, Shape)>,
+}
+
+impl Batch<'_> {
+    /// Puts the sums where they belong, and empties the batch.
+    fn finish(&mut self, sums: &mut [G1Projective]) {
+        let found = sum(self.features, self.points, &std::mem::take(&mut self.columns));
+        for (place, sum) in self.places.drain(..).zip(found) {
+            sums[place] = sum;
+        }
+    }
+}
+
+/// The sum of scalars and points that are left of a column when equal neighbours are merged.
+fn sum_merged(features: Features, (mut scalars, points): (Vec<Fr>, Vec<G1Affine>)) -> G1Projective {
+    let column = (Scalars::Full(&scalars), Shape::full(scalars.len(), false));
+    let sum = sum(features, Points { own: &points, multiples: None }, &[column]).into_iter().sum();
+    // They may be secret.
+    scalars.zeroize();
+    sum
 }
 
 /// Field elements that are small by promise, as integers.

@@ -34,6 +34,7 @@ pub fn subjects(instructions: Instructions) -> Vec<Subject<'static>> {
         ("multiply", Operation::Multiply, scalar_min, TIMES, peers::multiply()),
         ("multiply, each in turn", Operation::MultiplyInTurn, None, TIMES, peers::multiply_in_turn()),
         ("multiply in Fq", Operation::MultiplyFq, scalar_min, TIMES, peers::multiply_fq()),
+        ("square", Operation::Square, None, TIMES, peers::square()),
         ("add", Operation::Add, None, TIMES, peers::add()),
         ("invert", Operation::Invert, None, INVERSIONS, peers::invert()),
         ("invert, batch", Operation::InvertBatch, None, TIMES, vec![]),

@@ -76,6 +76,11 @@ macro_rules! halo2 {
                 side(move || pairwise(&values, |a, b| a * b))
             }
 
+            pub fn square() -> Side<'static> {
+                let values = values(scalar);
+                side(move || pairwise(&values, |a, _| a.square()))
+            }
+
             pub fn add() -> Side<'static> {
                 let values = values(scalar);
                 side(move || pairwise(&values, |a, b| a + b))
@@ -136,6 +141,15 @@ pub fn multiply_fq() -> Peers<'static> {
     peers
 }
 
+pub fn square() -> Peers<'static> {
+    let a = values(|x| x);
+    #[allow(unused_mut, reason = "used with the feature `peers`")]
+    let mut peers: Peers<'static> =
+        vec![(ARK_FF, CALL.0, side(move || pairwise(&a, |a, _| Field::square(&a))))];
+    each_halo2!(peers, CALL.0, square());
+    peers
+}
+
 pub fn add() -> Peers<'static> {
     let a = values(|x| x);
     #[allow(unused_mut, reason = "used with the feature `peers`")]
@@ -178,6 +192,28 @@ pub fn commit<'a>(points: &'a [G1Affine], scalars: &'a [Fr]) -> Peers<'a> {
     #[allow(unused_mut, reason = "used with the feature `peers`")]
     let mut peers: Peers<'a> = vec![(ARK_EC, 1, ark)];
     each_halo2!(peers, 1, commit(points, scalars));
+    peers
+}
+
+/// As [`commit`], of scalars below 2^16; besides, arkworks' routines for small scalars, to which those below zero and the
+/// others are given apart, sorted out beforehand.
+pub fn commit_small<'a>(points: &'a [G1Affine], scalars: &'a [Fr], small: &[i32]) -> Peers<'a> {
+    let signed = |negative: bool| -> (Vec<G1Affine>, Vec<u16>) {
+        let own = points.iter().zip(small).filter(|(_, scalar)| (**scalar < 0) == negative);
+        own.map(|(point, scalar)| (*point, scalar.unsigned_abs() as u16)).unzip()
+    };
+    let bytes = small.iter().all(|scalar| scalar.unsigned_abs() < 256);
+    let halves = [signed(false), signed(true)];
+    let narrow = halves.clone().map(|(_, scalars)| scalars.iter().map(|&s| s as u8).collect::<Vec<u8>>());
+    let ark = side(move || {
+        let [plus, minus] = [0, 1].map(|half| match bytes {
+            true => G1Projective::msm_u8(&halves[half].0, &narrow[half]),
+            false => G1Projective::msm_u16(&halves[half].0, &halves[half].1),
+        });
+        let _ = black_box((plus - minus).into_affine());
+    });
+    let mut peers = commit(points, scalars);
+    peers.insert(1, ("ark-ec 0.6, by size", 1, ark));
     peers
 }
 

@@ -10,7 +10,8 @@ use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
 use ark_std::rand::SeedableRng;
 use ark_std::rand::rngs::StdRng;
 use kiln_kernels::{
-    Bases, Engine, Graph, HostData, KernelFailure, Program, ProgramBuilder, ScalarBound, ScanKind, Vector,
+    Bases, Engine, Graph, HostData, KernelFailure, Multiples, Program, ProgramBuilder, ScalarBound, ScanKind,
+    Vector,
 };
 
 use super::peers::{self, Peers};
@@ -19,6 +20,9 @@ use crate::error::Failure;
 
 /// Columns of batched kernels.
 const BATCH: usize = 16;
+
+/// Memory for multiples: those of 2^20 points.
+const MULTIPLES_BYTES_MAX: u64 = 1 << 29;
 
 /// What the kernels of one size work on.
 pub struct Inputs {
@@ -32,6 +36,8 @@ pub struct Inputs {
 struct Commitments {
     points: Arc<Vec<G1Affine>>,
     bases: Bases,
+    /// The same with multiples, where these can be kept.
+    with_multiples: Option<Bases>,
     columns: Vec<Small>,
 }
 
@@ -40,6 +46,7 @@ struct Small {
     kernel: &'static str,
     bits: u32,
     v: Vector,
+    small: Vec<i32>,
     full: Vec<Fr>,
 }
 
@@ -208,28 +215,37 @@ impl Commitments {
             kernel,
             bits,
             full: values.iter().map(|&x| Fr::from(x)).collect(),
-            v: graph.upload(HostData::small(values)),
+            v: graph.upload(HostData::small(values.clone())),
+            small: values,
         });
-        Commitments { bases: Bases::new(points.clone()), points, columns: columns.into() }
+        let bases = Bases::new(points.clone());
+        let with_multiples = multiples(&points).and_then(|multiples| bases.with_multiples(multiples));
+        Commitments { bases, with_multiples, points, columns: columns.into() }
     }
 
     fn subjects<'a>(&'a self, engine: &'a Engine, inputs: &'a Inputs) -> Vec<Subject<'a>> {
-        let commit = |kernel, v: &'a Vector, bound, count: usize, scalars: &'a [Fr]| {
+        let commit = |kernel, bases: &'a Bases, v: &'a Vector, bound, count: usize, peers| {
             let add = move |graph: &mut Graph| {
                 for _ in 0..count {
-                    graph.msm(&self.bases, 0, v, bound);
+                    graph.msm(bases, 0, v, bound);
                 }
                 Vec::new()
             };
-            inputs.subject(engine, Group::Msm, kernel, count, add, peers::commit(&self.points, scalars))
+            inputs.subject(engine, Group::Msm, kernel, count, add, peers)
         };
-        let mut subjects = vec![commit("MSM, any scalars", &inputs.v, ScalarBound::Full, 1, &inputs.values)];
-        for Small { kernel, bits, v, full } in &self.columns {
-            subjects.push(commit(kernel, v, ScalarBound::Signed { bits: *bits }, 1, full));
-        }
-        let Small { bits, v, full, .. } = &self.columns[0];
-        let bound = ScalarBound::Signed { bits: *bits };
-        subjects.push(commit("MSM, 8 bits, of 16 columns", v, bound, BATCH, full));
+        let any = |kernel, bases| {
+            let peers = peers::commit(&self.points, &inputs.values);
+            commit(kernel, bases, &inputs.v, ScalarBound::Full, 1, peers)
+        };
+        let mut subjects = vec![any("MSM, any scalars", &self.bases)];
+        subjects.extend(self.with_multiples.as_ref().map(|bases| any("MSM, with multiples", bases)));
+        let small = |kernel, column: &'a Small, count| {
+            let bound = ScalarBound::Signed { bits: column.bits };
+            let peers = peers::commit_small(&self.points, &column.full, &column.small);
+            commit(kernel, &self.bases, &column.v, bound, count, peers)
+        };
+        subjects.extend(self.columns.iter().map(|column| small(column.kernel, column, 1)));
+        subjects.push(small("MSM, 8 bits, of 16 columns", &self.columns[0], BATCH));
         subjects
     }
 }
@@ -251,6 +267,12 @@ fn gate() -> Result<Program, KernelFailure> {
     let out = builder.add(left, right);
     builder.output(out);
     builder.finish()
+}
+
+/// Multiples of points, in a file that has no name any more. None where there is no room for it.
+fn multiples(points: &[G1Affine]) -> Option<Arc<Multiples>> {
+    let dir = tempfile::tempdir().ok()?;
+    Multiples::open(dir.path(), points, MULTIPLES_BYTES_MAX).ok().map(Arc::new)
 }
 
 /// n different points.
