@@ -16,6 +16,8 @@ use crate::graph::{ConvGeometry, TensorId, View};
 pub struct FloatTensor {
     /// The ONNX value that holds its elements, in the same number though perhaps in another order.
     pub name: String,
+    /// The ONNX value that holds them before the node's function, if it has one that is not `Relu`.
+    pub before: Option<String>,
     /// Dimensions without the batch.
     pub shape: Vec<usize>,
 }
@@ -48,7 +50,22 @@ pub struct FloatTerm {
     pub target: Option<Vec<Option<u32>>>,
 }
 
-/// What a node computes, before the optional Relu.
+/// A function of one number that becomes a table. Its constants are public with the table: no learned value may be one.
+#[derive(Clone)]
+pub struct Function {
+    /// What it computes, with its constants.
+    pub name: String,
+    /// Defined on all numbers: an operator that is not says in its file how it goes on. May be infinite, not NaN.
+    pub value: Arc<dyn Fn(f64) -> f64 + Send + Sync>,
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Function({})", self.name)
+    }
+}
+
+/// What a node computes, before the optional Relu or another function.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // the fields are those of `crate::graph::Linear`
 pub enum FloatOp {
@@ -60,6 +77,8 @@ pub enum FloatOp {
     MatMul { input: View, weight: FloatWeight, bias: Option<FloatWeight> },
     /// Sum of terms and a constant.
     Sum { terms: Vec<FloatTerm>, constant: f32 },
+    /// Product, element by element, of two factors; a factor is the sum of its terms, of factor 1.
+    Product { factors: [Vec<FloatTerm>; 2] },
     /// Maximum over windows: for each output element, the elements of the view in its window (at least one).
     Max { input: View, windows: Vec<Vec<u32>> },
 }
@@ -75,6 +94,8 @@ pub struct FloatNode {
     pub op: FloatOp,
     /// Whether negative results become 0.
     pub relu: bool,
+    /// A function of each element, instead of Relu.
+    pub function: Option<Function>,
     /// Where the result goes.
     pub output: TensorId,
 }
@@ -113,6 +134,8 @@ pub enum FloatError {
 pub struct FloatTrace {
     /// For each tensor of the graph, its elements (in the order of the ONNX value of that name).
     pub tensors: Vec<Vec<f32>>,
+    /// For each tensor, its elements before the node's function, where the node has one.
+    pub before: Vec<Option<Vec<f32>>>,
     /// The output in the order of the graph's output view.
     pub output: Vec<f32>,
 }
@@ -146,7 +169,8 @@ impl FloatModel {
         input_shape: Vec<usize>,
         output_value: &str,
     ) -> Result<Self, FloatError> {
-        let names = graph.tensors.iter().map(|t| t.name.as_str()).chain([output_value]);
+        let before = graph.tensors.iter().filter_map(|t| t.before.as_deref());
+        let names = graph.tensors.iter().map(|t| t.name.as_str()).chain(before).chain([output_value]);
         let reference = guarded(|| load(proto, &input_shape, names))?;
         Ok(Self { graph, notes, reference, input_shape })
     }
@@ -174,13 +198,16 @@ impl FloatModel {
         })?;
         let mut tensors = results;
         let output = tensors.pop().unwrap_or_default();
+        let mut before = tensors.split_off(self.graph.tensors.len().min(tensors.len())).into_iter();
+        let before: Vec<_> =
+            self.graph.tensors.iter().map(|t| t.before.as_ref().and_then(|_| before.next())).collect();
         for (tensor, values) in self.graph.tensors.iter().zip(&tensors) {
             if let Some(position) = values.iter().position(|v| !v.is_finite()) {
                 let got = values[position].to_string();
                 return Err(FloatError::NotFinite { tensor: tensor.name.clone(), position, got });
             }
         }
-        Ok(FloatTrace { tensors, output })
+        Ok(FloatTrace { tensors, before, output })
     }
 }
 

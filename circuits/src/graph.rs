@@ -15,6 +15,10 @@ pub struct TensorId(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WeightId(pub usize);
 
+/// Index of a table in [`IntGraph::tables`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TableId(pub usize);
+
 /// An activation tensor. Element order is row-major over `shape` (batch dimension dropped: it is 1).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tensor {
@@ -141,17 +145,32 @@ pub enum TableKind {
     ReluClamp,
     /// `y = max(q, 0)`, for steps of a maximum
     Relu,
+    /// `y` is listed in [`IntGraph::tables`].
+    Listed(TableId),
 }
 
-impl TableKind {
-    /// The table's entry for `q`; `activation` is the graph's (lo, hi).
-    pub fn apply(self, q: i64, activation: (i64, i64)) -> i64 {
-        match self {
-            Self::Identity => q,
-            Self::Clamp => q.max(activation.0).min(activation.1),
-            Self::ReluClamp => q.max(0).min(activation.1),
-            Self::Relu => q.max(0),
-        }
+/// A table given entry by entry: a function of one integer, such as a sigmoid at given scales. Public.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedTable {
+    /// What it computes.
+    pub name: String,
+    /// The `q` of the first entry, at most 0.
+    pub first: i64,
+    /// The `y` of `first`, `first + 1`, …; there is an entry for 0.
+    pub values: Vec<i32>,
+}
+
+impl ListedTable {
+    /// The `q` of the last entry.
+    pub fn last(&self) -> i64 {
+        self.first.saturating_add_unsigned(self.values.len() as u64).saturating_sub(1)
+    }
+
+    /// The entry for `q`; beyond the ends, the entry at the end.
+    pub fn entry(&self, q: i64) -> i64 {
+        let last = self.values.len().saturating_sub(1);
+        let index = usize::try_from(q.saturating_sub(self.first)).unwrap_or(0).min(last);
+        self.values.get(index).copied().map_or(0, i64::from)
     }
 }
 
@@ -198,6 +217,31 @@ pub struct IntGraph {
     pub q_bits: u32,
     /// Activation range (lo, hi) of `Clamp` and `ReluClamp`, for example (−128, 127).
     pub activation: (i64, i64),
+    /// Tables given entry by entry.
+    pub tables: Vec<ListedTable>,
+}
+
+impl IntGraph {
+    /// The entry of a table for `q`.
+    pub fn apply(&self, table: TableKind, q: i64) -> i64 {
+        let (lo, hi) = self.activation;
+        match table {
+            TableKind::Identity => q,
+            TableKind::Clamp => q.max(lo).min(hi),
+            TableKind::ReluClamp => q.max(0).min(hi),
+            TableKind::Relu => q.max(0),
+            TableKind::Listed(id) => self.tables.get(id.0).map_or(0, |table| table.entry(q)),
+        }
+    }
+
+    /// Smallest and largest entry of a table for `q` in `lo..=hi`, `lo ≤ hi`.
+    pub fn range_of(&self, table: TableKind, (lo, hi): (i64, i64)) -> (i64, i64) {
+        let ends = (self.apply(table, lo), self.apply(table, hi));
+        let TableKind::Listed(id) = table else { return ends };
+        let Some(listed) = self.tables.get(id.0) else { return ends };
+        let inside = (lo.max(listed.first)..=hi.min(listed.last())).map(|q| listed.entry(q));
+        inside.chain([ends.1]).fold((ends.0, ends.0), |range, y| (range.0.min(y), range.1.max(y)))
+    }
 }
 
 /// The secret half of a model: `values[w]` are the integers of weight `w`, row-major. Wiped when dropped.

@@ -157,9 +157,9 @@ impl<'a> Interpreter<'a> {
                 let (node, operator) = names();
                 return Err(RunError::TableRange { node, operator, q_bits: self.graph.q_bits, got: q });
             }
-            // |q| ≤ 2^24 and every table's output lies between q, 0 and the activation range: both fit 32 bits.
+            // |q| ≤ 2^24 and every table's output lies between q, 0 and the activation range or is listed in 32 bits.
             trace.q.push(q as i32);
-            trace.y.push(node.table.apply(q, self.graph.activation) as i32);
+            trace.y.push(self.graph.apply(node.table, q) as i32);
         }
         Ok(trace)
     }
@@ -364,6 +364,50 @@ mod tests {
             spoil(&mut graph, &mut values);
             assert!(matches!(run(&graph, &values, &record), Err(RunError::Graph(_))), "{name}");
         }
+    }
+
+    #[test]
+    fn malformed_listed_tables_are_refused_without_a_panic() {
+        type Spoil = fn(&mut IntGraph);
+        let listed = || {
+            let mut b = GraphBuilder::new(4, 8, (-8, 7));
+            let x = b.input("x", &[3]);
+            let table = b.table("square", 8, |q| (q * q) as i32);
+            let term = Term { input: View::plain(x, vec![3]), coefficient: 1, target: None };
+            let y = b.combine("y", vec![term], 0, 0, table, &[3]);
+            b.finish(y)
+        };
+        let (graph, values) = listed();
+        assert_eq!(run(&graph, &values, &[-8, 0, 7]).unwrap().output, [64, 0, 49]);
+        let spoils: [(&str, Spoil); 7] = [
+            ("no such table", |g| g.nodes[1].table = TableKind::Listed(crate::graph::TableId(1))),
+            ("no entries", |g| g.tables[0].values.clear()),
+            ("no entry for 0", |g| g.tables[0].first = 1),
+            ("starts too late", |g| g.tables[0].first = -7),
+            ("ends too early", |g| g.tables[0].values.truncate(15)),
+            ("starts far away", |g| g.tables[0].first = i64::MIN),
+            ("a bound below 0", |g| g.nodes[1].accumulator_bound = -1),
+        ];
+        for (name, spoil) in spoils {
+            let (mut graph, values) = listed();
+            spoil(&mut graph);
+            assert!(matches!(run(&graph, &values, &[1, 2, 3]), Err(RunError::Graph(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn sums_of_large_listed_entries_that_could_wrap_are_refused() {
+        let mut b = GraphBuilder::new(4, 8, (-8, 7));
+        let x = b.input("x", &[3]);
+        let table = b.table("large", 8, |_| i32::MAX);
+        let term =
+            |tensor, coefficient| Term { input: View::plain(tensor, vec![3]), coefficient, target: None };
+        let large = b.combine("large", vec![term(x, 1)], 0, 0, table, &[3]);
+        let y = b.combine("y", vec![term(large, 1 << 31)], 0, 0, TableKind::Clamp, &[3]);
+        let (graph, values) = b.finish(y);
+        let refused = run(&graph, &values, &[1, 2, 3]).unwrap_err();
+        let RunError::Graph(GraphError::Accumulator { node, .. }) = refused else { panic!("{refused}") };
+        assert_eq!(node, "y");
     }
 
     #[test]

@@ -6,8 +6,10 @@
 //! largest magnitude seen in calibration; a tensor whose worst case over *all* inputs would leave the table gets a
 //! coarser scale. The output keeps its resolution: its table is the identity and its scale fills the table.
 
+mod function;
 mod linear;
 mod max_pool;
+mod product;
 mod ranges;
 mod search;
 mod sum;
@@ -20,7 +22,7 @@ use crate::graph::{
 };
 use crate::interpret::RunError;
 use crate::validate::{GraphError, Q_BITS_MAX, SHIFT_MAX, validate_graph, validate_weights};
-use ranges::Ranges;
+use ranges::{Range, Ranges};
 
 /// A scale may become this much coarser than calibration asks for so that the worst case fits the tables (3 of 8 bits).
 const WIDENING_MAX: f64 = 8.0;
@@ -201,6 +203,11 @@ fn check_options(options: &QuantiseOptions) -> Result<(), QuantiseError> {
     check("q_bits", q_bits, options.activation_bits, options.q_bits_max)
 }
 
+/// The scale at which `range` is `top`. A tensor that is 0 on every calibration record has no scale of its own.
+fn fill(range: f64, top: f64) -> f64 {
+    if range > 0.0 { range / top } else { 1.0 / top }
+}
+
 /// Smallest b with −2^b ≤ lo and hi < 2^b.
 fn bits((lo, hi): (i64, i64)) -> u32 {
     let magnitude = hi.max(-(lo + 1)).max(0);
@@ -210,7 +217,7 @@ fn bits((lo, hi): (i64, i64)) -> u32 {
 /// An integer graph in the making, for one choice of shift and table range.
 struct Builder<'a> {
     model: &'a FloatModel,
-    ranges: &'a [f64],
+    ranges: &'a [Range],
     options: &'a QuantiseOptions,
     graph: IntGraph,
     values: WeightValues,
@@ -231,17 +238,26 @@ impl<'a> Builder<'a> {
     /// Quantises every node.
     fn build(
         model: &'a FloatModel,
-        ranges: &'a [f64],
+        ranges: &'a [Range],
         options: &'a QuantiseOptions,
         shift: u32,
         q_bits: u32,
     ) -> Result<(IntGraph, WeightValues, Vec<NodeReport>), QuantiseError> {
         let half = 1i64 << (options.activation_bits - 1);
-        let (tensors, weights, nodes) = (Vec::new(), Vec::new(), Vec::new());
+        let (tensors, weights, nodes, tables) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let output = View::plain(TensorId(0), Vec::new());
         let activation = (-half, half - 1);
-        let graph =
-            IntGraph { tensors, weights, nodes, input: TensorId(0), output, shift, q_bits, activation };
+        let graph = IntGraph {
+            tensors,
+            weights,
+            nodes,
+            input: TensorId(0),
+            output,
+            shift,
+            q_bits,
+            activation,
+            tables,
+        };
         let (values, reports, tensors) = (WeightValues(Vec::new()), Vec::new(), Vec::new());
         let mut builder = Self { model, ranges, options, graph, values, reports, tensors };
         for index in 0..model.graph.nodes.len() {
@@ -263,15 +279,23 @@ impl<'a> Builder<'a> {
             FloatOp::Conv { .. } | FloatOp::MatMul { .. } => self.weighted(index),
             FloatOp::Sum { terms, constant } => self.sum(index, terms, *constant),
             FloatOp::Max { input, windows } => self.max_pool(index, input, windows),
+            FloatOp::Product { factors } => self.product(index, factors),
         }
     }
 
-    /// The scale at which the calibrated range fills the activation range.
+    /// The scale of `q` at which the calibrated range fills the activation range, or several of them before a function.
     fn calibrated_scale(&self, index: usize) -> f64 {
-        let range = self.ranges[index];
+        let Range { result, before } = self.ranges[index];
         let top = self.graph.activation.1 as f64;
-        // A tensor that is 0 on every calibration record has no scale of its own.
-        if range > 0.0 { range / top } else { 1.0 / top }
+        match self.model.graph.nodes[index].function {
+            Some(_) => fill(before, top * function::FINER),
+            None => fill(result, top),
+        }
+    }
+
+    /// Whether a node's `q` is the output, and takes all of the table.
+    fn fills_table(&self, index: usize) -> bool {
+        self.is_output(index) && self.model.graph.nodes[index].function.is_none()
     }
 
     /// Whether a node makes the output and nothing else reads it: then it is not clamped.
@@ -283,6 +307,7 @@ impl<'a> Builder<'a> {
                 input.tensor == tensor
             }
             FloatOp::Sum { terms, .. } => terms.iter().any(|t| t.input.tensor == tensor),
+            FloatOp::Product { factors } => factors.iter().flatten().any(|t| t.input.tensor == tensor),
         };
         self.model.graph.output.tensor == tensor && !self.model.graph.nodes.iter().any(|n| reads(&n.op))
     }
@@ -306,7 +331,8 @@ impl<'a> Builder<'a> {
         let top = ((1i64 << self.graph.q_bits) - 1) as f64;
         let mut need = 0;
         let (calibrated, mut scale) = (scale, scale);
-        while scale <= WIDENING_MAX * calibrated {
+        let finer = self.model.graph.nodes[index].function.as_ref().map_or(1.0, |_| function::FINER);
+        while scale <= WIDENING_MAX * finer * calibrated {
             let scaled = quantise(scale);
             let q = (requantise(scaled.z.0, self.graph.shift), requantise(scaled.z.1, self.graph.shift));
             need = bits(q);
@@ -380,7 +406,11 @@ impl<'a> Builder<'a> {
         let accumulator_bound = self.public_bound(z.1.max(-z.0), shift);
         let reach = requantise(accumulator_bound, shift);
         let q = if shift == 0 { q } else { (q.0.signum().min(0) * reach, q.1.signum().max(0) * reach) };
-        let bound = (table.apply(q.0, self.graph.activation), table.apply(q.1, self.graph.activation));
+        let (table, scale) = match &node.function {
+            Some(function) => self.function_table(index, function, scale, reach),
+            None => (table, scale),
+        };
+        let bound = self.graph.range_of(table, q);
         let output = TensorId(self.graph.tensors.len());
         self.graph.tensors.push(Tensor {
             name: tensor.name.clone(),
@@ -423,11 +453,24 @@ mod tests {
         onnx.node("Gemm", &["r", "v"], "y", vec![]).import("y").unwrap()
     }
 
+    /// A gated layer: `Sigmoid(W·x) · Tanh(V·x)` and a last layer.
+    fn gated() -> FloatModel {
+        let onnx =
+            Onnx::new(&[1, 12]).noise("w", &[12, 9], 1.0).noise("u", &[12, 9], 1.0).noise("v", &[9, 3], 1.0);
+        let onnx = onnx.node("MatMul", &["x", "w"], "a", vec![]).node("Sigmoid", &["a"], "s", vec![]);
+        let onnx = onnx.node("MatMul", &["x", "u"], "b", vec![]).node("Tanh", &["b"], "t", vec![]);
+        let onnx = onnx.node("Mul", &["s", "t"], "p", vec![]);
+        onnx.node("MatMul", &["p", "v"], "y", vec![]).import("y").unwrap()
+    }
+
     #[test]
     fn no_record_at_all_breaks_the_promised_bounds() {
-        let model = perceptron();
-        let calibration = records(&model, 16);
-        let (graph, weights, report) = quantise(&model, &calibration, &QuantiseOptions::default()).unwrap();
+        [perceptron(), gated()].iter().for_each(keeps_its_bounds);
+    }
+
+    fn keeps_its_bounds(model: &FloatModel) {
+        let calibration = records(model, 16);
+        let (graph, weights, report) = quantise(model, &calibration, &QuantiseOptions::default()).unwrap();
         for seed in 0..50 {
             // Corners of the input range, far outside what calibration saw; the interpreter checks every bound.
             let corner: Vec<i32> =

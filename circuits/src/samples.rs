@@ -1,8 +1,8 @@
 //! Small hand-made graphs for tests.
 
 use crate::graph::{
-    ConvGeometry, IntGraph, Linear, Node, TableKind, Tensor, TensorId, Term, View, Weight, WeightId,
-    WeightValues,
+    ConvGeometry, IntGraph, Linear, ListedTable, Node, TableId, TableKind, Tensor, TensorId, Term, View,
+    Weight, WeightId, WeightValues,
 };
 
 /// Numbers that look random and are always the same (a 64-bit linear congruential generator, Knuth's constants).
@@ -32,9 +32,18 @@ impl GraphBuilder {
     /// An empty graph.
     pub fn new(shift: u32, q_bits: u32, activation: (i64, i64)) -> Self {
         let output = View::plain(TensorId(0), Vec::new());
-        let (tensors, weights, nodes) = (Vec::new(), Vec::new(), Vec::new());
-        let graph =
-            IntGraph { tensors, weights, nodes, input: TensorId(0), output, shift, q_bits, activation };
+        let (tensors, weights, nodes, tables) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let graph = IntGraph {
+            tensors,
+            weights,
+            nodes,
+            input: TensorId(0),
+            output,
+            shift,
+            q_bits,
+            activation,
+            tables,
+        };
         Self { graph, values: WeightValues(Vec::new()) }
     }
 
@@ -105,6 +114,13 @@ impl GraphBuilder {
         self.push(name, "Add", Linear::Combine { terms, constant }, shift, table, shape, reach)
     }
 
+    /// A listed table of `function` for all `q` in −`reach`..=`reach`.
+    pub fn table(&mut self, name: &str, reach: i64, function: impl Fn(i64) -> i32) -> TableKind {
+        let values = (-reach..=reach).map(function).collect();
+        self.graph.tables.push(ListedTable { name: name.into(), first: -reach, values });
+        TableKind::Listed(TableId(self.graph.tables.len() - 1))
+    }
+
     /// Ends the graph with `output` as it is.
     pub fn finish(mut self, output: TensorId) -> (IntGraph, WeightValues) {
         self.graph.output = View::plain(output, self.graph.tensors[output.0].shape.clone());
@@ -133,9 +149,8 @@ impl GraphBuilder {
         reach: i64,
     ) -> TensorId {
         let q = crate::graph::requantise(reach, shift) + 1;
-        let apply = |q| table.apply(q, self.graph.activation);
         let output = TensorId(self.graph.tensors.len());
-        let bound = (apply(-q), apply(q));
+        let bound = self.graph.range_of(table, (-q, q));
         self.graph.tensors.push(Tensor { name: name.into(), shape: shape.into(), bound, scale: 1.0 });
         let (name, operator) = (name.into(), operator.into());
         self.graph.nodes.push(Node {

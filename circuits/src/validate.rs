@@ -2,7 +2,9 @@
 //! checked before anything is computed from them; what passes here can be interpreted without a panic and without
 //! wrapping.
 
-use crate::graph::{IntGraph, Linear, Node, TensorId, Term, View, Weight, WeightId, WeightValues};
+use crate::graph::{
+    IntGraph, Linear, Node, TableKind, TensorId, Term, View, Weight, WeightId, WeightValues, requantise,
+};
 
 /// No accumulator may exceed this, so that sums of two stay inside `i64`.
 pub const ACCUMULATOR_MAX: i64 = 1 << 61;
@@ -54,6 +56,7 @@ pub fn validate_graph(graph: &IntGraph) -> Result<(), GraphError> {
     let range = 1i64 << graph.q_bits;
     parameter("the lower end of the activation range", graph.activation.0, -range, 0)?;
     parameter("the upper end of the activation range", graph.activation.1, 0, range - 1)?;
+    check_tables(graph)?;
     let mut made = vec![false; graph.tensors.len()];
     for node in &graph.nodes {
         Checker { graph, node, made: &made }.check()?;
@@ -93,6 +96,18 @@ pub fn validate_weights(graph: &IntGraph, values: &WeightValues) -> Result<(), G
     Ok(())
 }
 
+/// Listed tables have an entry for 0, and only entries that a table may have.
+fn check_tables(graph: &IntGraph) -> Result<(), GraphError> {
+    let range = 1i64 << graph.q_bits;
+    for table in &graph.tables {
+        let entries = i64::try_from(table.values.len()).unwrap_or(i64::MAX);
+        parameter("the number of entries of a table", entries, 1, 2 * range)?;
+        parameter("the first entry of a table", table.first, -range, 0)?;
+        parameter("the last entry of a table", table.last(), 0, range - 1)?;
+    }
+    Ok(())
+}
+
 fn parameter(what: &'static str, got: i64, lo: i64, hi: i64) -> Result<(), GraphError> {
     if (lo..=hi).contains(&got) { Ok(()) } else { Err(GraphError::Parameter { what, lo, hi, got }) }
 }
@@ -128,6 +143,7 @@ impl Checker<'_> {
         let tensor =
             tensor.ok_or_else(|| index_error(node, "tensor", node.output.0, self.graph.tensors.len()))?;
         let output = self.elements("the output", &tensor.shape)?;
+        self.table()?;
         match &node.linear {
             Linear::Input if node.output != self.graph.input => Err(order_error(node, node.output)),
             Linear::Input => Ok(()),
@@ -156,6 +172,18 @@ impl Checker<'_> {
             }
             Linear::Combine { terms, constant } => self.combine(terms, *constant, output),
         }
+    }
+
+    /// A listed table has an entry for every `q` that the node may ask for.
+    fn table(&self) -> Result<(), GraphError> {
+        let TableKind::Listed(id) = self.node.table else { return Ok(()) };
+        let tables = &self.graph.tables;
+        let table = tables.get(id.0).ok_or_else(|| index_error(self.node, "table", id.0, tables.len()))?;
+        let (bound, range) = (self.node.accumulator_bound, 1i64 << self.graph.q_bits);
+        parameter("the bound of a node with a listed table", bound, 0, ACCUMULATOR_MAX)?;
+        let (lo, hi) = (requantise(-bound, self.node.shift), requantise(bound, self.node.shift));
+        parameter("the first entry of a table in use", table.first, -range, lo.max(-range))?;
+        parameter("the last entry of a table in use", table.last(), hi.min(range - 1), range - 1)
     }
 
     fn combine(&self, terms: &[Term], constant: i64, output: usize) -> Result<(), GraphError> {
@@ -189,9 +217,10 @@ impl Checker<'_> {
         self.reach(products.saturating_add(bias.into()))
     }
 
-    /// Every `y` is a table's output for a `q` in range, so it is below 2^q_bits.
+    /// Every `y` is at most 2^q_bits, as every `q` is, or an entry of a listed table.
     fn input_bound(&self) -> i128 {
-        1 << self.graph.q_bits
+        let listed = self.graph.tables.iter().flat_map(|table| &table.values);
+        listed.fold(1 << self.graph.q_bits, |bound, y| bound.max(i128::from(*y).abs()))
     }
 
     fn reach(&self, got: i128) -> Result<(), GraphError> {

@@ -4,6 +4,7 @@
 //! node's output. Reshaping operators bind another view of the same tensor and cost nothing. What an importer cannot do
 //! is a [`Problem`]; all unsupported operators of a file are collected and reported together.
 
+mod abs;
 mod add;
 mod affine;
 mod attributes;
@@ -12,24 +13,44 @@ mod batch_normalization;
 mod cast;
 #[cfg(test)]
 pub(crate) mod check;
+mod clip;
 mod concat;
 mod constant;
 mod conv;
 mod div;
+mod elu;
+mod erf;
+mod exp;
 mod flatten;
 mod gather;
+mod gelu;
 mod gemm;
 mod global_average_pool;
+mod hard_sigmoid;
+mod hard_swish;
 mod identity;
+mod leaky_relu;
+mod log;
 mod matmul;
 mod max_pool;
 mod mul;
+mod neg;
+mod pad;
+mod place;
+mod pow;
+mod reciprocal;
+mod reduce;
 mod relu;
 mod reshape;
 mod shape;
+mod sigmoid;
+mod slice;
 mod softmax;
+mod softplus;
+mod sqrt;
 mod squeeze;
 mod sub;
+mod tanh;
 mod tensor;
 mod transpose;
 mod unsqueeze;
@@ -42,7 +63,7 @@ use tract_onnx::pb::GraphProto;
 pub(crate) use attributes::OnnxNode;
 pub(crate) use tensor::{Constant, Data};
 
-use crate::float::{FloatGraph, FloatNode, FloatOp, FloatTensor};
+use crate::float::{FloatGraph, FloatNode, FloatOp, FloatTensor, FloatTerm, Function};
 use crate::graph::{TensorId, View};
 use crate::onnx::{ImportError, UnsupportedOperator, elements};
 
@@ -52,28 +73,50 @@ type OperatorImporter = fn(&mut Importer<'_>, &OnnxNode<'_>) -> Result<(), Probl
 /// The registry: an operator is a file and a line.
 fn importer_for(operator: &str) -> Option<OperatorImporter> {
     Some(match operator {
+        "Abs" => abs::import,
         "Add" => add::import,
         "AveragePool" => average_pool::import,
         "BatchNormalization" => batch_normalization::import,
         "Cast" => cast::import,
+        "Clip" => clip::import,
         "Concat" => concat::import,
         "Constant" => constant::import,
         "Conv" => conv::import,
         "Div" => div::import,
         "Dropout" | "Identity" => identity::import,
+        "Elu" => elu::import,
+        "Erf" => erf::import,
+        "Exp" => exp::import,
         "Flatten" => flatten::import,
         "Gather" => gather::import,
+        "Gelu" => gelu::import,
         "Gemm" => gemm::import,
         "GlobalAveragePool" => global_average_pool::import,
+        "HardSigmoid" => hard_sigmoid::import,
+        "HardSwish" => hard_swish::import,
+        "LeakyRelu" => leaky_relu::import,
+        "Log" => log::import,
         "LogSoftmax" | "Softmax" => softmax::import,
         "MatMul" => matmul::import,
         "MaxPool" => max_pool::import,
         "Mul" => mul::import,
+        "Neg" => neg::import,
+        "Pad" => pad::import,
+        "Pow" => pow::import,
+        "Reciprocal" => reciprocal::import,
+        "ReduceMax" => reduce::max,
+        "ReduceMean" => reduce::mean,
+        "ReduceSum" => reduce::sum,
         "Relu" => relu::import,
         "Reshape" => reshape::import,
         "Shape" => shape::import,
+        "Sigmoid" => sigmoid::import,
+        "Slice" => slice::import,
+        "Softplus" => softplus::import,
+        "Sqrt" => sqrt::import,
         "Squeeze" => squeeze::import,
         "Sub" => sub::import,
+        "Tanh" => tanh::import,
         "Transpose" => transpose::import,
         "Unsqueeze" => unsqueeze::import,
         _ => return None,
@@ -311,10 +354,15 @@ impl<'a> Importer<'a> {
         }
     }
 
+    /// Whether a result of this shape is small enough.
+    pub fn fits(&self, shape: &[usize]) -> Result<(), Problem> {
+        let too_large = || Problem::unsupported(format!("a result of shape {shape:?} is too large"));
+        elements(shape).map(|_| ()).ok_or_else(too_large)
+    }
+
     /// Adds a node that makes a new tensor of `shape` (with the batch), and binds it to the ONNX node's output.
     pub fn emit(&mut self, node: &OnnxNode<'_>, op: FloatOp, shape: Vec<usize>) -> Result<(), Problem> {
-        elements(&shape)
-            .ok_or_else(|| Problem::unsupported(format!("a result of shape {shape:?} is too large")))?;
+        self.fits(&shape)?;
         let dropped = match shape.as_slice() {
             [1, rest @ ..] if !rest.is_empty() => rest.to_vec(),
             all => all.to_vec(),
@@ -332,7 +380,10 @@ impl<'a> Importer<'a> {
     /// The producer of an operand, if it may absorb the operand's one reader; `result` becomes the name of its tensor.
     pub fn producer_of(&mut self, operand: &Activation) -> Option<&mut FloatNode> {
         let producer = &mut self.nodes[operand.view.tensor.0];
-        let absorbs = operand.exclusive && !producer.relu && !matches!(producer.op, FloatOp::Input);
+        let absorbs = operand.exclusive
+            && !producer.relu
+            && producer.function.is_none()
+            && !matches!(producer.op, FloatOp::Input);
         absorbs.then_some(producer)
     }
 
@@ -340,6 +391,30 @@ impl<'a> Importer<'a> {
     pub fn absorbed(&mut self, node: &OnnxNode<'_>, operand: &Activation) {
         self.tensors[operand.view.tensor.0].name = node.output().into();
         self.emit_view(node, operand, operand.view.clone());
+    }
+
+    /// Computes `function` of every element of `operand`: in the table of the node before it where that is possible, else in
+    /// a node of its own.
+    pub fn apply(
+        &mut self,
+        node: &OnnxNode<'_>,
+        operand: &Activation,
+        function: Function,
+    ) -> Result<(), Problem> {
+        if let Some(producer) = self.producer_of(operand) {
+            producer.function = Some(function);
+            let tensor = &mut self.tensors[operand.view.tensor.0];
+            tensor.before = Some(tensor.name.clone());
+            self.absorbed(node, operand);
+            return Ok(());
+        }
+        let terms = vec![FloatTerm { input: operand.view.clone(), factor: 1.0, target: None }];
+        self.emit(node, FloatOp::Sum { terms, constant: 0.0 }, operand.shape().to_vec())?;
+        if let (Some(made), Some(tensor)) = (self.nodes.last_mut(), self.tensors.last_mut()) {
+            made.function = Some(function);
+            tensor.before = Some(operand.name.clone());
+        }
+        Ok(())
     }
 
     /// Binds a value to a name.
@@ -371,8 +446,8 @@ impl<'a> Importer<'a> {
         shape: Vec<usize>,
     ) -> TensorId {
         let output = TensorId(self.tensors.len());
-        self.tensors.push(FloatTensor { name: value.into(), shape });
-        self.nodes.push(FloatNode { name, operator, op, relu: false, output });
+        self.tensors.push(FloatTensor { name: value.into(), before: None, shape });
+        self.nodes.push(FloatNode { name, operator, op, relu: false, function: None, output });
         output
     }
 }

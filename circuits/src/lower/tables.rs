@@ -12,16 +12,15 @@ const RANGE_TAG: i32 = 0;
 /// The entries that a graph needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Tables {
-    /// In order of their tags, with the smallest and the largest `q`.
-    kinds: Vec<(TableKind, (i64, i64))>,
+    /// In order of their tags, with the smallest `q` and the `y` from there on.
+    kinds: Vec<(TableKind, i64, Vec<i32>)>,
     /// 0 when no node shifts.
     shift: u32,
-    activation: (i64, i64),
 }
 
 impl Tables {
     pub(crate) fn new(graph: &IntGraph) -> Self {
-        let mut ranges: BTreeMap<u8, (TableKind, (i64, i64))> = BTreeMap::new();
+        let mut ranges: BTreeMap<usize, (TableKind, (i64, i64))> = BTreeMap::new();
         let limit = 1i64 << graph.q_bits;
         for node in &graph.nodes {
             let bound = node.accumulator_bound;
@@ -34,7 +33,10 @@ impl Tables {
             entry.1 = (entry.1.0.min(lo), entry.1.1.max(hi));
         }
         let shift = if graph.nodes.iter().any(|node| node.shift > 0) { graph.shift } else { 0 };
-        Self { kinds: ranges.into_values().collect(), shift, activation: graph.activation }
+        // |q| ≤ 2^24, see the limit above; listed entries have 32 bits.
+        let values = |kind, (lo, hi)| (lo..=hi).map(|q| graph.apply(kind, q) as i32).collect();
+        let kinds = ranges.into_values().map(|(kind, range)| (kind, range.0, values(kind, range)));
+        Self { kinds: kinds.collect(), shift }
     }
 
     /// The graph's shift, 0 if no node shifts.
@@ -44,21 +46,20 @@ impl Tables {
 
     /// The tag of a kind; of the first kind in use if it is not in use.
     pub(crate) fn tag(&self, kind: TableKind) -> i32 {
-        self.kinds.iter().zip(1..).find(|((of, _), _)| *of == kind).map_or(1, |(_, tag)| tag)
+        self.kinds.iter().zip(1..).find(|((of, ..), _)| *of == kind).map_or(1, |(_, tag)| tag)
     }
 
     /// Number of entries.
     pub(crate) fn len(&self) -> usize {
-        let kinds = self.kinds.iter().map(|(_, (lo, hi))| (hi - lo + 1) as usize);
+        let kinds = self.kinds.iter().map(|(.., values)| values.len());
         (1 << self.shift) + kinds.sum::<usize>()
     }
 
     /// The segments, three columns (tag, u, v) of `rows` rows each; what is left over repeats `(0, 0, 0)`.
     pub(crate) fn segments(&self, rows: usize) -> Vec<[Vec<i32>; 3]> {
         let mut entries = (0..1i32 << self.shift).map(|r| [RANGE_TAG, r, 0]).collect::<Vec<_>>();
-        for ((kind, (lo, hi)), tag) in self.kinds.iter().zip(1..) {
-            // |q| ≤ 2^24, see the limit above.
-            entries.extend((*lo..=*hi).map(|q| [tag, q as i32, kind.apply(q, self.activation) as i32]));
+        for ((_, first, values), tag) in self.kinds.iter().zip(1..) {
+            entries.extend((*first..).zip(values).map(|(q, y)| [tag, q as i32, *y]));
         }
         let column = |part: &[[i32; 3]], index: usize| {
             let mut values = part.iter().map(|entry| entry[index]).collect::<Vec<_>>();
@@ -69,12 +70,14 @@ impl Tables {
     }
 }
 
-fn kind_order(kind: TableKind) -> u8 {
+/// `Clamp` is always in use, by the input, so the first kind holds `(0, 0)`: rows that hold nothing have its tag.
+fn kind_order(kind: TableKind) -> usize {
     match kind {
         TableKind::Identity => 0,
         TableKind::Clamp => 1,
         TableKind::ReluClamp => 2,
         TableKind::Relu => 3,
+        TableKind::Listed(id) => 4 + id.0,
     }
 }
 

@@ -190,6 +190,12 @@ impl Lowered {
             for got in [values.z.len(), values.q.len(), values.y.len()] {
                 mismatch("values of a node", placed.spots.len(), got)?;
             }
+            // Lanes that hold no element have q = 0 like all others, so y is what the table says of 0.
+            let unused = self.graph.apply(node.table, 0) as i32;
+            let rows = (placed.first_row + first) as usize..(placed.first_row + first + placed.rows) as usize;
+            if unused != 0 {
+                y.iter_mut().for_each(|lane| lane[rows.clone()].fill(unused));
+            }
             fill(&mut q, placed, first, values.q.iter().copied());
             fill(&mut y, placed, first, values.y.iter().copied());
             if node.shift > 0 {

@@ -40,7 +40,7 @@ impl Builder<'_> {
         // Padding is 0, so 0 is always among the values read.
         let (lo, hi) = self.bound_of(input);
         let (range, scale_in) = ((lo.min(0), hi.max(0)), self.scale_of(input));
-        let calibrated = match self.is_output(index) {
+        let calibrated = match self.fills_table(index) {
             false => self.calibrated_scale(index),
             true => output_scale(self.graph.q_bits, worst_float(weight, bias, owner, range, scale_in)),
         };
@@ -109,8 +109,7 @@ impl Builder<'_> {
 
 /// The scale at which an output of worst-case magnitude `worst` fills the table.
 pub(super) fn output_scale(q_bits: u32, worst: f64) -> f64 {
-    let top = f64::from(q_bits).exp2() - 2.0;
-    if worst > 0.0 { worst / top } else { 1.0 / top }
+    super::fill(worst, f64::from(q_bits).exp2() - 2.0)
 }
 
 /// Worst-case range of z over all outputs, inputs being anywhere in `range`.

@@ -19,6 +19,17 @@ enum Seen {
 pub(super) struct Ranges {
     calibration: Calibration,
     seen: Vec<Seen>,
+    /// Of tensors made by a function, before it.
+    before: Vec<Seen>,
+}
+
+/// The range of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Range {
+    /// Largest magnitude that counts.
+    pub result: f64,
+    /// The same before the node's function; 0 where there is none.
+    pub before: f64,
 }
 
 impl Ranges {
@@ -27,12 +38,14 @@ impl Ranges {
             Calibration::MinMax => Seen::Largest(0.0),
             Calibration::Percentile(_) => Seen::Histogram(vec![(0, 0.0); BINS]),
         };
-        Self { calibration, seen: vec![none; tensors] }
+        Self { calibration, seen: vec![none.clone(); tensors], before: vec![none; tensors] }
     }
 
     pub(super) fn observe(&mut self, trace: &FloatTrace) {
-        for (seen, values) in self.seen.iter_mut().zip(&trace.tensors) {
-            let magnitudes = values.iter().map(|v| v.abs());
+        let results = self.seen.iter_mut().zip(trace.tensors.iter().map(Some));
+        let before = self.before.iter_mut().zip(trace.before.iter().map(Option::as_ref));
+        for (seen, values) in results.chain(before) {
+            let magnitudes = values.into_iter().flatten().map(|v| v.abs());
             match seen {
                 Seen::Largest(largest) => *largest = magnitudes.fold(*largest, f32::max),
                 Seen::Histogram(bins) => magnitudes.for_each(|v| {
@@ -44,13 +57,14 @@ impl Ranges {
     }
 
     /// The range of every tensor.
-    pub(super) fn finish(&self) -> Vec<f64> {
+    pub(super) fn finish(&self) -> Vec<Range> {
         let range = |seen: &Seen| match (seen, self.calibration) {
             (Seen::Largest(largest), _) => f64::from(*largest),
             (Seen::Histogram(bins), Calibration::Percentile(percent)) => percentile(bins, percent),
             (Seen::Histogram(bins), Calibration::MinMax) => percentile(bins, 100.0),
         };
-        self.seen.iter().map(range).collect()
+        let both = |(seen, before)| Range { result: range(seen), before: range(before) };
+        self.seen.iter().zip(&self.before).map(both).collect()
     }
 }
 
@@ -75,9 +89,13 @@ mod tests {
     fn range(calibration: Calibration, records: &[&[f32]]) -> f64 {
         let mut ranges = Ranges::new(1, calibration);
         for record in records {
-            ranges.observe(&FloatTrace { tensors: vec![record.to_vec()], output: Vec::new() });
+            ranges.observe(&FloatTrace {
+                tensors: vec![record.to_vec()],
+                before: vec![None],
+                output: Vec::new(),
+            });
         }
-        ranges.finish()[0]
+        ranges.finish()[0].result
     }
 
     #[test]

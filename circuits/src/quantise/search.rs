@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use super::ranges::Range;
 use super::{Builder, FloatModel, QuantiseError, QuantiseOptions, QuantiseReport};
 use crate::accuracy::Comparison;
 use crate::float::FloatOp;
@@ -28,7 +29,7 @@ pub(super) fn choose(
     model: &FloatModel,
     calibration: &[Vec<f32>],
     outputs: &[Vec<f32>],
-    ranges: &[f64],
+    ranges: &[Range],
     options: &QuantiseOptions,
 ) -> Result<Quantised, QuantiseError> {
     let records = calibration.len().min((WORK_MAX / work(model).max(1)).max(1));
@@ -115,6 +116,7 @@ fn work(model: &FloatModel) -> usize {
         FloatOp::Conv { weight, .. } => elements(index) * weight.values.len() / weight.shape[0].max(1),
         FloatOp::MatMul { weight, .. } => elements(index) * weight.shape[0],
         FloatOp::Sum { terms, .. } => elements(index) * terms.len(),
+        FloatOp::Product { .. } => 3 * elements(index),
         FloatOp::Max { windows, .. } => windows.iter().map(Vec::len).sum(),
         FloatOp::Input => elements(index),
     };

@@ -31,7 +31,7 @@ impl Builder<'_> {
         let worth: Vec<f64> = terms.iter().map(|t| f64::from(t.factor) * self.scale_of(&t.input)).collect();
         let bounds: Vec<(i64, i64)> = terms.iter().map(|t| self.bound_of(&t.input)).collect();
         let hits = hits(terms, len);
-        let calibrated = match self.is_output(index) {
+        let calibrated = match self.fills_table(index) {
             false => self.calibrated_scale(index),
             true => {
                 let reach = |hits: &Vec<u32>| {
@@ -100,7 +100,7 @@ fn hits(terms: &[FloatTerm], len: usize) -> Vec<Vec<u32>> {
 }
 
 /// A scale a little above `scale` at which the largest coefficient is an integer and the others are nearly so.
-fn round_scale(worth: &[f64], unit: f64, scale: f64) -> f64 {
+pub(super) fn round_scale(worth: &[f64], unit: f64, scale: f64) -> f64 {
     let largest = worth.iter().fold(0.0, |m: f64, w| m.max(w.abs()));
     let top = (largest * unit / scale).floor();
     if top < 1.0 {

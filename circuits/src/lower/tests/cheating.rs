@@ -35,13 +35,25 @@ impl Case {
         (spot.lane as usize, (spot.row + self.lowered.choice.offsets.activations) as usize)
     }
 
+    /// What the table of a row's node says of `q`; rows without a node have the input's table.
+    fn table_entry(&self, row: usize, q: i64) -> i32 {
+        let graph = &self.sample.0;
+        let holds = |node: &&crate::graph::Node| {
+            let placed = &self.lowered.choice.plan.tensors[node.output.0];
+            let first = (placed.first_row + self.lowered.choice.offsets.activations) as usize;
+            (first..first + placed.rows as usize).contains(&row)
+        };
+        let table = graph.nodes.iter().find(holds).map_or(TableKind::Clamp, |node| node.table);
+        graph.apply(table, q) as i32
+    }
+
     /// Sets one accumulator to `z` as an honest prover would.
     fn set(&self, witness: &mut ModelWitness<'_>, node: usize, element: usize, z: i64) {
         let (lane, row) = self.spot(node, element);
         let operator = &self.sample.0.nodes[node];
         let q = requantise(z, operator.shift);
         witness.cells.q[lane][row] = q as i32;
-        witness.cells.y[lane][row] = operator.table.apply(q, self.sample.0.activation) as i32;
+        witness.cells.y[lane][row] = self.sample.0.apply(operator.table, q) as i32;
         if operator.shift > 0 {
             let half = 1i64 << (operator.shift - 1);
             witness.cells.r[lane][row] = (z + half - (q << operator.shift)) as i32;
@@ -71,6 +83,31 @@ fn a_wrong_accumulator_is_caught_and_its_operator_named() {
                 let place = place_of(&case.failures(&witness));
                 assert!(place.contains(&format!("\"{}\"", node.name)), "{}: got `{place}`", node.name);
             }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_entry_of_a_listed_table_is_caught() {
+    let case = Case::new(graphs::gated(), PRIVATE);
+    let listed = |node: &crate::graph::Node| matches!(node.table, TableKind::Listed(_));
+    let nodes = (0..case.sample.0.nodes.len()).filter(|node| listed(&case.sample.0.nodes[*node]));
+    for node in nodes {
+        let (lane, row) = case.spot(node, 3);
+        let other = case.sample.0.nodes.len() - 1;
+        // Another entry of the same table, the entry of another table, and no entry at all.
+        let q = i64::from(case.trace.nodes[node].q[3]);
+        let entries = [
+            case.sample.0.apply(case.sample.0.nodes[node].table, q / 2 + 40),
+            case.sample.0.apply(case.sample.0.nodes[other].table, q),
+            -1,
+        ];
+        for y in entries {
+            let mut witness = case.witness();
+            assert_ne!(i64::from(witness.cells.y[lane][row]), y, "a wrong entry is another one");
+            witness.cells.y[lane][row] = y as i32;
+            let told = case.failures(&witness);
+            assert!(told.iter().any(|failure| matches!(failure, MockFailure::Lookup { .. })), "node {node}");
         }
     }
 }
@@ -228,9 +265,8 @@ fn garbage_in_unused_cells_changes_nothing() {
         let case = Case::new(sample, PRIVATE);
         let mut witness = case.witness();
         for (lane, row) in free_cells(&case, Family::Y) {
-            // 5 is in the table of every kind as itself.
             witness.cells.q[lane][row] = 5;
-            witness.cells.y[lane][row] = 5;
+            witness.cells.y[lane][row] = case.table_entry(row, 5);
             if let Some(r) = witness.cells.r.get_mut(lane) {
                 r[row] = 3;
             }

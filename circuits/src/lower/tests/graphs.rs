@@ -123,6 +123,30 @@ fn strided() -> Sample {
     (graph, weights, noise.vector(180, 127))
 }
 
+/// A sigmoid of a layer, whose table has no (0, 0), and its product with the layer's input by quarter squares.
+pub(super) fn gated() -> Sample {
+    let (mut noise, mut b) = (Noise(10), GraphBuilder::new(6, 11, (-128, 127)));
+    let x = b.input("x", &[7]);
+    let w = noisy(&mut b, &mut noise, "w", &[7, 7], 20);
+    let sigmoid = b.table("sigmoid", 1 << 10, |q| (127.0 / (1.0 + (-q as f64 / 64.0).exp())).round() as i32);
+    let gate = b.matmul("gate", x, &[1, 7], w, None, TableKind::Identity);
+    let square = b.table("square", 256, |q| (q * q / 4) as i32);
+    let (mut graph, weights) = {
+        let pair = |sign| vec![term(gate, &[7], 1, None), term(x, &[7], sign, None)];
+        let plus = b.combine("plus", pair(1), 0, 0, square, &[7]);
+        let minus = b.combine("minus", pair(-1), 0, 0, square, &[7]);
+        let terms = vec![term(plus, &[7], 1, None), term(minus, &[7], -1, None)];
+        let y = b.combine("product", terms, 0, 6, TableKind::Clamp, &[7]);
+        b.finish(y)
+    };
+    graph.nodes[1].table = sigmoid;
+    graph.nodes[1].accumulator_bound = 1 << 15;
+    for (node, bound) in [(2, 255), (3, 255), (4, 1 << 15)] {
+        graph.nodes[node].accumulator_bound = bound;
+    }
+    (graph, weights, noise.vector(7, 127))
+}
+
 pub(super) fn all() -> Vec<(&'static str, Sample)> {
     vec![
         ("cnn", cnn()),
@@ -132,5 +156,6 @@ pub(super) fn all() -> Vec<(&'static str, Sample)> {
         ("strided", strided()),
         ("max pool", samples::max_pool((3, 5, 6))),
         ("residual", samples::residual()),
+        ("gated", gated()),
     ]
 }
