@@ -4,6 +4,7 @@
 mod backends;
 mod ceremony;
 mod documents;
+mod faults;
 mod flow;
 mod golden;
 mod help;
