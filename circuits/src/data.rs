@@ -1,4 +1,9 @@
 //! Records and test sets in JSON.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use serde::Deserialize;
 

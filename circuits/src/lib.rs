@@ -19,7 +19,8 @@ pub use float::{FloatError, FloatModel};
 pub use graph::{IntGraph, WeightValues};
 pub use interpret::{Interpreter, NodeTrace, RunError, Trace, run};
 pub use lower::{
-    InputVisibility, LowerError, Lowered, PlanOptions, PlanReport, Visibility, WeightVisibility, lower,
+    InputVisibility, LowerError, Lowered, PlanOptions, PlanReport, Target, Visibility, WeightVisibility,
+    lower,
 };
 pub use onnx::{ImportError, UnsupportedOperator, import};
 pub use quantise::{

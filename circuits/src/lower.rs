@@ -14,6 +14,7 @@ mod ledger;
 mod linear;
 mod monomial;
 mod planner;
+mod selectors;
 mod statement;
 mod tables;
 mod witness;
@@ -28,7 +29,7 @@ use ledger::Ledger;
 use planner::Choice;
 use tables::Tables;
 
-pub use planner::{ColumnCounts, LayerReport, PlanOptions, PlanReport};
+pub use planner::{ColumnCounts, LayerReport, PlanOptions, PlanReport, Target};
 pub use statement::{InputVisibility, Visibility, WeightVisibility, public_inputs};
 pub use witness::ModelWitness;
 
@@ -83,6 +84,13 @@ pub struct Lowered {
     choice: Choice,
     ledger: Ledger,
     tables: Tables,
+}
+
+impl Lowered {
+    /// Options that give this circuit again, without a search.
+    pub fn options(&self) -> PlanOptions {
+        self.choice.options()
+    }
 }
 
 /// Lays out a graph.

@@ -2,6 +2,11 @@
 //!
 //! The protobuf is read through tract's own types, checked here, walked node by node by the importers of
 //! [`crate::import`], and then handed to tract for the float reference.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
 use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, tensor_proto, type_proto};
@@ -112,7 +117,7 @@ fn input_shape(input: &ValueInfoProto) -> Result<Vec<usize>, ImportError> {
             got: "no tensor".into(),
         });
     };
-    if tensor.elem_type != tensor_proto::DataType::Float as i32 {
+    if tensor.elem_type != i32::from(tensor_proto::DataType::Float) {
         let got = element_type(tensor.elem_type);
         return Err(ImportError::ElementType { tensor: input.name.clone(), expected: "Float", got });
     }

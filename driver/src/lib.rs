@@ -21,6 +21,7 @@
 
 pub mod address;
 pub mod card;
+pub mod completion;
 pub mod conformance;
 pub mod dma;
 pub mod error;
@@ -32,8 +33,6 @@ pub mod recovery;
 pub mod sysfs;
 pub mod transport;
 pub mod wait;
-
-mod completion;
 
 #[cfg(test)]
 mod hostile;

@@ -141,9 +141,16 @@ impl StagedDirectory {
     /// Writes a file into it.
     pub fn add(&self, name: &str, audience: Audience, bytes: &[u8]) -> Result<(), Failure> {
         let failed = |e: std::io::Error| Failure::file("write", &self.destination.join(name), e);
-        let mut file = File::create_new(self.path(name)).map_err(failed)?;
-        file.set_permissions(audience.permissions()).map_err(failed)?;
+        let mut file = self.create(name, audience)?;
         file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)
+    }
+
+    /// Starts a file in it, for what is too large to be made in memory first.
+    pub fn create(&self, name: &str, audience: Audience) -> Result<File, Failure> {
+        let failed = |e: std::io::Error| Failure::file("write", &self.destination.join(name), e);
+        let file = File::create_new(self.path(name)).map_err(failed)?;
+        file.set_permissions(audience.permissions()).map_err(failed)?;
+        Ok(file)
     }
 
     /// Moves it into place.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{bench, card, compile, demo, prove, range, setup, verify};
+use crate::commands::{bench, card, compile, demo, prove, range, setup, verifier, verify};
 use crate::error::Failure;
 use crate::output::{self, Format};
 
@@ -47,13 +47,16 @@ enum Command {
     /// Check a proof: needs the proof, the verifying key and the public values only
     #[command(long_about = help(include_str!("commands/verify.rs")), after_help = AFTER_HELP)]
     Verify(verify::Args),
+    /// Take verification to Ethereum: a contract for a model, calldata for a proof
+    #[command(long_about = help(include_str!("commands/verifier.rs")), after_help = AFTER_HELP)]
+    Verifier(verifier::Args),
     /// Show once for each model that its hidden weights are small integers
     #[command(long_about = help(include_str!("commands/range.rs")), after_help = AFTER_HELP)]
     Range(range::Args),
     /// List cards, or describe one
     #[command(long_about = help(include_str!("commands/card.rs")), after_help = AFTER_HELP)]
     Card(card::Args),
-    /// Measure the proving kernels beside other libraries'
+    /// Measure the prover and its kernels beside other libraries'
     #[command(long_about = help(include_str!("commands/bench.rs")), after_help = AFTER_HELP)]
     Bench(bench::Args),
 }
@@ -112,6 +115,7 @@ impl Cli {
             Some(Command::Setup(args)) => args.format,
             Some(Command::Prove(args)) => args.format,
             Some(Command::Verify(args)) => args.format,
+            Some(Command::Verifier(args)) => args.format(),
             Some(Command::Range(args)) => args.format,
             Some(Command::Card(args)) => args.format(),
             Some(Command::Bench(args)) => args.format(),
@@ -125,9 +129,10 @@ impl Cli {
             Command::Setup(args) => output::result(args.format, &setup::run(&args)?),
             Command::Prove(args) => output::result(args.format, &prove::run(&args)?),
             Command::Verify(args) => output::result(args.format, &verify::run(&args)?),
+            Command::Verifier(args) => verifier::run(&args)?,
             Command::Range(args) => output::result(args.format, &range::run(&args)?),
             Command::Card(args) => card::run(&args)?,
-            Command::Bench(args) => output::result(args.format(), &bench::run(&args)?),
+            Command::Bench(args) => bench::run(&args)?,
         }
         Ok(())
     }

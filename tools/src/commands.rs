@@ -7,4 +7,5 @@ pub mod demo;
 pub mod prove;
 pub mod range;
 pub mod setup;
+pub mod verifier;
 pub mod verify;

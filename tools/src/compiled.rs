@@ -1,18 +1,19 @@
 //! A compiled model: what `kiln compile` makes and `kiln prove` uses.
 
 use std::fmt;
-use std::path::Path;
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
 
 use kiln_circuits::data::TestSet;
-use kiln_circuits::lower::{Lowered, PlanOptions, Visibility, lower};
+use kiln_circuits::lower::{Lowered, PlanOptions, Target, Visibility, lower};
 use kiln_circuits::{
     IntGraph, QuantiseOptions, Trace, WeightRange, WeightValues, import, measure, quantise, quantise_record,
     run,
 };
 use kiln_kernels::{Engine, KernelFailure};
 use kiln_plonk::{
-    ColumnValues, CommittedPublic, CommittedSecret, KeyError, ProveError, ProvingKey, Randomness, Srs,
-    Statement, VerifyingKey, commit_group, keygen, prove,
+    ColumnValues, CommittedPublic, CommittedSecret, KeyError, ProveError, ProvingKey, ProvingKeyError,
+    Randomness, Srs, Statement, VerifyingKey, commit_group, keygen, prove, prove_within,
 };
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
@@ -22,6 +23,7 @@ use crate::commands::setup;
 use crate::container;
 use crate::error::{Failure, Source};
 use crate::meaning::{self, InputVisibility, Meaning, Port, WeightVisibility};
+use crate::memory::{MemoryArgs, MemoryUse};
 use crate::progress::Progress;
 use crate::public::{Commitment, INPUT_GROUP, MODEL_GROUP, PublicFile, PublicInput, PublicTensor};
 use crate::range::RangeProof;
@@ -33,10 +35,12 @@ const COMMITMENT: &str = "model.json";
 const SECRET: &str = "model.secret";
 const GRAPH: &str = "model.kiln";
 
-/// The integer graph and the weights, as a file.
-const GRAPH_FILE: container::Kind = container::Kind { magic: *b"KILN-IG\n", version: 1 };
+/// The integer graph, the weights and how they are laid out, as a file.
+const GRAPH_FILE: container::Kind = container::Kind { magic: *b"KILN-IG\n", version: 2 };
 /// A record's commitment, as a file.
 const INPUT_FILE: container::Kind = container::Kind { magic: *b"KILN-IC\n", version: 1 };
+/// What is written of a proving key at a time.
+const WRITE_BYTES: usize = 1 << 20;
 /// Version of the published commitment.
 const COMMITMENT_SCHEMA: &str = "kiln.model/1";
 
@@ -49,6 +53,8 @@ pub struct Options {
     pub input: InputVisibility,
     /// Who sees the weights.
     pub weights: WeightVisibility,
+    /// What the circuit is laid out for.
+    pub target: Target,
 }
 
 /// A compiled model.
@@ -60,6 +66,8 @@ pub struct Compiled {
     secret: CommittedSecret,
     key: ProvingKey,
     srs: Srs,
+    /// Where it was read from.
+    directory: Option<PathBuf>,
     graph: IntGraph,
     weights: WeightValues,
     lowered: Lowered,
@@ -71,6 +79,8 @@ pub struct Proven {
     pub proof: Vec<u8>,
     /// The public values.
     pub public: PublicFile,
+    /// How memory was used, if it was bounded.
+    pub memory: Option<MemoryUse>,
 }
 
 /// A commitment to a record, with its secret.
@@ -83,9 +93,8 @@ impl InputCommitment {
     /// As a file.
     pub fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
         const ACTION: &str = "write the record's commitment";
-        let public = bytes_of(ACTION, |out| self.public.write(out))?;
         let secret = Zeroizing::new(bytes_of(ACTION, |out| self.secret.write(out))?);
-        Ok(Zeroizing::new(INPUT_FILE.wrap_pair(&public, &secret)))
+        Ok(Zeroizing::new(INPUT_FILE.wrap_pair(&self.public.to_file_bytes(), &secret)))
     }
 
     /// From a file.
@@ -94,7 +103,7 @@ impl InputCommitment {
     /// What is wrong with it, in words.
     pub fn parse(bytes: &[u8]) -> Result<Self, Source> {
         let (public, secret) = INPUT_FILE.unwrap_pair(bytes)?;
-        Ok(Self { public: CommittedPublic::read(public)?, secret: CommittedSecret::read(secret)? })
+        Ok(Self { public: CommittedPublic::from_file_bytes(public)?, secret: CommittedSecret::read(secret)? })
     }
 }
 
@@ -134,6 +143,8 @@ pub struct Accuracy {
 struct GraphFile {
     graph: IntGraph,
     weights: WeightValues,
+    /// What the planner chose: it need not search again.
+    layout: PlanOptions,
 }
 
 /// [`GraphFile`] as it is written, without a copy of the weights.
@@ -141,6 +152,7 @@ struct GraphFile {
 struct GraphFileView<'a> {
     graph: &'a IntGraph,
     weights: &'a WeightValues,
+    layout: PlanOptions,
 }
 
 /// The published model commitment.
@@ -171,7 +183,10 @@ impl Compiled {
             progress.phase("quantise", || quantise(&float, calibration, &QuantiseOptions::default()));
         let (graph, weights, _) = quantised.map_err(|e| Failure::refused("quantise the model", e))?;
         let meaning = meaning_of(&graph, &options)?;
-        let lowered = progress.phase("lay out the circuit", || lower_with(&graph, &meaning))?;
+        let lowered = {
+            let options = PlanOptions { target: options.target, ..PlanOptions::default() };
+            progress.phase("lay out the circuit", || lower_with(&graph, &meaning, &options))?
+        };
         let srs = match srs {
             Some(srs) => srs,
             None => progress.phase("make the reference string", || setup::insecure_srs(lowered.circuit.k))?,
@@ -182,7 +197,7 @@ impl Compiled {
         let (secret, commitment) = progress.phase("commit to the model", || {
             commit_to(engine, &srs, &lowered, &weights, options.weights, randomness)
         })?;
-        Ok(Self { meaning, commitment, secret, key, srs, graph, weights, lowered })
+        Ok(Self { meaning, commitment, secret, key, srs, directory: None, graph, weights, lowered })
     }
 
     /// The same circuit and keys with other weights: another model, with another commitment.
@@ -192,24 +207,32 @@ impl Compiled {
         weights: WeightValues,
         randomness: Randomness,
     ) -> Result<Self, Failure> {
-        let lowered = lower_with(&self.graph, &self.meaning)?;
+        let lowered = lower_with(&self.graph, &self.meaning, &self.lowered.options())?;
         let (secret, commitment) =
             commit_to(engine, &self.srs, &lowered, &weights, self.meaning.weights, randomness)?;
         let (meaning, key, srs) = (self.meaning.clone(), self.key.clone(), self.srs.clone());
-        Ok(Self { meaning, commitment, secret, key, srs, graph: self.graph.clone(), weights, lowered })
+        let (directory, graph) = (self.directory.clone(), self.graph.clone());
+        Ok(Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered })
     }
 
     /// Writes everything into a directory.
-    pub fn write(&self, directory: &StagedDirectory) -> Result<(), Failure> {
-        directory.add(VERIFYING_KEY, Audience::Anyone, &self.verifying_key_bytes()?)?;
-        let key = bytes_of("write the proving key", |out| self.key.write(out))?;
-        directory.add(PROVING_KEY, Audience::Anyone, &key)?;
+    pub fn write(&self, engine: &Engine, directory: &StagedDirectory) -> Result<(), Failure> {
+        directory.add(VERIFYING_KEY, Audience::Anyone, &self.verifying_key_bytes())?;
+        let key = directory.create(PROVING_KEY, Audience::Anyone)?;
+        let key =
+            self.key.write(engine, BufWriter::with_capacity(WRITE_BYTES, key)).map_err(|e| match e {
+                ProvingKeyError::Kernel(source) => kernel_failure("write the proving key", source),
+                other => Failure::refused("write the proving key", other),
+            })?;
+        let synced = key.into_inner().map_err(io::Error::from).and_then(|file| file.sync_all());
+        synced.map_err(|e| Failure::refused("write the proving key", e))?;
         let path = directory.path(SRS);
         self.srs.write_to(&path).map_err(|e| Failure::refused("write the reference string", e))?;
         directory.add(COMMITMENT, Audience::Anyone, self.commitment_text().as_bytes())?;
         let secret = Zeroizing::new(bytes_of("write the model's secret", |out| self.secret.write(out))?);
         directory.add(SECRET, Audience::Owner, &secret)?;
-        let file = GraphFileView { graph: &self.graph, weights: &self.weights };
+        let layout = self.lowered.options();
+        let file = GraphFileView { graph: &self.graph, weights: &self.weights, layout };
         let body = serde_json::to_vec(&file).map_err(|e| Failure::refused("write the integer model", e))?;
         let file = Zeroizing::new(GRAPH_FILE.wrap(&Zeroizing::new(body)));
         directory.add(GRAPH, Audience::Owner, &file)
@@ -217,28 +240,30 @@ impl Compiled {
 
     /// Reads what [`Compiled::write`] wrote, and checks that the parts belong together.
     pub fn read(directory: &Path) -> Result<Self, Failure> {
-        let key =
-            read_part(directory, PROVING_KEY, "read the proving key", |bytes| Ok(ProvingKey::read(bytes)?))?;
+        let key = open_proving_key(directory)?;
         let meaning = Meaning::from_text(&key.verifying_key().circuit().meaning)
             .map_err(|e| Failure::file("read the proving key", &directory.join(PROVING_KEY), e))?;
         let commitment = read_part(directory, COMMITMENT, "read the model commitment", parse_commitment)?;
         let secret = read_part(directory, SECRET, "read the model's secret", |bytes| {
             Ok(CommittedSecret::read(bytes)?)
         })?;
-        let GraphFile { graph, weights } = read_part(directory, GRAPH, "read the integer model", |bytes| {
-            Ok(serde_json::from_slice(GRAPH_FILE.unwrap(bytes)?)?)
-        })?;
+        let GraphFile { graph, weights, layout } =
+            read_part(directory, GRAPH, "read the integer model", |bytes| {
+                Ok(serde_json::from_slice(GRAPH_FILE.unwrap(bytes)?)?)
+            })?;
         let path = directory.join(SRS);
-        artefact::open("read the reference string", &path)?;
-        let srs = Srs::read_from(&path).map_err(|e| Failure::refused("read the reference string", e))?;
-        let lowered = lower_with(&graph, &meaning)?;
-        let compiled = Self { meaning, commitment, secret, key, srs, graph, weights, lowered };
-        compiled.check_parts(directory)?;
+        artefact::open("open the reference string", &path)?;
+        let srs = Srs::open(&path).map_err(|e| Failure::file("open the reference string", &path, e))?;
+        let lowered = lower_with(&graph, &meaning, &layout)?;
+        let directory = Some(directory.to_owned());
+        let compiled = Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered };
+        compiled.check_parts()?;
         Ok(compiled)
     }
 
     /// The key knows the circuit; the graph says what it should be. (The labels of its rows are not in the key.)
-    fn check_parts(&self, directory: &Path) -> Result<(), Failure> {
+    fn check_parts(&self) -> Result<(), Failure> {
+        let Some(directory) = &self.directory else { return Ok(()) };
         let mut circuit = self.lowered.circuit.clone();
         circuit.regions.clear();
         let mut known = self.key.verifying_key().circuit().clone();
@@ -251,7 +276,7 @@ impl Compiled {
         }
         let vk =
             artefact::read("read the verifying key", &directory.join(VERIFYING_KEY), LARGE_FILE_BYTES_MAX)?;
-        if vk != self.verifying_key_bytes()? {
+        if vk != self.verifying_key_bytes() {
             return refuse("its verifying key is not that of its proving key; compile the model again");
         }
         if self.srs.id() != self.key.verifying_key().srs().id {
@@ -260,9 +285,20 @@ impl Compiled {
         Ok(())
     }
 
+    /// Reads all of the files that are used in place, and says which is damaged.
+    ///
+    /// # Errors
+    /// What is wrong with the proving key or the reference string.
+    pub fn check_files(&self) -> Result<(), Failure> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        let damaged = |name: &str, e: Source| Failure::file("use", &directory.join(name), e);
+        self.key.check().map_err(|e| damaged(PROVING_KEY, e.into()))?;
+        self.srs.check().map_err(|e| damaged(SRS, e.into()))
+    }
+
     /// The verifying key, as a file.
-    pub fn verifying_key_bytes(&self) -> Result<Vec<u8>, Failure> {
-        bytes_of("write the verifying key", |out| self.key.verifying_key().write(out))
+    pub fn verifying_key_bytes(&self) -> Vec<u8> {
+        self.key.verifying_key().to_file_bytes()
     }
 
     /// True if proofs rest on a reference string that was made locally.
@@ -306,6 +342,7 @@ impl Compiled {
         record: &[f32],
         input: Option<InputCommitment>,
         randomness: Randomness,
+        memory: &MemoryArgs,
         progress: &Progress,
     ) -> Result<Proven, Failure> {
         let trace = progress.phase("run the integer model", || self.infer(record))?;
@@ -314,13 +351,32 @@ impl Compiled {
         let mut randomness = randomness;
         let (public, secrets) = self.public_side(engine, record, input, &trace, &mut randomness)?;
         let statement = public.statement(self.key.verifying_key(), &self.meaning)?;
+        let (key, srs) = (&self.key, &self.srs);
+        let (plan, memory) = memory.choose(key, srs, &witness)?;
         let (proof, report) =
-            prove(engine, &self.key, &self.srs, &statement, &secrets, &witness, randomness, progress)
-                .map_err(prove_failure)?;
+            prove_within(engine, key, srs, &statement, &secrets, &witness, randomness, progress, &plan)
+                .map_err(|e| self.blame(e))?;
         for (round, wall_ns) in report.rounds {
             progress.record(&format!("prove: {round}"), wall_ns as f64 * 1e-9);
         }
-        Ok(Proven { proof, public })
+        Ok(Proven { proof, public, memory })
+    }
+
+    /// Why there is no proof. Files that are used in place are not checked when they are opened, so if the proof came
+    /// out wrong, a damaged file is the first suspect.
+    fn blame(&self, error: ProveError) -> Failure {
+        let suspicious = matches!(
+            error,
+            ProveError::Unsatisfied(_)
+                | ProveError::NotInTable { .. }
+                | ProveError::Key(_)
+                | ProveError::Srs(_)
+                | ProveError::SrsMismatch
+        );
+        match self.check_files() {
+            Err(damaged) if suspicious => damaged,
+            _ => prove_failure(error),
+        }
     }
 
     /// Proves that the committed weights are small integers.
@@ -500,9 +556,9 @@ fn meaning_of(graph: &IntGraph, options: &Options) -> Result<Meaning, Failure> {
 }
 
 /// The circuit of a graph, with its meaning.
-fn lower_with(graph: &IntGraph, meaning: &Meaning) -> Result<Lowered, Failure> {
+fn lower_with(graph: &IntGraph, meaning: &Meaning, options: &PlanOptions) -> Result<Lowered, Failure> {
     let visibility = Visibility { input: meaning.input_visibility.into(), weights: meaning.weights.into() };
-    let mut lowered = lower(graph, visibility, &PlanOptions::default())
+    let mut lowered = lower(graph, visibility, options)
         .map_err(|e| Failure::refused("lay out the model as a circuit", e))?;
     lowered.circuit.meaning = meaning.to_text();
     Ok(lowered)
@@ -533,13 +589,25 @@ fn commitment_text(group: &CommittedPublic) -> String {
     serde_json::to_string_pretty(&file).map(|text| text + "\n").unwrap_or_default()
 }
 
-fn parse_commitment(bytes: &[u8]) -> Result<CommittedPublic, Source> {
+/// Reads a published commitment.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn parse_commitment(bytes: &[u8]) -> Result<CommittedPublic, Source> {
     let file: CommitmentFile = serde_json::from_slice(bytes)?;
     let group = file.commitment.group(&file.name)?;
     if commitment_text(&group).as_bytes() != bytes {
         return Err("it is not what kiln wrote; get an intact copy".into());
     }
     Ok(group)
+}
+
+/// Opens the proving key of a compiled model in place.
+fn open_proving_key(directory: &Path) -> Result<ProvingKey, Failure> {
+    const ACTION: &str = "open the proving key";
+    let path = directory.join(PROVING_KEY);
+    artefact::open(ACTION, &path)?;
+    ProvingKey::open(&path).map_err(|e| Failure::file(ACTION, &path, e))
 }
 
 /// Reads a file of a compiled model and parses it.
@@ -594,6 +662,25 @@ fn prove_failure(error: ProveError) -> Failure {
 
 fn kernel_failure(action: &'static str, source: KernelFailure) -> Failure {
     Failure::device(action, source)
+}
+
+impl From<InputVisibility> for kiln_circuits::lower::InputVisibility {
+    fn from(visibility: InputVisibility) -> Self {
+        match visibility {
+            InputVisibility::Public => Self::Public,
+            InputVisibility::Private => Self::Private,
+            InputVisibility::Committed => Self::Committed,
+        }
+    }
+}
+
+impl From<WeightVisibility> for kiln_circuits::lower::WeightVisibility {
+    fn from(visibility: WeightVisibility) -> Self {
+        match visibility {
+            WeightVisibility::Public => Self::Public,
+            WeightVisibility::Hidden => Self::Hidden,
+        }
+    }
 }
 
 #[cfg(test)]

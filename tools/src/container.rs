@@ -2,6 +2,11 @@
 //!
 //! magic, 8 bytes | version u32 | body length u64 | body | checksum, 32 bytes; integers are big-endian. It finds
 //! damage; it does not find forgery, and need not: what is kept so never leaves its owner.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use sha3::{Digest, Keccak256};
 use zeroize::Zeroizing;
@@ -21,7 +26,9 @@ const CHECKSUM_BYTES: usize = 32;
 impl Kind {
     /// Puts a file together.
     pub fn wrap(self, body: &[u8]) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len() + CHECKSUM_BYTES);
+        // As large as it will be: a buffer that grows would leave copies of a secret behind.
+        let capacity = body.len().saturating_add(HEADER_BYTES + CHECKSUM_BYTES);
+        let mut bytes = Vec::with_capacity(capacity);
         bytes.extend(self.header(body.len()));
         bytes.extend(body);
         let checksum = Keccak256::digest(&bytes);
@@ -36,10 +43,11 @@ impl Kind {
     pub fn unwrap(self, bytes: &[u8]) -> Result<&[u8], &'static str> {
         let (content, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or("it is truncated")?;
         let (header, body) = content.split_first_chunk::<HEADER_BYTES>().ok_or("it is truncated")?;
-        if header[..8] != self.magic {
+        let version = header.strip_prefix(&self.magic);
+        if version.is_none() {
             return Err("it is not such a file");
         }
-        if header[8..12] != self.version.to_be_bytes() {
+        if version.and_then(|version| version.first_chunk()) != Some(&self.version.to_be_bytes()) {
             return Err("it was written by another version of kiln; compile the model again");
         }
         if *header != self.header(body.len()) {
@@ -53,8 +61,8 @@ impl Kind {
 
     /// Puts a file of two parts together: length of the first u64 | first | second.
     pub fn wrap_pair(self, first: &[u8], second: &[u8]) -> Vec<u8> {
-        let length = (first.len() as u64).to_be_bytes();
-        let body = Zeroizing::new([&length[..], first, second].concat());
+        let length = count(first.len()).to_be_bytes();
+        let body = Zeroizing::new([length.as_slice(), first, second].concat());
         self.wrap(&body)
     }
 
@@ -71,11 +79,16 @@ impl Kind {
 
     fn header(self, body_len: usize) -> [u8; HEADER_BYTES] {
         let mut header = [0; HEADER_BYTES];
-        header[..8].copy_from_slice(&self.magic);
-        header[8..12].copy_from_slice(&self.version.to_be_bytes());
-        header[12..].copy_from_slice(&(body_len as u64).to_be_bytes());
+        let fields = self.magic.into_iter().chain(self.version.to_be_bytes());
+        let fields = fields.chain(count(body_len).to_be_bytes());
+        header.iter_mut().zip(fields).for_each(|(byte, field)| *byte = field);
         header
     }
+}
+
+/// A length as it is written.
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

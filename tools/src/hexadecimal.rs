@@ -1,10 +1,15 @@
 //! Bytes as lower-case hexadecimal. There is one way to write a value, so text that was tampered with is never equal.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use std::fmt::Write;
 
 /// Writes bytes.
 pub fn encode(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+    bytes.iter().fold(String::with_capacity(bytes.len().saturating_mul(2)), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })
@@ -12,20 +17,20 @@ pub fn encode(bytes: &[u8]) -> String {
 
 /// Reads exactly `N` bytes; anything but `2·N` lower-case digits is none.
 pub fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != 2 * N {
+    if text.len() != N.saturating_mul(2) {
         return None;
     }
     let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    for (byte, [high, low]) in bytes.iter_mut().zip(text.as_bytes().as_chunks().0) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
     }
     Some(bytes)
 }
 
 fn digit(character: u8) -> Option<u8> {
     match character {
-        b'0'..=b'9' => Some(character - b'0'),
-        b'a'..=b'f' => Some(character - b'a' + 10),
+        b'0'..=b'9' => character.checked_sub(b'0'),
+        b'a'..=b'f' => character.checked_sub(b'a' - 10),
         _ => None,
     }
 }

@@ -15,6 +15,7 @@ pub mod container;
 pub mod error;
 pub mod hexadecimal;
 pub mod meaning;
+pub mod memory;
 pub mod output;
 pub mod progress;
 pub mod public;

@@ -2,6 +2,11 @@
 //!
 //! The text of this travels inside the verifying key, whose digest every proof is bound to. So a proof cannot be read
 //! with other scales than those that it was made with.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use std::fmt;
 
@@ -32,25 +37,6 @@ pub enum WeightVisibility {
     Public,
     /// The model commitment hides the weights, for ever
     Hidden,
-}
-
-impl From<InputVisibility> for kiln_circuits::lower::InputVisibility {
-    fn from(visibility: InputVisibility) -> Self {
-        match visibility {
-            InputVisibility::Public => Self::Public,
-            InputVisibility::Private => Self::Private,
-            InputVisibility::Committed => Self::Committed,
-        }
-    }
-}
-
-impl From<WeightVisibility> for kiln_circuits::lower::WeightVisibility {
-    fn from(visibility: WeightVisibility) -> Self {
-        match visibility {
-            WeightVisibility::Public => Self::Public,
-            WeightVisibility::Hidden => Self::Hidden,
-        }
-    }
 }
 
 /// A tensor at the boundary of the model.
@@ -122,6 +108,10 @@ impl Port {
     }
 
     /// Integers as the numbers that they stand for.
+    #[expect(
+        clippy::as_conversions,
+        reason = "outputs of a model are far below 2^53, and a float is shown rounded"
+    )]
     pub fn values(&self, integers: &[i64]) -> Vec<f64> {
         integers.iter().map(|integer| *integer as f64 * self.scale).collect()
     }

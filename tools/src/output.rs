@@ -53,6 +53,11 @@ pub fn failure(format: Format, failure: &Failure) {
     }
 }
 
+/// Something to know before work starts, on standard error.
+pub fn note(message: impl Display) {
+    let _ = writeln!(std::io::stderr(), "kiln: {message}");
+}
+
 /// Says something that must not be missed, on standard error.
 pub fn warn(message: impl Display) {
     let _ = writeln!(std::io::stderr(), "kiln: WARNING: {message}");

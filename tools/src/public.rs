@@ -3,12 +3,17 @@
 //! A verifier reads it as hostile text. It must be, up to white space, exactly what Kiln writes: every field known,
 //! every number and every digit in the one form that it has. So a file in which anything was changed is either refused
 //! here, or says something else, which the proof then does not show.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use std::path::Path;
 
 use ark_bn254::{Fr, G1Affine};
-use kiln_plonk::encoding::{g1_from_bytes, g1_to_bytes};
-use kiln_plonk::{CommittedPublic, Statement, VerifyingKey};
+use kiln_verify::encoding::{g1_from_bytes, g1_to_bytes};
+use kiln_verify::{CommittedPublic, Statement, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 use crate::artefact::{self, SMALL_FILE_BYTES_MAX};

@@ -2,9 +2,14 @@
 //!
 //! length of the key u64 | verifying key | proof, in a checked container. The key must be of the one circuit that says so,
 //! for the commitment's columns, and rest on the reference string of the model's own verifying key.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use kiln_circuits::WeightRange;
-use kiln_plonk::{CommittedPublic, Statement, VerifyError, VerifyingKey, verify};
+use kiln_verify::{CommittedPublic, Statement, VerifyError, VerifyingKey, verify};
 
 use crate::container;
 use crate::error::{Failure, Source};
@@ -22,10 +27,8 @@ pub struct RangeProof {
 
 impl RangeProof {
     /// As a file.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, Failure> {
-        let mut key = Vec::new();
-        self.key.write(&mut key).map_err(|e| Failure::refused("write the range proof", e))?;
-        Ok(FILE.wrap_pair(&key, &self.proof))
+    pub fn to_bytes(&self) -> Vec<u8> {
+        FILE.wrap_pair(&self.key.to_file_bytes(), &self.proof)
     }
 
     /// From a file.
@@ -34,7 +37,7 @@ impl RangeProof {
     /// What is wrong with it, in words.
     pub fn parse(bytes: &[u8]) -> Result<Self, Source> {
         let (key, proof) = FILE.unwrap_pair(bytes)?;
-        Ok(Self { key: VerifyingKey::read(key)?, proof: proof.to_vec() })
+        Ok(Self { key: VerifyingKey::from_file_bytes(key)?, proof: proof.to_vec() })
     }
 
     /// Checks it against the model's verifying key and commitment. Gives the bits that a weight may take, sign included.

@@ -4,12 +4,10 @@ use std::fmt;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use cpu_time::ProcessTime;
 use serde::Serialize;
 
 use crate::output::{bytes, seconds};
-
-/// Clock ticks of `/proc/self/stat` \[1/s\]. Linux fixes the unit that user space sees (USER_HZ) at 100.
-const USER_HZ: u64 = 100;
 
 /// Counters at one moment.
 pub struct Snapshot {
@@ -22,7 +20,7 @@ pub struct Snapshot {
 pub struct Used {
     /// Wall time \[s\].
     pub wall_s: f64,
-    /// CPU time of all threads, user and system \[s\], in steps of 10 ms; none where the system does not say.
+    /// CPU time of all threads, user and system \[s\]; none where the system does not say.
     pub cpu_s: Option<f64>,
     /// The most memory that the process has held so far, since it started \[bytes\].
     pub peak_rss_bytes: Option<u64>,
@@ -58,24 +56,28 @@ impl fmt::Display for Used {
     }
 }
 
+/// Forgets the peak so far, so that the next one counts from now. Where the system cannot, the peak stays that since the
+/// process started.
+pub fn reset_peak_rss() {
+    // proc(5), clear_refs: 5 resets VmHWM.
+    let _ = fs::write("/proc/self/clear_refs", "5");
+}
+
+/// Memory that the process holds now \[bytes\].
+pub fn rss_bytes() -> Option<u64> {
+    parse_status(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+}
+
 fn cpu_time() -> Option<Duration> {
-    parse_cpu_time(&fs::read_to_string("/proc/self/stat").ok()?)
+    ProcessTime::try_now().ok().map(|time| time.as_duration())
 }
 
 fn peak_rss_bytes() -> Option<u64> {
-    parse_peak_rss(&fs::read_to_string("/proc/self/status").ok()?)
+    parse_status(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
-/// proc(5): utime and stime are fields 14 and 15; field 2, the command, is in parentheses and may hold spaces.
-fn parse_cpu_time(stat: &str) -> Option<Duration> {
-    let (_, after_command) = stat.rsplit_once(')')?;
-    let mut fields = after_command.split_whitespace().skip(11);
-    let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
-    Some(Duration::from_millis(ticks * 1000 / USER_HZ))
-}
-
-fn parse_peak_rss(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+fn parse_status(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }
@@ -85,14 +87,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_with_spaces_and_parentheses_does_not_shift_the_fields() {
-        let stat = "7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 150 25 0 0 20 0";
-        assert_eq!(parse_cpu_time(stat), Some(Duration::from_millis(1750)));
+    fn cpu_time_passes_while_the_process_works() {
+        let start = Snapshot::now();
+        let work = |until: f64| while start.used().cpu_s.is_some_and(|cpu_s| cpu_s < until) {};
+        work(0.001);
+        let used = start.used().cpu_s;
+        assert!(used.is_none_or(|cpu_s| (0.001..60.0).contains(&cpu_s)), "{used:?}");
     }
 
     #[test]
     fn peak_memory_is_in_bytes() {
-        assert_eq!(parse_peak_rss("VmPeak:\t 9 kB\nVmHWM:\t    2048 kB\n"), Some(2 << 20));
-        assert_eq!(parse_peak_rss("VmPeak:\t 9 kB\n"), None);
+        assert_eq!(parse_status("VmPeak:\t 9 kB\nVmHWM:\t    2048 kB\n", "VmHWM:"), Some(2 << 20));
+        assert_eq!(parse_status("VmPeak:\t 9 kB\n", "VmHWM:"), None);
     }
 }

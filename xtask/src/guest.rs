@@ -100,10 +100,11 @@ fn default_cache() -> PathBuf {
 /// Builds the programs; returns their folder, which is this program's own.
 fn build(as_they_are: bool) -> Result<PathBuf, Failure> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // One after the other: built together, each would be built with the other's needs, and much of it once more.
-    let packages = if as_they_are { &[][..] } else { &["kiln", "kiln-sim-server"] };
-    for package in packages {
-        run_program(Command::new(&cargo).args(["build", "--release", "-p", package, "--bins"]))?;
+    if !as_they_are {
+        // All of the workspace, so that what its tests were built with is not built once more with fewer features.
+        run_program(Command::new(&cargo).args(["build", "--release", "--workspace", "--bins"]))?;
+        // A workspace of its own, which builds into the same folder.
+        run_program(Command::new(&cargo).args(["build", "--release"]).current_dir("hw-sim/server"))?;
     }
     let own = std::env::current_exe().map_err(at("this program"))?;
     Ok(own.parent().unwrap_or(Path::new(".")).to_owned())

@@ -1,4 +1,9 @@
 //! A node of an ONNX file with typed access to its attributes.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::{AttributeProto, NodeProto};
@@ -78,7 +83,7 @@ impl<'a> OnnxNode<'a> {
     /// An attribute of the given type.
     pub fn attribute(&self, name: &str, kind: AttributeType) -> Result<Option<&'a AttributeProto>, Problem> {
         let Some(found) = self.proto.attribute.iter().find(|a| a.name == name) else { return Ok(None) };
-        if found.r#type == kind as i32 {
+        if found.r#type == i32::from(kind) {
             return Ok(Some(found));
         }
         let got = AttributeType::try_from(found.r#type).unwrap_or(AttributeType::Undefined);

@@ -1,4 +1,9 @@
 //! Constants of an ONNX file: initialisers and `Constant` nodes.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use tract_onnx::pb::TensorProto;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
@@ -30,7 +35,7 @@ impl Constant {
     pub fn read(tensor: &TensorProto) -> Result<Self, ImportError> {
         let name = tensor.name.clone();
         let malformed = |reason: String| ImportError::MalformedTensor { tensor: name.clone(), reason };
-        if tensor.data_location == Some(DataLocation::External as i32) {
+        if tensor.data_location == Some(i32::from(DataLocation::External)) {
             return Err(malformed("its data is in another file; save the model as one file".into()));
         }
         let shape = tensor.dims.iter().map(|d| usize::try_from(*d)).collect::<Result<Vec<_>, _>>();
@@ -54,9 +59,9 @@ impl Constant {
 
     fn finite(self) -> Result<Self, ImportError> {
         if let Data::Float(values) = &self.data
-            && let Some(position) = values.iter().position(|v| !v.is_finite())
+            && let Some((position, value)) = values.iter().enumerate().find(|(_, v)| !v.is_finite())
         {
-            let got = values[position].to_string();
+            let got = value.to_string();
             return Err(ImportError::NotFinite { tensor: self.name, position, got });
         }
         Ok(self)
@@ -89,6 +94,10 @@ fn words<const N: usize, T: Copy, U: Copy>(
 }
 
 fn read_data(t: &TensorProto, len: usize) -> Result<Data, ReadError> {
+    #[expect(
+        clippy::as_conversions,
+        reason = "models are computed in single precision; what does not fit becomes infinite and is refused"
+    )]
     let same = |v: f64| v as f32;
     Ok(match DataType::try_from(t.data_type) {
         Ok(DataType::Float) => Data::Float(words(t, len, f32::from_le_bytes, &t.float_data, |v| v)?),

@@ -88,14 +88,6 @@ impl Fixed {
         self.names.push(name);
         column
     }
-
-    fn selector(&mut self, name: String, rows: &[u32]) -> Column {
-        let mut values = vec![0; self.rows];
-        for row in rows {
-            values[*row as usize] = 1;
-        }
-        self.add(name, values)
-    }
 }
 
 /// The circuit and the values of its fixed columns.
@@ -123,8 +115,9 @@ pub(crate) fn emit(
     let columns = Columns::new(&choice.columns, &mut circuit);
     let rows = 1 << choice.k;
     let mut fixed = Fixed { rows, names: Vec::new(), values: Vec::new(), known: HashMap::new() };
+    let selectors = selector_columns(choice, &mut fixed);
     for index in 0..columns.acc.len() {
-        let gate = accumulator_gate(choice, &columns, &mut fixed, tables.shift(), index);
+        let gate = accumulator_gate(choice, &columns, &selectors, tables.shift(), index);
         circuit.gates.push(gate);
     }
     add_sum(&mut circuit, &columns, ledger);
@@ -172,21 +165,32 @@ fn pattern_sum(columns: &Columns, pattern: &Pattern, shift: u32) -> Expression {
     Expression::Sum(lanes.collect())
 }
 
-fn accumulator_gate(choice: &Choice, columns: &Columns, fixed: &mut Fixed, shift: u32, index: usize) -> Gate {
+/// The fixed columns of all selectors.
+fn selector_columns(choice: &Choice, fixed: &mut Fixed) -> Vec<Column> {
+    let selectors = &choice.selectors;
+    let add = |column| fixed.add(format!("selectors{column}"), selectors.values(column, fixed.rows));
+    (0..selectors.columns()).map(add).collect()
+}
+
+fn accumulator_gate(
+    choice: &Choice,
+    columns: &Columns,
+    selectors: &[Column],
+    shift: u32,
+    index: usize,
+) -> Gate {
     let (acc, uses) = (columns.acc[index], &choice.colouring.columns[index]);
     let mut parts = Vec::new();
-    let multipliers = uses.multipliers.iter().enumerate().map(|(number, (monomial, rows))| {
-        let selector = fixed.selector(format!("acc{index}.multiplier{number}"), rows);
-        scaled(*monomial, selector.here())
-    });
+    // The plan has placed every selector of every column.
+    let selector = |rows| choice.selectors.expression(rows, selectors).unwrap_or(Expression::integer(0));
+    let multipliers = uses.multipliers.iter().map(|(monomial, rows)| scaled(*monomial, selector(rows)));
     let multipliers = multipliers.collect::<Vec<_>>();
     if !multipliers.is_empty() {
         parts.push(Expression::Sum(multipliers) * acc.previous());
     }
-    for (number, (pattern, rows)) in uses.patterns.iter().enumerate() {
-        let selector = fixed.selector(format!("acc{index}.pattern{number}"), rows);
+    for (pattern, rows) in &uses.patterns {
         let sum = pattern_sum(columns, &choice.plan.chains.pattern(*pattern), shift);
-        parts.push(Expression::Product(vec![selector.here(), sum]));
+        parts.push(Expression::Product(vec![selector(rows), sum]));
     }
     Gate { name: format!("chain acc{index}"), expression: acc.here() - Expression::Sum(parts) }
 }

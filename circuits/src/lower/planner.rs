@@ -13,16 +13,32 @@ use super::chain::{Colouring, Lanes, Offsets, PatternId, Space};
 use super::layout::{place_activations, place_weights};
 use super::ledger::{RelayColumn, place_relays};
 use super::linear::{Plan, conv};
+use super::selectors::Selectors;
 use super::statement::{InputVisibility, Visibility};
 use super::tables::Tables;
+
+/// Whose cost counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// The prover's time, and the length of a proof.
+    #[default]
+    Proving,
+    /// The gas of a verifier on Ethereum, for which every commitment counts: few columns, many rows.
+    Ethereum,
+}
 
 /// What the planner may not choose by itself; `None` is the cheapest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanOptions {
+    /// What is cheap.
+    pub target: Target,
     /// Number of lanes of activations.
     pub lanes: Option<usize>,
     /// Number of lanes of weights, the columns of the committed group "model".
     pub weight_lanes: Option<usize>,
+    /// Number of lanes of the edges of convolutions.
+    pub edge_lanes: Option<usize>,
     /// log2 of the row count.
     pub k: Option<u32>,
     /// [`kiln_plonk::circuit::Circuit::degree`], 3 to 9.
@@ -37,6 +53,8 @@ pub(crate) const K_MAX: u32 = 24;
 const LANES: [usize; 4] = [4, 8, 16, 32];
 /// Numbers of lanes of weights and of edges to try.
 const LINEAR_LANES: [usize; 6] = [4, 8, 16, 32, 64, 128];
+/// Numbers of lanes to try where every column counts.
+const FEW_LANES: [usize; 5] = [1, 2, 4, 8, 16];
 /// Most lanes.
 pub(crate) const LANES_MAX: usize = 128;
 /// Degrees that a circuit may have; the running sum has degree 3.
@@ -65,6 +83,8 @@ pub struct ColumnCounts {
     pub accumulators: usize,
     /// Selectors of patterns and multipliers.
     pub selectors: usize,
+    /// Fixed columns that they take.
+    pub selector_columns: usize,
     /// Of these, selectors of multipliers.
     pub multipliers: usize,
     /// Combinations of weights, edges or the committed input that a pattern reads.
@@ -127,11 +147,13 @@ pub struct PlanReport {
 
 /// A plan with its rows and columns.
 pub(crate) struct Choice {
+    pub target: Target,
     pub plan: Plan,
     pub k: u32,
     pub degree: u32,
     pub offsets: Offsets,
     pub colouring: Colouring,
+    pub selectors: Selectors,
     pub columns: ColumnCounts,
 }
 
@@ -141,6 +163,9 @@ pub(crate) struct Choice {
 struct Prediction {
     milliseconds: f64,
     proof_bytes: usize,
+    points: usize,
+    evaluations: usize,
+    fixed: usize,
     weight_columns: usize,
     instance_cells: usize,
 }
@@ -158,7 +183,7 @@ impl Prediction {
         let full_read = columns.accumulators + 2;
         let full_linear = columns.chain_relays + helpers;
         let instance = 1 + 2 * columns.accumulators + columns.cell_relays + columns.chain_relays;
-        let fixed = columns.selectors + 3 * columns.table_segments + 1;
+        let fixed = columns.selector_columns + 3 * columns.table_segments + 1;
         let linear = small_linear + committed + full_linear;
         let evaluated = small_read + full_read + instance + fixed;
         // Relays, helpers, multiplicities and what sums them up are not combined.
@@ -173,12 +198,38 @@ impl Prediction {
         let commitments = small_read + small_linear + full_read + full_linear + cosets + 2;
         let evaluations = small_read + fixed + 2 * full_read;
         let proof_bytes = 32 * (commitments + evaluations);
-        Self { milliseconds: micros / 1000.0, proof_bytes, weight_columns: committed, instance_cells }
+        Self {
+            milliseconds: micros / 1000.0,
+            proof_bytes,
+            points: commitments,
+            evaluations,
+            fixed,
+            weight_columns: committed,
+            instance_cells,
+        }
     }
 
     /// A tenth of a millisecond is as good as a byte of proof, and a fiftieth as one of the public values; an instance cell
     /// takes the verifier a microsecond.
-    fn cost(&self) -> f64 {
+    fn cost(&self, target: Target) -> f64 {
+        match target {
+            Target::Proving => self.proving_cost(),
+            Target::Ethereum => self.gas() + self.milliseconds,
+        }
+    }
+
+    /// Gas of a verifier on Ethereum. A commitment is one multiplication of a point, 6 000, and its addition; in a proof
+    /// it is calldata besides. All proofs pay for the transaction and two pairings.
+    fn gas(&self) -> f64 {
+        let known = self.fixed + self.weight_columns + 1;
+        150_000.0
+            + 7_600.0 * self.points as f64
+            + 6_500.0 * known as f64
+            + 650.0 * self.evaluations as f64
+            + 170.0 * self.instance_cells as f64
+    }
+
+    fn proving_cost(&self) -> f64 {
         let bytes = self.proof_bytes as f64 + 0.2 * 32.0 * self.weight_columns as f64;
         self.milliseconds + 0.1 * bytes + 0.004 * self.instance_cells as f64
     }
@@ -213,7 +264,7 @@ pub(crate) fn choose(
         if let Some((cost, settings)) = least.min_by(|a, b| a.0.total_cmp(&b.0))
             && best.as_ref().is_none_or(|(least, _)| cost < *least)
         {
-            best = Some((cost, settings.with(plan)));
+            best = Some((cost, settings.with(options.target, plan)));
         }
     }
     let k_max = options.k.unwrap_or(K_MAX).min(K_MAX);
@@ -221,7 +272,7 @@ pub(crate) fn choose(
 }
 
 fn check_options(options: &PlanOptions) -> Result<(), LowerError> {
-    for got in [options.lanes, options.weight_lanes].into_iter().flatten() {
+    for got in [options.lanes, options.weight_lanes, options.edge_lanes].into_iter().flatten() {
         if !(1..=LANES_MAX).contains(&got) {
             return Err(LowerError::Lanes { expected_max: LANES_MAX, got });
         }
@@ -250,11 +301,16 @@ fn candidates(
     tables: &Tables,
 ) -> (Vec<Candidate>, u32) {
     let given = |lanes: Option<usize>, all: &[usize]| lanes.map_or_else(|| all.to_vec(), |lanes| vec![lanes]);
-    let weights = given(options.weight_lanes, &LINEAR_LANES);
+    let (few, linear): (&[usize], &[usize]) = match options.target {
+        Target::Proving => (&LANES, &LINEAR_LANES),
+        Target::Ethereum => (&FEW_LANES, &FEW_LANES),
+    };
+    let weights = given(options.weight_lanes, linear);
     let weights = weights.into_iter().map(|lanes| (lanes, place_weights(graph, lanes).1)).collect::<Vec<_>>();
-    let edges = LINEAR_LANES.map(|lanes| (lanes, conv::edge_rows(graph, lanes)));
+    let edges = given(options.edge_lanes, linear);
+    let edges = edges.into_iter().map(|lanes| (lanes, conv::edge_rows(graph, lanes))).collect::<Vec<_>>();
     let (mut all, mut rows_needed) = (Vec::new(), u32::MAX);
-    for activations in given(options.lanes, &LANES) {
+    for activations in given(options.lanes, few) {
         let rows = place_activations(graph, activations).1;
         for (weights, weight_rows) in &weights {
             let edges_needed = edges.iter().map(|edges| edges.1).min().unwrap_or(0);
@@ -272,7 +328,8 @@ fn candidates(
                         edges: if *edge_rows > 0 { *edges } else { 0 },
                         ..columns_of_lanes(lanes, visibility, tables, k)
                     };
-                    let cost = Prediction::new(&columns, 0, k, options.degree.unwrap_or(5)).cost();
+                    let cost =
+                        Prediction::new(&columns, 0, k, options.degree.unwrap_or(5)).cost(options.target);
                     all.push(Candidate { lanes, k, cost });
                     if *edge_rows == 0 {
                         break;
@@ -290,13 +347,14 @@ struct Settings {
     degree: u32,
     offsets: Offsets,
     colouring: Colouring,
+    selectors: Selectors,
     columns: ColumnCounts,
 }
 
 impl Settings {
-    fn with(self, plan: Plan) -> Choice {
-        let Self { k, degree, offsets, colouring, columns } = self;
-        Choice { plan, k, degree, offsets, colouring, columns }
+    fn with(self, target: Target, plan: Plan) -> Choice {
+        let Self { k, degree, offsets, colouring, selectors, columns } = self;
+        Choice { target, plan, k, degree, offsets, colouring, selectors, columns }
     }
 }
 
@@ -316,10 +374,27 @@ fn try_rows(
     let colouring = plan.chains.colour(&offsets, 1 << k);
     let columns = count_columns(plan, visibility, &colouring, tables, k);
     let cells = colouring.segments.len();
-    let cost = |degree: u32| Prediction::new(&columns, cells, k, degree).cost();
+    let with_degree = |degree: u32| {
+        let selectors = place_selectors(&colouring, options.target, degree);
+        let columns = ColumnCounts { selector_columns: selectors.columns(), ..columns };
+        let cost = Prediction::new(&columns, cells, k, degree).cost(options.target);
+        (cost, degree, selectors, columns)
+    };
     let degrees = options.degree.map_or(DEGREES_TRIED, |degree| degree..=degree);
-    let (cost, degree) = degrees.map(|degree| (cost(degree), degree)).min_by(|a, b| a.0.total_cmp(&b.0))?;
-    Some((cost, Settings { k, degree, offsets, colouring, columns }))
+    let least = degrees.map(with_degree).min_by(|a, b| a.0.total_cmp(&b.0));
+    let (cost, degree, selectors, columns) = least?;
+    Some((cost, Settings { k, degree, offsets, colouring, selectors, columns }))
+}
+
+/// Columns of selectors. A gate multiplies a selector with one cell, so the degree leaves room for several in a column.
+fn place_selectors(colouring: &Colouring, target: Target, degree: u32) -> Selectors {
+    let most = match target {
+        Target::Proving => 1,
+        Target::Ethereum => degree as usize - 1,
+    };
+    let rows =
+        colouring.columns.iter().flat_map(|uses| uses.multipliers.values().chain(uses.patterns.values()));
+    Selectors::new(rows, most)
 }
 
 /// Moves the row spaces past each other so that few chains meet; weights and the committed input stay on row 0, so that
@@ -389,6 +464,18 @@ fn count_columns(
 }
 
 impl Choice {
+    /// What gives this choice again, without a search.
+    pub(crate) fn options(&self) -> PlanOptions {
+        PlanOptions {
+            target: self.target,
+            lanes: Some(self.plan.lanes.activations),
+            weight_lanes: Some(self.plan.lanes.weights),
+            edge_lanes: Some(self.plan.lanes.edges),
+            k: Some(self.k),
+            degree: Some(self.degree),
+        }
+    }
+
     /// The figures of this choice.
     pub(crate) fn report(&self, graph: &IntGraph, visibility: Visibility) -> PlanReport {
         let cells = self.colouring.segments.len();

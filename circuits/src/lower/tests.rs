@@ -113,6 +113,17 @@ fn lowering_is_deterministic() {
 }
 
 #[test]
+fn the_options_of_a_choice_give_it_again() {
+    for (graph, _, _) in [graphs::cnn(), samples::mlp(&[5, 3, 7])] {
+        let searched = lower(&graph, PRIVATE, &PlanOptions::default()).unwrap();
+        let again = lower(&graph, PRIVATE, &searched.options()).unwrap();
+        assert_eq!(again.circuit, searched.circuit);
+        assert_eq!(again.options(), searched.options());
+        assert!(again.fixed.iter().zip(&searched.fixed).all(|(a, b)| a.to_full() == b.to_full()));
+    }
+}
+
+#[test]
 fn cells_grow_with_the_data_and_not_with_multiply_accumulates() {
     let geometry = || ConvGeometry { stride: (1, 1), dilation: (1, 1), pads: (1, 1, 1, 1), groups: 1 };
     for channels in [4, 16, 32] {

@@ -357,7 +357,7 @@ impl ModelWitness<'_> {
         };
         let value = |weight: &Weighting| match weight {
             Weighting { public: None, len: 1, .. } => Fr::from(weight.coefficient) * powers.of(weight.first),
-            _ => weight.run(Exponents::ONE).evaluate(&self.public_inputs, challenges),
+            _ => weight.run(Exponents::ONE).evaluate(&self.public_inputs, |m| m.evaluate(challenges)),
         };
         let weight: Fr = entry.weight.iter().map(value).sum();
         slot * weight * powers.of(entry.factor)
@@ -390,5 +390,14 @@ impl Witness for ModelWitness<'_> {
             columns.push(ColumnValues::full(self.running_sum(&chains, challenges)));
         }
         Ok(columns)
+    }
+
+    fn finish(&self) {
+        *self.chains.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn value_bytes(&self, phase: u8) -> usize {
+        // From phase 1 until all is made, the chains are also kept here.
+        if phase == 0 { 4 } else { 64 }
     }
 }

@@ -56,6 +56,8 @@ pub enum Fault {
 }
 
 type Outcome = Result<String, Fault>;
+/// A check.
+type Run = fn(&Bench) -> Outcome;
 
 /// A card under test.
 struct Bench {
@@ -64,7 +66,7 @@ struct Bench {
 }
 
 /// The checks, in order. Each leaves the card in service for the next.
-const CHECKS: [(&str, fn(&Bench) -> Outcome); 14] = [
+const CHECKS: [(&str, Run); 14] = [
     ("registers", events::registers),
     ("link", events::link),
     ("copies of every alignment", data::unaligned_copies),

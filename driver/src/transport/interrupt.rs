@@ -1,15 +1,18 @@
 //! Interrupts as counts: one eventfd a vector, which the kernel or the other process signals.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 /// One interrupt vector. Any number of threads may wait for it: one of them, the *leader*, sleeps on the eventfd and
 /// counts for all; the others sleep until it has looked. So a signal is counted once and wakes everybody.
 pub(crate) struct Vector {
-    event: OwnedFd,
+    event: EventFd,
+    /// Watches the eventfd.
+    sleep: Epoll,
     state: Mutex<State>,
     looked: Condvar,
 }
@@ -23,13 +26,15 @@ struct State {
 
 impl Vector {
     pub(crate) fn new() -> std::io::Result<Vector> {
-        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Vector { event, state: Mutex::default(), looked: Condvar::new() })
+        let event = EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK)?;
+        let sleep = Epoll::new()?;
+        sleep.ctl(ControlOperation::Add, event.as_raw_fd(), EpollEvent::new(EventSet::IN, 0))?;
+        Ok(Vector { event, sleep, state: Mutex::default(), looked: Condvar::new() })
     }
 
     /// What is to be signalled.
-    pub(crate) fn event(&self) -> BorrowedFd<'_> {
-        self.event.as_fd()
+    pub(crate) fn event(&self) -> &EventFd {
+        &self.event
     }
 
     /// Signals counted so far. While a leader sleeps this may be behind; a wait for more than it then ends at once.
@@ -58,9 +63,8 @@ impl Vector {
             }
             state.led = true;
             drop(state);
-            let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
             // Whatever ends the sleep, the count is looked at next.
-            let _ = poll(&mut [PollFd::new(&self.event, PollFlags::IN)], Some(&timeout));
+            let _ = self.sleep.wait(milliseconds(left), &mut [EpollEvent::default()]);
             state = self.lock();
             state.led = false;
             state.count += self.take();
@@ -70,11 +74,7 @@ impl Vector {
 
     /// Empties the eventfd.
     fn take(&self) -> u64 {
-        let mut value = [0; 8];
-        match rustix::io::read(&self.event, &mut value) {
-            Ok(8) => u64::from_ne_bytes(value),
-            _ => 0,
-        }
+        self.event.read().unwrap_or(0)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -82,13 +82,17 @@ impl Vector {
     }
 }
 
+/// A time to sleep, in whole milliseconds and not shorter.
+fn milliseconds(time: Duration) -> i32 {
+    i32::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn signal(vector: &Vector) {
-        rustix::io::write(vector.event(), &1_u64.to_ne_bytes()).expect("signalled");
+        vector.event().write(1).expect("signalled");
     }
 
     fn soon(milliseconds: u64) -> Instant {

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::ops::RangeInclusive;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +17,6 @@ use vfio_bindings::bindings::vfio::{
     VFIO_PCI_CONFIG_REGION_INDEX, VFIO_PCI_MSIX_IRQ_INDEX, VFIO_REGION_INFO_FLAG_MMAP,
 };
 use vfio_ioctls::{VfioContainer, VfioDevice, VfioError, VfioOps};
-use vmm_sys_util::eventfd::EventFd;
 use vmm_sys_util::ioctl::{ioctl, ioctl_with_mut_ptr};
 
 use super::interrupt::Vector;
@@ -140,16 +139,7 @@ fn connect_vectors(device: &VfioDevice) -> Result<Vec<Vector>, String> {
     }
     let vectors: io::Result<Vec<Vector>> = (0..count.min(VECTORS_MAX)).map(|_| Vector::new()).collect();
     let vectors = vectors.map_err(|error| error.to_string())?;
-    let events: io::Result<Vec<EventFd>> = vectors
-        .iter()
-        .map(|vector| {
-            let copy = vector.event().try_clone_to_owned()?;
-            // SAFETY: the descriptor is an eventfd, and this is its only owner.
-            Ok(unsafe { EventFd::from_raw_fd(copy.into_raw_fd()) })
-        })
-        .collect();
-    let events = events.map_err(|error| error.to_string())?;
-    device.enable_msix(events.iter().collect()).map_err(|error| error.to_string())?;
+    device.enable_msix(vectors.iter().map(Vector::event).collect()).map_err(|error| error.to_string())?;
     Ok(vectors)
 }
 

@@ -1,9 +1,8 @@
 //! What a backend implements.
 
-use std::sync::Arc;
-
 use ark_bn254::{Fr, G1Affine};
 
+use crate::bases::Bases;
 use crate::error::KernelFailure;
 use crate::kernel::Kernel;
 
@@ -93,11 +92,17 @@ pub trait Device: Send {
     /// What this device is.
     fn info(&self) -> &DeviceInfo;
 
+    /// How many tasks to submit, from now on, before the oldest is waited for. A device that runs each task when it is
+    /// submitted needs no more than one, and what a task read is given back before the next.
+    fn queue_depth(&self) -> usize {
+        8
+    }
+
     /// Copies points to the device.
     ///
     /// # Errors
     /// `Unsupported` when they do not fit, `DeviceFailed`.
-    fn load_bases(&mut self, points: &Arc<Vec<G1Affine>>) -> Result<LoadedBases, KernelFailure>;
+    fn load_bases(&mut self, bases: &Bases) -> Result<LoadedBases, KernelFailure>;
 
     /// Frees points. Unknown ids are ignored.
     fn release_bases(&mut self, bases: BasesId);

@@ -1,10 +1,9 @@
 //! Values on the host, as small as they come.
 
-use std::sync::Arc;
-
 use ark_bn254::Fr;
 use ark_ff::Zero;
-use zeroize::Zeroize;
+
+use crate::values::Values;
 
 /// A column of values in host memory. Small columns travel and commit as small integers.
 ///
@@ -12,20 +11,20 @@ use zeroize::Zeroize;
 #[derive(Clone)]
 pub enum HostData {
     /// Signed integers, each standing for itself modulo r.
-    Small(Arc<Vec<i32>>),
+    Small(Values<i32>),
     /// Field elements.
-    Full(Arc<Vec<Fr>>),
+    Full(Values<Fr>),
 }
 
 impl HostData {
     /// Takes ownership of small integers.
     pub fn small(values: Vec<i32>) -> HostData {
-        HostData::Small(Arc::new(values))
+        HostData::Small(values.into())
     }
 
     /// Takes ownership of field elements.
     pub fn full(values: Vec<Fr>) -> HostData {
-        HostData::Full(Arc::new(values))
+        HostData::Full(values.into())
     }
 
     /// Number of elements.
@@ -72,19 +71,11 @@ impl HostData {
         out
     }
 
-    /// Wipes the values if nobody else shares them.
+    /// Wipes the values if they are owned and nobody else shares them.
     pub fn wipe(&mut self) {
         match self {
-            HostData::Small(values) => {
-                if let Some(values) = Arc::get_mut(values) {
-                    values.zeroize();
-                }
-            }
-            HostData::Full(values) => {
-                if let Some(values) = Arc::get_mut(values) {
-                    values.zeroize();
-                }
-            }
+            HostData::Small(values) => values.wipe(),
+            HostData::Full(values) => values.wipe(),
         }
     }
 }

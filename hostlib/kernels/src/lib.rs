@@ -24,9 +24,12 @@ mod graph;
 mod host;
 mod host_data;
 mod kernel;
+#[allow(unsafe_code, reason = "a file mapped into memory, read as points")]
+mod multiples;
 mod program;
 pub mod reference;
 mod report;
+mod values;
 mod vector;
 
 pub use bases::Bases;
@@ -39,8 +42,10 @@ pub use error::KernelFailure;
 pub use graph::{Graph, PendingPoint, PendingScalars};
 pub use host_data::HostData;
 pub use kernel::{Kernel, LOG_DOMAIN_MAX, ScalarBound, ScanKind};
+pub use multiples::{Multiples, MultiplesError};
 pub use program::{Instruction, Program, REGISTERS_MAX, Register};
 pub use report::{DeviceReport, KernelReport, Report};
+pub use values::{Lender, Values};
 pub use vector::Vector;
 
 #[cfg(doctest)]

@@ -1,7 +1,10 @@
 //! What the devices did: calls, elements, time, cycles and bytes, per device and kernel.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::ops::Add;
+use std::time::{Duration, Instant};
+
+use cpu_time::ProcessTime;
 
 use crate::device::{DeviceInfo, TaskRecord};
 
@@ -33,6 +36,8 @@ pub struct KernelReport {
     /// Time that the device's worker spent submitting and waiting; with several tasks in flight the wait for one
     /// covers others too. \[ns\]
     pub wall_ns: u64,
+    /// CPU time of the process while the worker submitted and waited, whichever thread took it. \[ns\]
+    pub cpu_ns: u64,
     /// Cycles of the device's clock, if it counts them.
     pub cycles: Option<u64>,
     /// Of these, stalled, by cause.
@@ -44,10 +49,11 @@ pub struct KernelReport {
 }
 
 impl KernelReport {
-    pub(crate) fn add(&mut self, elements: u64, wall: Duration, record: &TaskRecord) {
+    pub(crate) fn add(&mut self, elements: u64, spent: Spent, record: &TaskRecord) {
         self.calls += 1;
         self.elements += elements;
-        self.wall_ns += u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
+        self.wall_ns += nanoseconds(spent.wall);
+        self.cpu_ns += nanoseconds(spent.cpu);
         if let Some(cycles) = record.cycles {
             *self.cycles.get_or_insert(0) += cycles;
         }
@@ -57,4 +63,45 @@ impl KernelReport {
         self.bytes_to_device += record.bytes_to_device;
         self.bytes_to_host += record.bytes_to_host;
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A moment, in wall time and in CPU time of the process.
+#[derive(Clone, Copy)]
+pub(crate) struct Started {
+    wall: Instant,
+    cpu: Duration,
+}
+
+/// Time between two moments.
+#[derive(Clone, Copy)]
+pub(crate) struct Spent {
+    wall: Duration,
+    cpu: Duration,
+}
+
+impl Started {
+    /// This moment.
+    pub(crate) fn now() -> Started {
+        Started { wall: Instant::now(), cpu: cpu_time() }
+    }
+
+    /// Since that moment.
+    pub(crate) fn spent(self) -> Spent {
+        Spent { wall: self.wall.elapsed(), cpu: cpu_time().saturating_sub(self.cpu) }
+    }
+}
+
+impl Add for Spent {
+    type Output = Spent;
+    fn add(self, other: Spent) -> Spent {
+        Spent { wall: self.wall + other.wall, cpu: self.cpu + other.cpu }
+    }
+}
+
+fn cpu_time() -> Duration {
+    ProcessTime::try_now().map(|time| time.as_duration()).unwrap_or_default()
 }

@@ -29,6 +29,12 @@ impl Vector {
         self.0.len == 0
     }
 
+    /// Lets go of what the vector was made from, so that host memory which only its recipe holds is given back. In return
+    /// the vector is lost if the device that holds it fails. Call it when the vector has been made.
+    pub fn settle(&self) {
+        self.0.recipe.forget_inputs();
+    }
+
     pub(crate) fn id(&self) -> VectorId {
         self.0.id
     }
@@ -102,7 +108,9 @@ impl Drop for VectorState {
 /// How a kernel's outputs are made.
 pub(crate) struct Recipe {
     pub(crate) kernel: Kernel,
-    pub(crate) inputs: Vec<Operand>,
+    /// None once they are forgotten.
+    inputs: Mutex<Option<Vec<Operand>>>,
+    input_lens: Vec<usize>,
     lens: Vec<usize>,
     live: Mutex<Vec<Weak<VectorState>>>,
 }
@@ -132,11 +140,24 @@ impl Operand {
 impl Recipe {
     pub(crate) fn new(kernel: Kernel, inputs: Vec<Operand>, lens: Vec<usize>) -> Arc<Recipe> {
         let live = Mutex::new(lens.iter().map(|_| Weak::new()).collect());
-        Arc::new(Recipe { kernel, inputs, lens, live })
+        let input_lens = inputs.iter().map(Operand::len).collect();
+        Arc::new(Recipe { kernel, inputs: Mutex::new(Some(inputs)), input_lens, lens, live })
     }
 
     pub(crate) fn input_lens(&self) -> Vec<usize> {
-        self.inputs.iter().map(Operand::len).collect()
+        self.input_lens.clone()
+    }
+
+    /// What it is made from; none if that is forgotten.
+    pub(crate) fn inputs(&self) -> Option<Vec<Operand>> {
+        lock(&self.inputs).clone()
+    }
+
+    fn forget_inputs(&self) {
+        if !self.kernel.is_source() {
+            let inputs = lock(&self.inputs).take();
+            let_go(inputs.unwrap_or_default());
+        }
     }
 
     pub(crate) fn output_count(&self) -> usize {
@@ -167,17 +188,22 @@ impl Recipe {
 }
 
 impl Drop for Recipe {
-    /// Lets go of the ancestors one by one: a chain may be longer than the stack is deep. Host data that nobody else
-    /// shares is wiped, as it may be secret.
+    /// Host data that nobody else shares is wiped, as it may be secret.
     fn drop(&mut self) {
         if let Kernel::Upload(data) = &mut self.kernel {
             data.wipe();
         }
-        let mut orphans: Vec<Operand> = std::mem::take(&mut self.inputs);
-        while let Some(Operand { recipe, .. }) = orphans.pop() {
-            if let Some(mut recipe) = Arc::into_inner(recipe) {
-                orphans.append(&mut recipe.inputs);
-            }
+        let inputs = self.inputs.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let_go(inputs.unwrap_or_default());
+    }
+}
+
+/// Lets go of ancestors one by one: a chain may be longer than the stack is deep.
+fn let_go(mut orphans: Vec<Operand>) {
+    while let Some(Operand { recipe, .. }) = orphans.pop() {
+        if let Some(mut recipe) = Arc::into_inner(recipe) {
+            let inputs = recipe.inputs.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+            orphans.extend(inputs.into_iter().flatten());
         }
     }
 }

@@ -14,7 +14,9 @@ use kiln_kernels::{
 };
 
 use crate::error::{KeyError, ProveError};
-use crate::keys::{CommittedPublic, CommittedSecret};
+use kiln_verify::CommittedPublic;
+
+use crate::keys::CommittedSecret;
 use crate::plan::COMMITTED_BLINDING;
 use crate::randomness::Randomness;
 use crate::srs::{SRS_EXTRA, Srs};
@@ -26,16 +28,6 @@ pub(crate) struct Committer<'a> {
     k: u32,
     /// `[τ^(n+i) − τ^i]`
     blinders: Vec<G1Affine>,
-}
-
-/// A column whose commitment is on its way.
-pub(crate) struct PendingColumn {
-    /// Values on the rows.
-    pub rows: Vector,
-    /// Coefficients of the blinded polynomial.
-    pub coefficients: Vector,
-    /// Its commitment.
-    pub commitment: PendingCommitment,
 }
 
 /// A commitment on its way.
@@ -53,11 +45,12 @@ impl PendingCommitment {
 
 impl<'a> Committer<'a> {
     /// # Errors
-    /// [`ProveError::SrsTooSmall`]
+    /// [`ProveError::SrsTooSmall`], [`ProveError::Srs`]
     pub fn new(srs: &'a Srs, k: u32) -> Result<Self, ProveError> {
         if k > srs.k() {
             return Err(ProveError::SrsTooSmall { expected: k, got: srs.k() });
         }
+        srs.check_reduced()?;
         let (low, high) = (srs.monomial(), &srs.monomial()[1 << k..]);
         let differences: Vec<G1Projective> =
             low.iter().zip(high).take(SRS_EXTRA).map(|(low, high)| *high - *low).collect();
@@ -67,24 +60,6 @@ impl<'a> Committer<'a> {
 
     fn row_count(&self) -> usize {
         1 << self.k
-    }
-
-    /// Commits to columns with these values, promises and coefficients of b (wiped after use).
-    pub fn columns(
-        &self,
-        graph: &mut Graph,
-        columns: Vec<(Vector, ScalarBound, Vec<Fr>)>,
-    ) -> Vec<PendingColumn> {
-        let commitments: Vec<_> =
-            columns.iter().map(|(rows, bound, blinding)| self.rows(graph, rows, *bound, blinding)).collect();
-        let (rows, blinding): (Vec<_>, Vec<_>) =
-            columns.into_iter().map(|(rows, _, blinding)| (rows, blinding)).unzip();
-        let coefficients = blinded_coefficients(graph, &rows, blinding);
-        rows.into_iter()
-            .zip(coefficients)
-            .zip(commitments)
-            .map(|((rows, coefficients), commitment)| PendingColumn { rows, coefficients, commitment })
-            .collect()
     }
 
     /// Commits to blinded values: in the Lagrange basis where the SRS has one for this height, and otherwise to the
@@ -135,11 +110,6 @@ pub(crate) fn blinded_coefficients(
         extend(graph, &plain, low, b, n)
     };
     plain.into_iter().zip(blinding).map(blind).collect()
-}
-
-/// Coefficients of the polynomials with these values on the rows.
-pub(crate) fn coefficients(graph: &mut Graph, rows: &[Vector]) -> Vec<Vector> {
-    blinded_coefficients(graph, rows, vec![Vec::new(); rows.len()])
 }
 
 /// `f + low + X^n·high`, for a long f and a few coefficients low and high.
@@ -193,8 +163,10 @@ pub(crate) fn commit_public(
     k: u32,
     columns: &[ColumnValues],
 ) -> Result<Vec<G1Affine>, KeyError> {
-    let committer =
-        Committer::new(srs, k).map_err(|_| KeyError::SrsTooSmall { expected: k, got: srs.k() })?;
+    let committer = Committer::new(srs, k).map_err(|error| match error {
+        ProveError::Srs(error) => KeyError::Srs(error),
+        _ => KeyError::SrsTooSmall { expected: k, got: srs.k() },
+    })?;
     let mut graph = Graph::new();
     let pending: Vec<_> = columns
         .iter()

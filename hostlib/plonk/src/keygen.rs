@@ -5,9 +5,11 @@ use kiln_kernels::Engine;
 use crate::circuit::Circuit;
 use crate::commit::commit_public;
 use crate::error::KeyError;
-use crate::keys::{ProvingKey, VerifyingKey};
+use kiln_verify::VerifyingKey;
+
 use crate::permutation::sigma_columns;
 use crate::plan::Plan;
+use crate::proving_key::ProvingKey;
 use crate::srs::Srs;
 use crate::witness::ColumnValues;
 

@@ -1,114 +1,29 @@
-//! Keys and committed groups as files: a header, a body, and a Keccak-256 checksum over both.
+//! The secret halves of committed groups as files, in the frame that [`kiln_verify`] gives all keys: a
+//! header, a body, and a Keccak-256 checksum over both.
 //!
 //! magic, 8 bytes | version u32 | body length u64 | body | checksum, 32 bytes. Everything in the body is in the
 //! canonical encoding of [`crate::encoding`], so that there is one file for each key. What can be worked out again is
 //! not stored but worked out, and all rules are checked again: whoever holds a key need not ask where it comes from.
 
 mod error;
-mod file;
+mod stream;
 
 use std::io::{Read, Write};
 
-use ark_bn254::{Fr, G1Affine};
+use ark_bn254::Fr;
 use kiln_kernels::HostData;
+use kiln_verify::FileError;
+use kiln_verify::internals::file::FileKind;
 use zeroize::Zeroizing;
 
-use crate::circuit::Circuit;
-use crate::encoding::{Canonical, DecodeError, Reader, g2_from_bytes, g2_to_bytes};
-use crate::keys::{CommittedPublic, CommittedSecret, ProvingKey, SrsVerifier, VerifyingKey};
+use crate::encoding::{Canonical, DecodeError, Reader};
+use crate::keys::CommittedSecret;
 use crate::witness::ColumnValues;
 
 pub use error::KeyFileError;
-use file::FileKind;
 
-const VERIFYING_KEY: FileKind = FileKind { magic: *b"KILN-VK\n", name: "verifying key", version: 1 };
-const PROVING_KEY: FileKind = FileKind { magic: *b"KILN-PK\n", name: "proving key", version: 1 };
-const COMMITTED_PUBLIC: FileKind = FileKind { magic: *b"KILN-CP\n", name: "commitment", version: 1 };
 const COMMITTED_SECRET: FileKind =
     FileKind { magic: *b"KILN-CS\n", name: "secret half of a commitment", version: 1 };
-
-/// How many cells of σ columns any file may have, and how many more for each of its bytes.
-const DERIVED_CELLS_FREE: usize = 1 << 20;
-const DERIVED_CELLS_PER_BYTE: usize = 64;
-
-impl VerifyingKey {
-    /// Writes the key.
-    ///
-    /// # Errors
-    /// [`KeyFileError::Io`].
-    pub fn write(&self, out: impl Write) -> Result<(), KeyFileError> {
-        let mut body = Vec::new();
-        encode_verifying_key(self, &mut body);
-        VERIFYING_KEY.write(&body, out)
-    }
-
-    /// Reads a key to the end of the input, and checks all of it. The labels of its circuit's rows (`regions`), which
-    /// only serve messages, are not in the file.
-    ///
-    /// # Errors
-    /// [`KeyFileError`] says what is wrong. Memory is bounded by a constant times the bytes that are there.
-    pub fn read(input: impl Read) -> Result<Self, KeyFileError> {
-        let body = VERIFYING_KEY.read(input)?;
-        let mut reader = Reader::new(&body);
-        let key = decode_verifying_key(&mut reader)?;
-        reader.finish()?;
-        Ok(key)
-    }
-}
-
-impl ProvingKey {
-    /// Writes the key.
-    ///
-    /// # Errors
-    /// [`KeyFileError::Io`].
-    pub fn write(&self, out: impl Write) -> Result<(), KeyFileError> {
-        let mut body = Vec::new();
-        encode_verifying_key(&self.vk, &mut body);
-        self.fixed.encode(&mut body);
-        PROVING_KEY.write(&body, out)
-    }
-
-    /// Reads a key to the end of the input, and checks all of it; as [`VerifyingKey::read`]. That its columns are those
-    /// that the verifying half commits to is not checked here: a prover finds out when its proof does not verify.
-    ///
-    /// # Errors
-    /// [`KeyFileError`] says what is wrong.
-    pub fn read(input: impl Read) -> Result<Self, KeyFileError> {
-        let body = PROVING_KEY.read(input)?;
-        let mut reader = Reader::new(&body);
-        let vk = decode_verifying_key(&mut reader)?;
-        let fixed = Vec::decode(&mut reader)?;
-        reader.finish()?;
-        check_derived_size(&vk.circuit, body.len())?;
-        Ok(Self::new(vk, fixed)?)
-    }
-}
-
-impl CommittedPublic {
-    /// Writes the public half of a committed group.
-    ///
-    /// # Errors
-    /// [`KeyFileError::Io`].
-    pub fn write(&self, out: impl Write) -> Result<(), KeyFileError> {
-        let mut body = Vec::new();
-        self.name.encode(&mut body);
-        self.commitments.encode(&mut body);
-        COMMITTED_PUBLIC.write(&body, out)
-    }
-
-    /// Reads the public half of a committed group to the end of the input. All points are on the curve.
-    ///
-    /// # Errors
-    /// [`KeyFileError`] says what is wrong.
-    pub fn read(input: impl Read) -> Result<Self, KeyFileError> {
-        let body = COMMITTED_PUBLIC.read(input)?;
-        let mut reader = Reader::new(&body);
-        let group =
-            Self { name: Canonical::decode(&mut reader)?, commitments: Canonical::decode(&mut reader)? };
-        reader.finish()?;
-        Ok(group)
-    }
-}
 
 impl CommittedSecret {
     /// Writes the secret half of a committed group: values and blinding, in the clear. Keep the file as the values.
@@ -120,9 +35,9 @@ impl CommittedSecret {
         let values: usize = self.values.iter().map(column_bytes).sum();
         let blinding: usize = self.blinding.iter().map(|coefficients| 8 + 32 * coefficients.len()).sum();
         let mut body = Zeroizing::new(Vec::with_capacity(16 + values + blinding));
-        self.values.encode(&mut body);
+        stored(&self.values).encode(&mut body);
         self.blinding.encode(&mut body);
-        COMMITTED_SECRET.write(&body, out)
+        stream::write(&COMMITTED_SECRET, &body, out)
     }
 
     /// Reads the secret half of a committed group to the end of the input. That it belongs to a public half shows
@@ -131,52 +46,17 @@ impl CommittedSecret {
     /// # Errors
     /// [`KeyFileError`] says what is wrong, and never a value.
     pub fn read(input: impl Read) -> Result<Self, KeyFileError> {
-        let body = COMMITTED_SECRET.read(input)?;
-        let mut reader = Reader::new(&body);
-        let values = Canonical::decode(&mut reader)?;
-        let blinding: Vec<Vec<Fr>> = Canonical::decode(&mut reader)?;
-        let group = Self { values, blinding };
-        reader.finish()?;
+        let file = stream::read(&COMMITTED_SECRET, input)?;
+        let mut reader = Reader::new(COMMITTED_SECRET.open(&file)?);
+        let values = Vec::decode(&mut reader).map_err(FileError::from)?;
+        let blinding: Vec<Vec<Fr>> = Canonical::decode(&mut reader).map_err(FileError::from)?;
+        let group = Self { values: columns(values), blinding };
+        reader.finish().map_err(FileError::from)?;
         if group.values.len() != group.blinding.len() {
             let (expected, got) = (group.values.len(), group.blinding.len());
-            return Err(KeyFileError::Count { what: "blinded columns", expected, got });
+            return Err(FileError::Count { what: "blinded columns", expected, got }.into());
         }
         Ok(group)
-    }
-}
-
-fn encode_verifying_key(key: &VerifyingKey, out: &mut Vec<u8>) {
-    key.circuit.encode(out);
-    key.fixed.encode(out);
-    key.sigma.encode(out);
-    key.srs.g1.encode(out);
-    out.extend(g2_to_bytes(&key.srs.g2));
-    out.extend(g2_to_bytes(&key.srs.tau_g2));
-    key.srs.id.encode(out);
-    key.srs.insecure.encode(out);
-}
-
-fn decode_verifying_key(reader: &mut Reader<'_>) -> Result<VerifyingKey, KeyFileError> {
-    let circuit = Circuit::decode(reader)?;
-    let fixed = Vec::<G1Affine>::decode(reader)?;
-    let sigma = Vec::<G1Affine>::decode(reader)?;
-    let srs = SrsVerifier {
-        g1: Canonical::decode(reader)?,
-        g2: g2_from_bytes(&reader.array()?)?,
-        tau_g2: g2_from_bytes(&reader.array()?)?,
-        id: Canonical::decode(reader)?,
-        insecure: Canonical::decode(reader)?,
-    };
-    Ok(VerifyingKey::new(circuit, fixed, sigma, srs)?)
-}
-
-/// A proving key grows when it is read: σ columns are worked out from the copies. Fixed columns normally back their
-/// rows with bytes; a small file must not make a huge key.
-fn check_derived_size(circuit: &Circuit, file_bytes: usize) -> Result<(), KeyFileError> {
-    let expected = DERIVED_CELLS_FREE + DERIVED_CELLS_PER_BYTE * file_bytes;
-    match circuit.copy_columns.len().saturating_mul(circuit.rows()) {
-        got if got <= expected => Ok(()),
-        got => Err(KeyFileError::Count { what: "cells of the copy columns", expected, got }),
     }
 }
 
@@ -188,26 +68,43 @@ fn column_bytes(column: &ColumnValues) -> usize {
     }
 }
 
-/// A tag (0: four-byte integers, 1: scalars) and the values.
-impl Canonical for HostData {
+/// A column in a file: a tag (0: four-byte integers, 1: scalars) and the values.
+struct Stored(ColumnValues);
+
+/// Columns as they are stored. Shares the values.
+fn stored(columns: &[ColumnValues]) -> Vec<Stored> {
+    columns.iter().cloned().map(Stored).collect()
+}
+
+fn columns(stored: Vec<Stored>) -> Vec<ColumnValues> {
+    stored.into_iter().map(|Stored(values)| values).collect()
+}
+
+impl Canonical for Stored {
     fn encode(&self, out: &mut Vec<u8>) {
-        match self {
+        match &self.0 {
             HostData::Small(values) => {
                 0u8.encode(out);
-                values.encode(out);
+                encode_slice(values, out);
             }
             HostData::Full(values) => {
                 1u8.encode(out);
-                values.encode(out);
+                encode_slice(values, out);
             }
         }
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match u8::decode(reader)? {
-            0 => Vec::decode(reader).map(HostData::small),
-            1 => Vec::decode(reader).map(HostData::full),
+            0 => Vec::decode(reader).map(|values| Self(HostData::small(values))),
+            1 => Vec::decode(reader).map(|values| Self(HostData::full(values))),
             got => Err(DecodeError::UnknownTag { what: "column", got }),
         }
     }
+}
+
+/// As a vector of these values is encoded.
+fn encode_slice<T: Canonical>(values: &[T], out: &mut Vec<u8>) {
+    (values.len() as u64).encode(out);
+    values.iter().for_each(|value| value.encode(out));
 }

@@ -7,8 +7,8 @@
 //!
 //! # The argument
 //! All rows are usable, and rotations wrap. A hidden column f is committed as f + b·(X^n − 1), with as many random
-//! coefficients in b as values are ever seen of it, and one more. The rounds, one file each under `prover/` and
-//! `verifier/`:
+//! coefficients in b as values are ever seen of it, and one more. The rounds, one file each under `prover/`, and under
+//! `verifier/` in [`kiln_verify`]:
 //!
 //! 1. `statement` binds the transcript to the key's digest, the public inputs and the committed groups.
 //! 2. `phases` commits to the advice columns of each phase, draws the circuit's challenges after it, and commits to
@@ -24,59 +24,59 @@
 //!    into one linearisation that opens to zero. This is what lets one hiding commitment serve any number of proofs.
 //! 6. `opening` is SHPLONK: two points, and one check of two pairings.
 //!
-//! `constraints.rs` writes all constraints once, over an abstract algebra: the prover compiles them into programs, the
-//! verifier evaluates them at ζ, key generation takes their degrees. `plan.rs` is what both sides read off a circuit.
+//! `constraints.rs` of [`kiln_verify`] writes all constraints once, over an abstract algebra: the prover compiles them into
+//! programs, the verifier evaluates them at ζ, key generation takes their degrees. `plan.rs` there is what both sides read
+//! off a circuit.
 //!
 //! # What it rests on
 //! Knowledge soundness of KZG and SHPLONK in the algebraic group model over BN254 (some 100 bits), Keccak-256 as a
 //! random oracle, and an SRS whose τ nobody knows: [`VerifyingKey::is_insecure`] tells whether that may be so. Values
 //! are committed by variable-time multi-scalar multiplications: run the prover where nobody can time it.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 /// Lets the unit tests share the integration tests' sample circuit.
 #[cfg(test)]
 extern crate self as kiln_plonk;
 
-pub mod circuit;
 mod combinations;
 mod combine;
 mod commit;
 mod compile;
-mod constraints;
-pub mod encoding;
 mod error;
-mod evaluate;
-pub mod expression;
-pub mod formula;
 mod keygen;
 mod keys;
 mod keys_io;
-mod linearisation;
+#[allow(unsafe_code, reason = "maps files; the module's documentation says what is relied on")]
+mod mapped;
 mod mock;
-mod opening_points;
 mod permutation;
-mod plan;
 mod progress;
 mod proof;
 mod prover;
+mod proving_key;
 mod randomness;
+mod sections;
 mod srs;
-mod statement;
-mod transcript;
-mod verifier;
 mod witness;
 
+// Both sides read circuits, constraints and plans from the verifier's crate, so that they cannot disagree.
+use kiln_verify::internals::{constraints, domain, linearisation, opening_points, plan};
+pub use kiln_verify::{
+    BatchError, BatchItem, CircuitError, CommittedPublic, FileError, MalformedProof, PROOF_VERSION,
+    Rejection, SrsVerifier, Statement, VerifyError, VerifyingKey, circuit, encoding, expression, formula,
+    verify, verify_batch,
+};
+
 pub use commit::commit_group;
-pub use error::{KeyError, MalformedProof, ProveError, Rejection, VerifyError};
+pub use error::{KeyError, ProveError};
 pub use keygen::keygen;
-pub use keys::{CommittedPublic, CommittedSecret, ProvingKey, SrsVerifier, VerifyingKey};
+pub use keys::CommittedSecret;
 pub use keys_io::KeyFileError;
 pub use mock::{MockFailure, Place, QueryValue, mock};
 pub use progress::{Progress, ProofReport, SetupProgress, Silent};
-pub use proof::PROOF_VERSION;
-pub use prover::prove;
+pub use prover::{Holding, MemoryPlan, prove, prove_within};
+pub use proving_key::{ProvingKey, ProvingKeyError};
 pub use randomness::Randomness;
+pub use sections::SectionError;
 pub use srs::{Ptau, PtauError, SRS_EXTRA, SRS_K_MAX, Srs, SrsError, SrsOrigin};
-pub use statement::Statement;
-pub use verifier::verify;
 pub use witness::{ColumnValues, Witness, WitnessError};

@@ -1,13 +1,12 @@
 //! The permutation behind the copy constraints: cells that must be equal form cycles.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use ark_bn254::Fr;
-use ark_ff::{FftField, One};
+use ark_ff::One;
 
 use crate::circuit::{Cell, Circuit};
-use crate::constraints::coset_shift;
+use crate::domain::{coset_shift, root_of_unity};
 use crate::expression::Column;
 use crate::witness::ColumnValues;
 
@@ -34,7 +33,7 @@ pub(crate) fn sigma_columns(circuit: &Circuit) -> Vec<ColumnValues> {
         .chunks(rows)
         .map(|column| {
             let names = column.iter().map(|&next| shifts[next / rows] * powers[next % rows]).collect();
-            ColumnValues::Full(Arc::new(names))
+            ColumnValues::full(names)
         })
         .collect()
 }
@@ -43,11 +42,6 @@ pub(crate) fn sigma_columns(circuit: &Circuit) -> Vec<ColumnValues> {
 fn row_names(k: u32) -> Vec<Fr> {
     let omega = root_of_unity(k);
     std::iter::successors(Some(Fr::one()), |name| Some(*name * omega)).take(1 << k).collect()
-}
-
-/// The generator ω of the subgroup of order 2^k that names the rows. Plans allow k up to 24; the field has 28.
-pub(crate) fn root_of_unity(k: u32) -> Fr {
-    Fr::get_root_of_unity(1 << k).unwrap_or_default()
 }
 
 /// Union–find with path halving.

@@ -7,28 +7,27 @@ mod lagrange;
 mod origin;
 mod ptau;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ark_bn254::{Fr, G1Affine, G1Projective, G2Affine};
 use ark_ec::scalar_mul::ScalarMul;
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{Field, One, UniformRand, Zero, batch_inversion};
-use kiln_kernels::Bases;
+use kiln_kernels::{Bases, Values};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sha3::{Digest, Keccak256};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::domain::root_of_unity;
 use crate::encoding::{g1_to_bytes, g2_to_bytes};
-use crate::keys::SrsVerifier;
-use crate::permutation::root_of_unity;
+use crate::sections::Sections;
+use kiln_verify::SrsVerifier;
 
+pub use crate::plan::SRS_EXTRA;
 pub use error::{PtauError, SrsError};
 pub use origin::SrsOrigin;
 pub use ptau::Ptau;
-
-/// Monomial points beyond 2^k: blinded polynomials are a little longer than the circuit.
-pub const SRS_EXTRA: usize = 64;
 
 /// The largest supported log2 of the row count.
 pub const SRS_K_MAX: u32 = 24;
@@ -43,6 +42,10 @@ pub struct Srs {
     lagrange: Bases,
     g2: G2Affine,
     tau_g2: G2Affine,
+    /// Where the points come from, if they are used in place.
+    file: Option<Sections>,
+    /// Whether all coordinates are reduced, once somebody looked.
+    reduced: Arc<OnceLock<bool>>,
 }
 
 impl Srs {
@@ -72,12 +75,12 @@ impl Srs {
     fn from_points(
         k: u32,
         origin: SrsOrigin,
-        monomial: Vec<G1Affine>,
-        lagrange: Vec<G1Affine>,
+        monomial: impl Into<Values<G1Affine>>,
+        lagrange: impl Into<Values<G1Affine>>,
         [g2, tau_g2]: [G2Affine; 2],
     ) -> Self {
-        let (monomial, lagrange) = (Bases::new(Arc::new(monomial)), Bases::new(Arc::new(lagrange)));
-        Self { k, origin, monomial, lagrange, g2, tau_g2 }
+        let (monomial, lagrange) = (Bases::new(monomial), Bases::new(lagrange));
+        Self { k, origin, monomial, lagrange, g2, tau_g2, file: None, reduced: Arc::default() }
     }
 
     /// log2 of the row count that it serves.
@@ -97,12 +100,12 @@ impl Srs {
     }
 
     /// `[τ^i]_1`, 2^k + [`SRS_EXTRA`] points.
-    pub fn monomial(&self) -> &Arc<Vec<G1Affine>> {
+    pub fn monomial(&self) -> &Values<G1Affine> {
         self.monomial.points()
     }
 
     /// `[L_i(τ)]_1`, 2^k points.
-    pub fn lagrange(&self) -> &Arc<Vec<G1Affine>> {
+    pub fn lagrange(&self) -> &Values<G1Affine> {
         self.lagrange.points()
     }
 

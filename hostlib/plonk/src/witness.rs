@@ -18,6 +18,16 @@ pub trait Witness {
     /// # Errors
     /// [`WitnessError::Refused`] with the reason if there is no such witness.
     fn phase(&self, phase: u8, challenges: &[Fr]) -> Result<Vec<ColumnValues>, WitnessError>;
+
+    /// All columns are made, so what was kept for later phases may be let go of.
+    fn finish(&self) {}
+
+    /// At most how many bytes a value of this phase's columns takes, copies that the source keeps included: 4 if all columns
+    /// are small integers, else 32. Only estimates of memory depend on it.
+    fn value_bytes(&self, phase: u8) -> usize {
+        let _ = phase;
+        32
+    }
 }
 
 /// Why there is no witness, or why it does not fit the circuit.

@@ -19,6 +19,7 @@ mod bind;
 mod health;
 mod info;
 mod list;
+mod top;
 mod validate;
 
 use std::io::{BufRead, IsTerminal, Write};
@@ -97,6 +98,22 @@ enum Action {
         #[arg(long, default_value_t = 60)]
         wait_s: u64,
     },
+    /// Watch cards: temperature, power, commands, memory errors
+    ///
+    /// On a terminal the view fills the screen and is drawn again and again until interrupted. A card that fails stays in the list.
+    Top {
+        /// The cards' addresses
+        #[arg(required = true)]
+        addresses: Vec<CardAddress>,
+        /// Time between two views, in seconds
+        #[arg(long, default_value_t = 1)]
+        interval_s: u64,
+        /// End after this many views
+        #[arg(long)]
+        views: Option<u64>,
+        #[command(flatten)]
+        format: Format,
+    },
     /// Check everything: registers, copies, memory, known answers, interrupts, faults, resets
     ///
     /// Overwrites card memory and resets the card.
@@ -128,7 +145,7 @@ impl Args {
     /// How to print the result.
     pub fn format(&self) -> Format {
         match &self.action {
-            Action::List { format } => *format,
+            Action::List { format } | Action::Top { format, .. } => *format,
             Action::Info(target)
             | Action::Sensors(target)
             | Action::Stats(target)
@@ -161,6 +178,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Action::Stats(target) => output::result(format, &health::stats(&target.address)?),
         Action::Errors(target) => output::result(format, &health::errors(&target.address)?),
         Action::Events { target, follow, wait_s } => events(target, *follow, Duration::from_secs(*wait_s))?,
+        Action::Top { addresses, interval_s, views, .. } => {
+            top::run(addresses, Duration::from_secs(*interval_s), *views, format)?;
+        }
         Action::Validate { target, consent } => {
             consent.or_ask(&format!("overwrite the memory of {} and reset it", target.address))?;
             let validation = validate::run(&target.address)?;

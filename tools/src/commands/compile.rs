@@ -22,17 +22,23 @@
 //! The calibration file is JSON, `[[0.1, 0.2, …], …]`: some dozens of typical inputs, each with as many
 //! numbers as the model takes, in row-major order. They set the scales of the integers.
 //!
+//! With `--target ethereum` the circuit is laid out so that a contract verifies its proofs with little gas (see `kiln
+//! verifier`): few columns and many rows. Proving takes longer.
+//!
 //! Without `--srs` a reference string of the right size is generated locally. Whoever runs that command could forge
-//! proofs, so such a string is INSECURE, every verifier will say so, and it is for tests only.
+//! proofs, so such a string is INSECURE, every verifier will say so, and it is for tests only. With `--srs` all of the
+//! string is checked; pin the ceremony that it comes from with `--expect-fingerprint`.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use kiln_circuits::Target;
 use kiln_plonk::Srs;
 use serde::Serialize;
 
 use crate::artefact::{self, LARGE_FILE_BYTES_MAX, StagedDirectory};
 use crate::backend::{self, BackendArgs};
+use crate::commands::setup;
 use crate::compiled::{Accuracy, Compiled, Options, Shape};
 use crate::error::Failure;
 use crate::hexadecimal;
@@ -64,14 +70,39 @@ pub struct Args {
     /// Who can check the model commitment against the weights
     #[arg(long, value_enum, default_value_t = WeightVisibility::Hidden)]
     weights: WeightVisibility,
+    /// What the circuit is laid out for
+    #[arg(long, value_enum, default_value_t = TargetName::Proving)]
+    target: TargetName,
     /// The reference string; without it an INSECURE one is generated
     #[arg(long, value_name = "FILE")]
     srs: Option<PathBuf>,
+    /// Refuse any other reference string than those of the ceremony with this fingerprint, 64 lower-case hexadecimal
+    /// digits
+    #[arg(long, value_name = "HEX", requires = "srs", value_parser = setup::parse_fingerprint)]
+    expect_fingerprint: Option<setup::Fingerprint>,
     #[command(flatten)]
     backend: BackendArgs,
     /// How to print the result
     #[command(flatten)]
     pub format: Format,
+}
+
+/// What a circuit is laid out for.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum TargetName {
+    /// Fast proving and short proofs
+    Proving,
+    /// A contract that verifies with little gas
+    Ethereum,
+}
+
+impl From<TargetName> for Target {
+    fn from(name: TargetName) -> Self {
+        match name {
+            TargetName::Proving => Self::Proving,
+            TargetName::Ethereum => Self::Ethereum,
+        }
+    }
 }
 
 /// What was compiled.
@@ -95,12 +126,13 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     let directory = StagedDirectory::new(&args.output)?;
     let onnx = artefact::read("read the model", &args.model, LARGE_FILE_BYTES_MAX)?;
     let calibration = record::read_calibration(&args.calibration)?;
-    let srs = args.srs.as_deref().map(Srs::read_from).transpose();
-    let srs = srs.map_err(|e| Failure::refused("read the reference string", e))?;
     let engine = backend::engine(&args.backend.backend)?;
     let progress = Progress::new(args.format.json);
+    let srs =
+        args.srs.as_deref().map(|path| progress.phase("check the reference string", || open_srs(path, args)));
+    let srs = srs.transpose()?;
     let name = args.model.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let options = Options { name, input: args.input, weights: args.weights };
+    let options = Options { name, input: args.input, weights: args.weights, target: args.target.into() };
     let compiled =
         Compiled::make(&engine, &onnx, &calibration, options, srs, secret::randomness()?, &progress)?;
     let accuracy = match &args.held_out {
@@ -110,7 +142,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         }
         None => None,
     };
-    progress.phase("write", || compiled.write(&directory))?;
+    progress.phase("write", || compiled.write(&engine, &directory))?;
     directory.commit()?;
     let phases = progress.finish();
     if compiled.is_insecure() {
@@ -128,6 +160,17 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         phases,
         used: start.used(),
     })
+}
+
+/// The reference string that was given, checked from end to end: what is committed to with it becomes part of keys.
+fn open_srs(path: &Path, args: &Args) -> Result<Srs, Failure> {
+    let refused = |e| Failure::file("use the reference string", path, e);
+    let srs = Srs::open(path).map_err(refused)?;
+    if let Some(expected) = &args.expect_fingerprint {
+        setup::expect_fingerprint("the reference string", srs.verifier().fingerprint(), expected)?;
+    }
+    srs.check().map_err(refused)?;
+    Ok(srs)
 }
 
 impl Report for Made {

@@ -20,7 +20,7 @@
 use std::fmt;
 
 use kiln_circuits::accuracy::argmax;
-use kiln_circuits::data;
+use kiln_circuits::{Target, data};
 use serde::Serialize;
 
 use crate::backend::{self, Backend};
@@ -29,6 +29,7 @@ use crate::compiled::{Accuracy, Compiled, Options, Shape};
 use crate::error::Failure;
 use crate::hexadecimal;
 use crate::meaning::{InputVisibility, WeightVisibility};
+use crate::memory::MemoryArgs;
 use crate::output::{self, Format, Report};
 use crate::progress::{Phase, Progress};
 use crate::resources::{Snapshot, Used};
@@ -48,6 +49,8 @@ pub struct Args {
     /// Where the heavy work is done: `cpu`, or `card:ADDRESS`, such as card:sim:u55c (see `kiln card list`)
     #[arg(long, value_name = "cpu|card:ADDRESS", default_value = "card:sim:u55c")]
     backend: Backend,
+    #[command(flatten)]
+    memory: MemoryArgs,
     /// How to print the result
     #[command(flatten)]
     pub format: Format,
@@ -87,14 +90,15 @@ pub fn run(args: &Args) -> Result<Shown, Failure> {
         name: "diagnostic".into(),
         input: InputVisibility::Private,
         weights: WeightVisibility::Hidden,
+        target: Target::default(),
     };
     let compiled =
         Compiled::make(&engine, MODEL, &calibration, options, None, secret::randomness()?, &progress)?;
     let held_out = embedded(data::read_test_set(HELD_OUT))?;
     let accuracy = progress.phase("measure accuracy", || compiled.accuracy(MODEL, &held_out))?;
-    let proven = compiled.prove(&engine, &record, None, secret::randomness()?, &progress)?;
+    let proven = compiled.prove(&engine, &record, None, secret::randomness()?, &args.memory, &progress)?;
     // The verifier's side: bytes and text, as they would arrive from elsewhere.
-    let key = compiled.verifying_key_bytes()?;
+    let key = compiled.verifying_key_bytes();
     let public = proven.public.to_text();
     progress.phase("verify from bytes", || verify::check_bytes(&key, &public, &proven.proof))?;
     let phases = progress.finish();

@@ -11,6 +11,12 @@
 //! `--input-commitment FILE` several proofs name it by the same one: the file is made by the first and used by the others.
 //! It is a secret (mode 0600).
 //!
+//! With `--memory 4GiB` the process keeps below that bound, or says before it starts what the least is. It prints what each way to
+//! prove would take and picks the fastest that fits: hold all columns in memory; keep them on disk (only with `--spill-dir`);
+//! make them again whenever they are needed. The first also shrinks the largest step by taking it in slices. The proof is
+//! the same. A spilled column is a secret: the file has no name, is the owner's alone, goes when the process ends, and is encrypted
+//! with a key that is drawn for this proof and never written. Estimates hold for `--backend cpu`.
+//!
 //! A proof is verified before it is written. If it fails, nothing is written and the exit code is 3.
 
 use std::fmt;
@@ -25,6 +31,7 @@ use crate::backend::{self, BackendArgs};
 use crate::compiled::{Compiled, InputCommitment};
 use crate::error::Failure;
 use crate::meaning::InputVisibility;
+use crate::memory::{MemoryArgs, MemoryUse};
 use crate::output::{self, Format, Report};
 use crate::progress::{Phase, Progress};
 use crate::record;
@@ -51,6 +58,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     input_commitment: Option<PathBuf>,
     #[command(flatten)]
+    memory: MemoryArgs,
+    #[command(flatten)]
     backend: BackendArgs,
     /// How to print the result
     #[command(flatten)]
@@ -69,6 +78,8 @@ pub struct Made {
     proof_bytes: usize,
     insecure: bool,
     backend: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<MemoryUse>,
     phases: Vec<Phase>,
     devices: Vec<DeviceUsage>,
     used: Used,
@@ -88,7 +99,8 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     let engine = backend::engine(&args.backend.backend)?;
     let mut staged = Staged::new();
     let commitment = input_commitment(args, &compiled, &engine, &record, &mut staged)?;
-    let proven = compiled.prove(&engine, &record, commitment, secret::randomness()?, &progress)?;
+    let proven =
+        compiled.prove(&engine, &record, commitment, secret::randomness()?, &args.memory, &progress)?;
     staged.add(&args.output, Audience::Anyone, &proven.proof)?;
     staged.add(&args.public, Audience::Anyone, proven.public.to_text().as_bytes())?;
     staged.commit()?;
@@ -106,6 +118,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         proof_bytes: proven.proof.len(),
         insecure: compiled.is_insecure(),
         backend: args.backend.backend.to_string(),
+        memory: proven.memory,
         phases,
         devices: usage::usage(&engine.report()),
         used: start.used(),
@@ -147,6 +160,9 @@ impl fmt::Display for Made {
         writeln!(f, "  output    {:?} × {}", self.output, self.output_scale)?;
         writeln!(f, "  proof     {}, {}", self.proof.display(), output::bytes(self.proof_bytes as u64))?;
         writeln!(f, "  public    {}", self.public.display())?;
+        if let Some(memory) = &self.memory {
+            writeln!(f, "  memory    {memory}")?;
+        }
         writeln!(f, "  used      {}", self.used)?;
         for device in &self.devices {
             write!(f, "\n{device}")?;

@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     let engine = backend::engine(&args.backend.backend)?;
     let proof = compiled.prove_range(&engine, secret::randomness()?, &progress)?;
     let bits = proof.check(compiled.verifying_key(), &compiled.commitment)?;
-    let bytes = proof.to_bytes()?;
+    let bytes = proof.to_bytes();
     let mut staged = Staged::new();
     staged.add(&args.output, Audience::Anyone, &bytes)?;
     staged.commit()?;

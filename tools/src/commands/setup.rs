@@ -7,7 +7,7 @@
 //! ```
 //! With `--ptau` it takes the powers of a public ceremony (Perpetual Powers of Tau, as snarkjs writes them; a file of
 //! power K or more, for K below 7 somewhat more), checks every point that it takes, and derives what provers need; that
-//! takes minutes for large K, once. The file cannot show that its ceremony was honest: compare its hash with a published
+//! takes minutes for large K, once, unless the file was prepared for phase 2 and has it already. The file cannot show that its ceremony was honest: compare its hash with a published
 //! one, and pin the fingerprint that is printed here with `--expect-fingerprint`. All files of one ceremony have the
 //! same.
 //!
@@ -54,6 +54,17 @@ pub type Fingerprint = [u8; 32];
 /// A fingerprint from the command line.
 pub fn parse_fingerprint(text: &str) -> Result<Fingerprint, &'static str> {
     hexadecimal::decode(text).ok_or("expected 64 lower-case hexadecimal digits")
+}
+
+/// Refuses what rests on another ceremony than the expected one.
+pub fn expect_fingerprint(what: &str, got: Fingerprint, expected: &Fingerprint) -> Result<(), Failure> {
+    if got == *expected {
+        return Ok(());
+    }
+    let [expected, got] = [*expected, got].map(|bytes| hexadecimal::encode(&bytes));
+    Err(Failure::Input(format!(
+        "{what} rests on another ceremony: expected the fingerprint {expected}, got {got}; do not rely on it"
+    )))
 }
 
 /// What was made.

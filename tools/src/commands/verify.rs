@@ -18,7 +18,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use kiln_plonk::{VerifyError, VerifyingKey, verify};
+use kiln_verify::{VerifyError, VerifyingKey, verify};
 use serde::Serialize;
 
 use super::setup;
@@ -86,7 +86,8 @@ pub fn run(args: &Args) -> Result<Verified, Failure> {
     let start = Snapshot::now();
     let (key, meaning) = read_key(&args.vk)?;
     if let Some(expected) = &args.expect_fingerprint {
-        check_fingerprint(&key, expected)?;
+        // A key says itself whether it is insecure, so what it rests on is known only by comparing.
+        setup::expect_fingerprint("the verifying key", key.srs().fingerprint(), expected)?;
     }
     let public = PublicFile::read(&args.public)?;
     let proof = artefact::read("read the proof", &args.proof, SMALL_FILE_BYTES_MAX)?;
@@ -116,18 +117,6 @@ pub fn run(args: &Args) -> Result<Verified, Failure> {
     })
 }
 
-/// A key says itself whether it is insecure, so what it rests on is known only by comparing.
-fn check_fingerprint(key: &VerifyingKey, expected: &setup::Fingerprint) -> Result<(), Failure> {
-    let got = key.srs().fingerprint();
-    if got == *expected {
-        return Ok(());
-    }
-    let [expected, got] = [expected, &got].map(|bytes| hexadecimal::encode(bytes));
-    Err(Failure::Input(format!(
-        "the verifying key rests on another ceremony: expected the fingerprint {expected}, got {got}; do not rely on it"
-    )))
-}
-
 /// Checks the range proof of a model.
 fn check_range(path: &Path, key: &VerifyingKey, public: &PublicFile) -> Result<u32, Failure> {
     const ACTION: &str = "read the range proof";
@@ -137,14 +126,14 @@ fn check_range(path: &Path, key: &VerifyingKey, public: &PublicFile) -> Result<u
 }
 
 /// Reads a verifying key.
-fn read_key(path: &Path) -> Result<(VerifyingKey, Meaning), Failure> {
+pub fn read_key(path: &Path) -> Result<(VerifyingKey, Meaning), Failure> {
     const ACTION: &str = "read the verifying key";
     let bytes = artefact::read(ACTION, path, SMALL_FILE_BYTES_MAX)?;
     parse_key(&bytes).map_err(|source| Failure::file(ACTION, path, source))
 }
 
 fn parse_key(bytes: &[u8]) -> Result<(VerifyingKey, Meaning), Source> {
-    let key = VerifyingKey::read(bytes)?;
+    let key = VerifyingKey::from_file_bytes(bytes)?;
     let meaning = Meaning::from_text(&key.circuit().meaning)?;
     Ok((key, meaning))
 }

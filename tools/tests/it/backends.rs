@@ -5,8 +5,10 @@ use kiln::commands::verify;
 use kiln::compiled::{Compiled, Options, Proven};
 use kiln::error::Failure;
 use kiln::meaning::{InputVisibility, WeightVisibility};
+use kiln::memory::MemoryArgs;
 use kiln::progress::Progress;
 use kiln::public::Commitment;
+use kiln_circuits::lower::Target;
 use kiln_kernels::Engine;
 use kiln_plonk::{Randomness, Srs};
 
@@ -19,7 +21,8 @@ fn json<T: serde::de::DeserializeOwned>(name: &str) -> T {
 fn compile(engine: &Engine, model: &str, input: InputVisibility, seed: u8) -> Compiled {
     let onnx = std::fs::read(model_file(&format!("{model}.onnx"))).unwrap();
     let calibration: Vec<Vec<f32>> = json(&format!("{model}.calibration.json"));
-    let options = Options { name: model.into(), input, weights: WeightVisibility::Hidden };
+    let options =
+        Options { name: model.into(), input, weights: WeightVisibility::Hidden, target: Target::default() };
     let srs = Srs::insecure_local(12, [7; 32]).unwrap();
     let randomness = Randomness::insecure_from_seed([seed; 32]);
     Compiled::make(engine, &onnx, &calibration, options, Some(srs), randomness, &Progress::new(true)).unwrap()
@@ -28,11 +31,11 @@ fn compile(engine: &Engine, model: &str, input: InputVisibility, seed: u8) -> Co
 fn prove(compiled: &Compiled, engine: &Engine, model: &str, seed: u8) -> Proven {
     let record: Vec<f32> = json(&format!("{model}.record.json"));
     let randomness = Randomness::insecure_from_seed([seed; 32]);
-    compiled.prove(engine, &record, None, randomness, &Progress::new(true)).unwrap()
+    compiled.prove(engine, &record, None, randomness, &MemoryArgs::default(), &Progress::new(true)).unwrap()
 }
 
 fn check(compiled: &Compiled, proven: &Proven) -> Result<(), Failure> {
-    verify::check_bytes(&compiled.verifying_key_bytes().unwrap(), &proven.public.to_text(), &proven.proof)
+    verify::check_bytes(&compiled.verifying_key_bytes(), &proven.public.to_text(), &proven.proof)
 }
 
 #[test]
@@ -44,7 +47,7 @@ fn processor_and_card_make_the_same_proof_from_the_same_seed() {
             compile(&cpu, model, InputVisibility::Private, 1),
             compile(&card, model, InputVisibility::Private, 1),
         );
-        assert_eq!(by_cpu.verifying_key_bytes().unwrap(), by_card.verifying_key_bytes().unwrap());
+        assert_eq!(by_cpu.verifying_key_bytes(), by_card.verifying_key_bytes());
         let (one, other) = (prove(&by_cpu, &cpu, model, 2), prove(&by_card, &card, model, 2));
         assert!(one.proof == other.proof, "{model}: the proofs differ");
         assert_eq!(one.public, other.public);
@@ -73,7 +76,8 @@ fn the_public_output_is_what_the_interpreter_computes() {
         for position in 0..output.len() {
             let mut public = proven.public.clone();
             public.output.values[position] += 1;
-            let failure = check(&compiled, &Proven { proof: proven.proof.clone(), public }).unwrap_err();
+            let failure =
+                check(&compiled, &Proven { proof: proven.proof.clone(), public, memory: None }).unwrap_err();
             assert_eq!(failure.exit_code(), 1, "{failure}");
         }
     }
@@ -88,7 +92,7 @@ fn a_proof_for_other_weights_is_refused() {
     weights.0[0][0] = if weights.0[0][0] > 0 { weights.0[0][0] - 1 } else { weights.0[0][0] + 1 };
     let randomness = Randomness::insecure_from_seed([1; 32]);
     let other = model.with_weights(&cpu, weights, randomness).unwrap();
-    assert_eq!(model.verifying_key_bytes().unwrap(), other.verifying_key_bytes().unwrap());
+    assert_eq!(model.verifying_key_bytes(), other.verifying_key_bytes());
     assert_ne!(model.commitment.id(), other.commitment.id());
 
     let mut proven = prove(&other, &cpu, "diagnostic", 2);

@@ -8,7 +8,9 @@ use kiln::backend::{Backend, engine};
 use kiln::commands::verify;
 use kiln::compiled::{Compiled, Options};
 use kiln::meaning::{InputVisibility, WeightVisibility};
+use kiln::memory::MemoryArgs;
 use kiln::progress::Progress;
+use kiln_circuits::Target;
 use kiln_driver::{Card, InProcess, Settings};
 use kiln_kernels::{Engine, card, cpu};
 use kiln_plonk::{Randomness, Srs};
@@ -60,13 +62,15 @@ fn campaigns(seeds: std::ops::Range<u64>) -> (usize, usize) {
         name: "diagnostic".into(),
         input: InputVisibility::Private,
         weights: WeightVisibility::Hidden,
+        target: Target::default(),
     };
     let srs = Some(Srs::insecure_local(12, [7; 32]).unwrap());
     let (randomness, quiet) = (Randomness::insecure_from_seed([1; 32]), Progress::new(true));
     let compiled =
         Compiled::make(&sound, &read("diagnostic.onnx"), &calibration, options, srs, randomness, &quiet)
             .unwrap();
-    let key = compiled.verifying_key_bytes().unwrap();
+    let key = compiled.verifying_key_bytes();
+    let memory = MemoryArgs::default();
     let (mut proven, mut failed) = (0, 0);
     let mut before = None;
     for seed in seeds {
@@ -74,7 +78,7 @@ fn campaigns(seeds: std::ops::Range<u64>) -> (usize, usize) {
         let started = Instant::now();
         if let Some(engine) = faulty_engine(plan.clone()) {
             let randomness = Randomness::insecure_from_seed([seed as u8; 32]);
-            match compiled.prove(&engine, &record, None, randomness, &Progress::new(true)) {
+            match compiled.prove(&engine, &record, None, randomness, &memory, &quiet) {
                 Ok(made) => {
                     verify::check_bytes(&key, &made.public.to_text(), &made.proof)
                         .unwrap_or_else(|failure| panic!("seed {seed} ({plan}): {failure}"));

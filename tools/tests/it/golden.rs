@@ -31,6 +31,8 @@ fn cards_print_what_was_reviewed() {
         let run = kiln(&["card", action, "sim:u55c"]).succeeds();
         insta::assert_snapshot!(format!("card_{action}"), run.stdout);
     }
+    let top = kiln(&["card", "top", "sim:u55c", "sim:f2", "--views", "1"]).succeeds();
+    insta::assert_snapshot!("card_top", top.stdout);
     insta::assert_snapshot!("card_info", kiln(&["card", "info", "sim:u55c"]).succeeds().stdout);
 }
 
@@ -43,6 +45,12 @@ fn json_results_have_the_form_that_was_reviewed() {
         .map(|extension| model_file(&format!("diagnostic.{extension}")).to_str().unwrap().to_owned());
     let (srs, compiled) = (path("srs"), path("compiled"));
     let compile = ["compile", "--model", &model, "--calibration", &calibration, "--held-out", &held_out];
+    let (vk, contract) = (proven.text("compiled/model.vk"), path("KilnVerifier.sol"));
+    let (proof, public, commitment) =
+        (proven.text("proof.bin"), proven.text("public.json"), proven.text("compiled/model.json"));
+    let solidity = ["verifier", "solidity", "--vk", &vk, "--model", &commitment, "-o", &contract, "--json"];
+    let calldata = ["verifier", "calldata", "--vk", &vk, "--proof", &proof, "--public", &public, "--json"];
+    let (solidity, calldata) = (kiln(&solidity), kiln(&calldata));
     let results = [
         ("setup", kiln(&["setup", "--rows-log2", "5", "-o", &srs, "--json"])),
         ("compile", kiln(&[&compile[..], &["-o", &compiled, "--json"]].concat())),
@@ -51,6 +59,8 @@ fn json_results_have_the_form_that_was_reviewed() {
             "verify",
             verify(&proven.path("proof.bin"), &proven.path("compiled/model.vk"), &proven.path("public.json")),
         ),
+        ("verifier_solidity", solidity),
+        ("verifier_calldata", calldata),
         ("range", kiln(&["range", "--compiled", &compiled, "-o", &path("range"), "--json"])),
         ("demo", kiln(&["--json"])),
         ("card_list", kiln(&["card", "list", "--json"])),
@@ -60,6 +70,7 @@ fn json_results_have_the_form_that_was_reviewed() {
         ("card_errors", kiln(&["card", "errors", "sim:u55c", "--json"])),
         ("card_validate", kiln(&["card", "validate", "sim:u55c", "--yes", "--json"])),
         ("card_reset", kiln(&["card", "reset", "sim:u55c", "--yes", "--json"])),
+        ("card_top", kiln(&["card", "top", "sim:u55c", "sim:f2", "--views", "1", "--json"])),
         ("card_bench", kiln(&["card", "bench", "sim:u55c", "--yes", "--json"])),
     ];
     for (name, run) in results {

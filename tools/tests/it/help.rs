@@ -11,6 +11,9 @@ fn help_is_what_was_reviewed() {
         ("prove", &["prove", "--help"]),
         ("verify", &["verify", "--help"]),
         ("range", &["range", "--help"]),
+        ("verifier", &["verifier", "--help"]),
+        ("verifier_solidity", &["verifier", "solidity", "--help"]),
+        ("verifier_calldata", &["verifier", "calldata", "--help"]),
         ("card", &["card", "--help"]),
         ("bench", &["bench", "--help"]),
     ] {
@@ -32,6 +35,7 @@ fn usage_errors_exit_with_2_and_print_no_result() {
         &["setup", "--rows-log2", "4", "-o", "x", "--ptau", "p", "--expect-fingerprint", "0f"],
         &["--backend", "gpu"],
         &["card", "info"],
+        &["verifier", "solidity", "--vk", "k"],
         &["bench", "kernels", "--sizes", "99"],
     ] {
         let run = kiln(arguments);

@@ -8,8 +8,11 @@ mod faults;
 mod flow;
 mod golden;
 mod help;
+mod memory;
 #[path = "../../../hostlib/plonk/tests/ptau_file/mod.rs"]
 mod ptau_file;
 mod range;
 mod refusals;
+mod secrets;
 mod support;
+mod verifier;

@@ -66,6 +66,11 @@ pub struct Proven {
 }
 
 impl Proven {
+    /// Nothing in it yet.
+    pub fn in_new_directory() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -79,7 +84,7 @@ impl Proven {
 pub fn diagnostic() -> &'static Proven {
     static DIAGNOSTIC: OnceLock<Proven> = OnceLock::new();
     DIAGNOSTIC.get_or_init(|| {
-        let proven = Proven { directory: tempfile::tempdir().unwrap() };
+        let proven = Proven::in_new_directory();
         compile(&proven.path("compiled"), &[]).succeeds();
         prove(&proven, "proof.bin", "public.json", "cpu").succeeds();
         proven

@@ -1,15 +1,14 @@
 //! A connection to a vfio-user server: one request at a time, each with a deadline.
 
-use std::io::{self, IoSlice, Read, Write};
-use std::mem::MaybeUninit;
-use std::os::fd::BorrowedFd;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use thiserror::Error;
+use vmm_sys_util::sock_ctrl_msg::ScmSocket;
 
 use super::message::{Answer, Command, HEADER_BYTES, header, parse_reply};
 
@@ -65,7 +64,7 @@ impl Connection {
         &self,
         command: Command,
         payload: &[u8],
-        files: &[BorrowedFd<'_>],
+        files: &[&dyn AsRawFd],
     ) -> Result<Vec<u8>, Failure> {
         let mut state = self.usable()?;
         let outcome = state.send(command, payload, files, Answer::Wanted).and_then(|id| {
@@ -103,7 +102,7 @@ impl State {
         &mut self,
         command: Command,
         payload: &[u8],
-        files: &[BorrowedFd<'_>],
+        files: &[&dyn AsRawFd],
         answer: Answer,
     ) -> Result<u16, String> {
         let id = self.next_id;
@@ -117,16 +116,12 @@ impl State {
     }
 
     /// Sends the beginning of a message with file descriptors; returns how much of it went.
-    fn send_files(&self, message: &[u8], files: &[BorrowedFd<'_>]) -> io::Result<usize> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if !control.push(SendAncillaryMessage::ScmRights(files)) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "one file a message"));
-        }
+    fn send_files(&self, message: &[u8], files: &[&dyn AsRawFd]) -> io::Result<usize> {
+        let files: Vec<RawFd> = files.iter().map(|file| file.as_raw_fd()).collect();
         loop {
-            match sendmsg(&self.stream, &[IoSlice::new(message)], &mut control, SendFlags::NOSIGNAL) {
-                Err(rustix::io::Errno::INTR) => {}
-                other => return Ok(other?),
+            match self.stream.send_with_fds(&[message], &files).map_err(io::Error::from) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
             }
         }
     }

@@ -136,7 +136,7 @@ impl Mapper for Messages {
     fn map(&self, iova: u64, memory: &SharedMemory) -> Result<(), CardError> {
         let bytes = memory.length() as u64;
         let payload = Payload::default().u32(32).u32(DMA_READ_WRITE).u64(0).u64(iova).u64(bytes);
-        match self.0.request(Command::DmaMap, &payload.0, &[memory.file()]) {
+        match self.0.request(Command::DmaMap, &payload.0, &[&memory.file()]) {
             Ok(_) => Ok(()),
             Err(Failure::Broken(_)) => Err(CardError::Gone),
             Err(refused) => Err(CardError::Map { bytes, reason: refused.to_string() }),

@@ -16,7 +16,6 @@ mod polynomial;
 mod scan;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use ark_bn254::{Fr, G1Affine};
@@ -26,6 +25,7 @@ use kiln_abi::io::Direction;
 use kiln_driver::{Card, CardRegion, Deadline, Finished, Job, Queue, Ready};
 use zeroize::Zeroize;
 
+use crate::bases::Bases;
 use crate::device::{
     BasesId, BufferId, Completion, Device, DeviceInfo, LoadedBases, Submission, Task, TaskRecord, Ticket,
 };
@@ -293,8 +293,8 @@ impl Device for CardDevice {
         &self.info
     }
 
-    fn load_bases(&mut self, points: &Arc<Vec<G1Affine>>) -> Result<LoadedBases, KernelFailure> {
-        msm::load_bases(self, points)
+    fn load_bases(&mut self, bases: &Bases) -> Result<LoadedBases, KernelFailure> {
+        msm::load_bases(self, bases.points())
     }
 
     fn release_bases(&mut self, bases: BasesId) {

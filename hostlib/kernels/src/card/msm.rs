@@ -1,7 +1,5 @@
 //! Multi-scalar multiplication, and its bases.
 
-use std::sync::Arc;
-
 use ark_bn254::G1Affine;
 use kiln_abi::{POINT_BYTES, io};
 use kiln_driver::Job;
@@ -10,6 +8,7 @@ use super::{Call, CardBases, CardDevice, Made, Results, Span, TaskState, layout}
 use crate::device::{BasesId, LoadedBases, Ticket};
 use crate::error::KernelFailure;
 use crate::kernel::ScalarBound;
+use crate::values::Values;
 
 /// Points per command of a load: 4 MiB of host memory that the card can reach.
 const LOAD_POINTS: usize = 1 << 16;
@@ -17,7 +16,7 @@ const LOAD_POINTS: usize = 1 << 16;
 /// Copies points to the card, which checks that they are on the curve, and waits until all are there.
 pub(super) fn load_bases(
     card: &mut CardDevice,
-    points: &Arc<Vec<G1Affine>>,
+    points: &Values<G1Affine>,
 ) -> Result<LoadedBases, KernelFailure> {
     let call = Call { task: Ticket(card.next()), kernel: "load_bases" };
     let region = card.region(call.kernel, POINT_BYTES * points.len() as u64)?;

@@ -1,10 +1,11 @@
 //! Batch inversion by Montgomery's trick (Montgomery 1987, section 10.3.1), in parallel pieces.
 
 use ark_bn254::Fr;
-use ark_ff::{Field, One, Zero};
+use ark_ff::{One, Zero};
 use rayon::prelude::*;
 
 use super::GRAIN;
+use super::field::inverse;
 
 /// Inverses; 0 ↦ 0.
 pub(super) fn invert(mut v: Vec<Fr>) -> Vec<Fr> {
@@ -23,7 +24,7 @@ fn invert_piece(piece: &mut [Fr]) {
         }
     }
     // A product of elements that are not zero is not zero.
-    let mut inverse = product.inverse().unwrap_or_else(Fr::zero);
+    let mut inverse = inverse(&product).unwrap_or_else(Fr::zero);
     for (x, prefix) in piece.iter_mut().zip(prefixes).rev() {
         if !x.is_zero() {
             let next = inverse * *x;

@@ -1,8 +1,8 @@
-//! Number-theoretic transforms: eight elements at a time where the processor can (see [`ifma`](super::ifma)), else radix
-//! 2, decimation in frequency, then bit reversal; parallel over the batch (by the caller) and within.
+//! Number-theoretic transforms: several elements at a time where the processor can (see [`four_step`](super::four_step)),
+//! else radix 2, decimation in frequency, then bit reversal; parallel over the batch (by the caller) and within.
 //!
-//! Twiddles are kept per level, each level contiguous, so the innermost loop reads them in order and one table serves
-//! every smaller size.
+//! Twiddles of the latter are kept per level, each level contiguous, so the innermost loop reads them in order and one
+//! table serves every smaller size.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,10 @@ use ark_ff::{FftField, Field, One, Zero};
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
-use super::ifma::{Ifma, LOG_N_MIN, Plan};
+use super::fma::Fma;
+use super::four_step::Plan;
+use super::ifma::Ifma;
+use super::vectors::Vectors;
 use super::{GRAIN, polynomial};
 use crate::host_data::HostData;
 use crate::vector::lock;
@@ -22,32 +25,34 @@ const PLANNED_POINTS_MAX: usize = 1 << 22;
 
 /// The ways to transform on the domains and cosets that were in use of late.
 pub(super) struct Transforms {
-    ifma: Option<Ifma>,
+    vectors: Option<Vectors>,
     twiddles: Mutex<Arc<Vec<Fr>>>,
     /// The latest used last.
-    plans: Mutex<VecDeque<(u32, Fr, Arc<Plan>)>>,
+    plans: Mutex<VecDeque<(u32, Fr, LanesPlan)>>,
 }
 
 impl Transforms {
-    /// `ifma`: whether to use the processor's vector instructions, and that it has them.
-    pub(super) fn new(ifma: Option<Ifma>) -> Transforms {
+    /// `vectors`: the processor's vector instructions, if they are to be used.
+    pub(super) fn new(vectors: Option<Vectors>) -> Transforms {
         let twiddles = Mutex::new(Arc::new(vec![Fr::one()]));
-        Transforms { ifma, twiddles, plans: Mutex::new(VecDeque::new()) }
+        Transforms { vectors, twiddles, plans: Mutex::new(VecDeque::new()) }
     }
 
     /// How to transform 2^log_n points on `shift`·H.
     pub(super) fn on_coset(&self, log_n: u32, shift: Fr) -> Transform {
-        match self.ifma {
-            Some(ifma) if log_n >= LOG_N_MIN => Transform::Lanes(self.plan(ifma, log_n, shift)),
+        match self.vectors {
+            Some(vectors) if log_n >= LanesPlan::log_n_min(vectors) => {
+                Transform::Lanes(self.plan(vectors, log_n, shift))
+            }
             _ => Transform::Scalar(self.twiddles_up_to(log_n), shift),
         }
     }
 
-    fn plan(&self, ifma: Ifma, log_n: u32, shift: Fr) -> Arc<Plan> {
+    fn plan(&self, vectors: Vectors, log_n: u32, shift: Fr) -> LanesPlan {
         let mut plans = lock(&self.plans);
         let known = plans.iter().position(|plan| plan.0 == log_n && plan.1 == shift);
         let plan = known.and_then(|at| plans.remove(at)).map(|(_, _, plan)| plan);
-        let plan = plan.unwrap_or_else(|| Arc::new(Plan::new(ifma, log_n, shift)));
+        let plan = plan.unwrap_or_else(|| LanesPlan::new(vectors, log_n, shift));
         plans.push_back((log_n, shift, plan.clone()));
         while plans.iter().map(|plan| 1usize << plan.0).sum::<usize>() > PLANNED_POINTS_MAX {
             plans.pop_front();
@@ -65,9 +70,39 @@ impl Transforms {
     }
 }
 
+/// A plan for whichever lanes there are.
+#[derive(Clone)]
+pub(super) enum LanesPlan {
+    Ifma(Arc<Plan<Ifma>>),
+    Fma(Arc<Plan<Fma>>),
+}
+
+impl LanesPlan {
+    fn new(vectors: Vectors, log_n: u32, shift: Fr) -> LanesPlan {
+        match vectors {
+            Vectors::Ifma(ifma) => LanesPlan::Ifma(Arc::new(Plan::new(ifma, log_n, shift))),
+            Vectors::Fma(fma) => LanesPlan::Fma(Arc::new(Plan::new(fma, log_n, shift))),
+        }
+    }
+
+    fn log_n_min(vectors: Vectors) -> u32 {
+        match vectors {
+            Vectors::Ifma(_) => Plan::<Ifma>::LOG_N_MIN,
+            Vectors::Fma(_) => Plan::<Fma>::LOG_N_MIN,
+        }
+    }
+
+    fn transform(&self, v: &[Fr], scale: Fr) -> Vec<Fr> {
+        match self {
+            LanesPlan::Ifma(plan) => plan.transform(v, scale),
+            LanesPlan::Fma(plan) => plan.transform(v, scale),
+        }
+    }
+}
+
 /// A transform on one coset.
 pub(super) enum Transform {
-    Lanes(Arc<Plan>),
+    Lanes(LanesPlan),
     /// Twiddles and shift.
     Scalar(Arc<Vec<Fr>>, Fr),
 }
@@ -209,38 +244,40 @@ mod tests {
     use rand_chacha::ChaCha20Rng;
     use rand_chacha::rand_core::SeedableRng;
 
-    /// Every size around the thresholds, on values whose sums are largest, by both ways.
+    /// Every size around the thresholds, on values whose sums are largest, by every way.
     #[test]
     fn lanes_and_scalars_agree() {
         let mut rng = ChaCha20Rng::from_seed([7; 32]);
-        let (lanes, scalars) = (Transforms::new(Ifma::detect()), Transforms::new(None));
-        for log_n in 0..=13 {
-            let n = 1usize << log_n;
-            let random = |rng: &mut _, len| (0..len).map(|_| Fr::rand(rng)).collect::<Vec<_>>();
-            for values in [vec![-Fr::one(); n], vec![Fr::zero(); n], random(&mut rng, n)] {
-                for shift in [Fr::one(), Fr::GENERATOR, -Fr::rand(&mut rng)] {
-                    let values = HostData::full(values.clone());
-                    let [a, b] = [&lanes, &scalars]
-                        .map(|t| evaluate_on_coset(&values, log_n, shift, &t.on_coset(log_n, shift)));
-                    assert!(a == b, "evaluation on 2^{log_n}");
-                    let [a, b] = [&lanes, &scalars]
-                        .map(|t| interpolate_coset(&values, log_n, shift, &t.on_coset(log_n, Fr::one())));
-                    assert!(a == b, "interpolation from 2^{log_n}");
+        let scalars = Transforms::new(None);
+        for lanes in Vectors::all().map(|vectors| Transforms::new(Some(vectors))) {
+            for log_n in 0..=13 {
+                let n = 1usize << log_n;
+                let random = |rng: &mut _, len| (0..len).map(|_| Fr::rand(rng)).collect::<Vec<_>>();
+                for values in [vec![-Fr::one(); n], vec![Fr::zero(); n], random(&mut rng, n)] {
+                    for shift in [Fr::one(), Fr::GENERATOR, -Fr::rand(&mut rng)] {
+                        let values = HostData::full(values.clone());
+                        let [a, b] = [&lanes, &scalars]
+                            .map(|t| evaluate_on_coset(&values, log_n, shift, &t.on_coset(log_n, shift)));
+                        assert!(a == b, "evaluation on 2^{log_n}");
+                        let [a, b] = [&lanes, &scalars]
+                            .map(|t| interpolate_coset(&values, log_n, shift, &t.on_coset(log_n, Fr::one())));
+                        assert!(a == b, "interpolation from 2^{log_n}");
+                    }
                 }
-            }
-            for len in [0, n - n / 2, n + 1, 2 * n + 3] {
-                let values = HostData::full(random(&mut rng, len));
-                let [a, b] = [&lanes, &scalars].map(|t| {
-                    evaluate_on_coset(&values, log_n, Fr::GENERATOR, &t.on_coset(log_n, Fr::GENERATOR))
-                });
-                assert!(a == b, "{len} coefficients on 2^{log_n}");
+                for len in [0, n - n / 2, n + 1, 2 * n + 3] {
+                    let values = HostData::full(random(&mut rng, len));
+                    let [a, b] = [&lanes, &scalars].map(|t| {
+                        evaluate_on_coset(&values, log_n, Fr::GENERATOR, &t.on_coset(log_n, Fr::GENERATOR))
+                    });
+                    assert!(a == b, "{len} coefficients on 2^{log_n}");
+                }
             }
         }
     }
 
     #[test]
     fn plans_beyond_the_budget_are_forgotten() {
-        let transforms = Transforms::new(Ifma::detect());
+        let transforms = Transforms::new(Vectors::all().next());
         for k in 1..40u64 {
             transforms.on_coset(18, Fr::from(k));
         }

@@ -1,12 +1,16 @@
 //! Pointwise programs, a block of rows at a time: each instruction runs over a whole block, so decoding costs little
 //! and the registers stay in the cache.
 
+mod prepared;
+
 use ark_bn254::Fr;
 use ark_ff::Zero;
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
-use super::ifma::{BLOCK as LANES_BLOCK, Ifma, Prepared};
+use self::prepared::{BLOCK as LANES_BLOCK, Prepared};
+use super::lanes::Lanes;
+use super::vectors::Vectors;
 use crate::host_data::HostData;
 use crate::program::{Instruction, Program};
 
@@ -25,26 +29,41 @@ impl Drop for Registers {
     }
 }
 
-/// `ifma`: whether to use the processor's vector instructions, and that it has them.
-pub(super) fn run(ifma: Option<Ifma>, program: &Program, inputs: &[&HostData], len: usize) -> Vec<Vec<Fr>> {
+/// `vectors`: the processor's vector instructions, if they are to be used.
+pub(super) fn run(
+    vectors: Option<Vectors>,
+    program: &Program,
+    inputs: &[&HostData],
+    len: usize,
+) -> Vec<Vec<Fr>> {
+    match vectors {
+        Some(Vectors::Ifma(ifma)) => run_lanes(ifma, program, inputs, len),
+        Some(Vectors::Fma(fma)) => run_lanes(fma, program, inputs, len),
+        None => run_scalar(program, inputs, len),
+    }
+}
+
+fn run_lanes(lanes: impl Lanes, program: &Program, inputs: &[&HostData], len: usize) -> Vec<Vec<Fr>> {
     let mut outputs = vec![vec![Fr::zero(); len]; program.outputs];
-    let Some(ifma) = ifma else {
-        let registers = program.register_count();
-        blocks_of(&mut outputs, BLOCK).into_par_iter().enumerate().for_each_init(
-            || Registers(vec![vec![Fr::zero(); BLOCK]; registers]),
-            |registers, (block, mut outputs)| {
-                run_block(program, inputs, block * BLOCK, len, &mut registers.0, &mut outputs);
-            },
-        );
-        return outputs;
-    };
-    let prepared = Prepared::new(ifma, program);
+    let prepared = Prepared::new(lanes, program);
     blocks_of(&mut outputs, LANES_BLOCK).into_par_iter().enumerate().for_each_init(
         || prepared.registers(),
         |registers, (block, mut outputs)| {
             prepared.run_block(registers, &mut outputs, |input, rotation, out| {
                 load(inputs[input as usize], block * LANES_BLOCK, rotation, len, out);
             });
+        },
+    );
+    outputs
+}
+
+fn run_scalar(program: &Program, inputs: &[&HostData], len: usize) -> Vec<Vec<Fr>> {
+    let mut outputs = vec![vec![Fr::zero(); len]; program.outputs];
+    let registers = program.register_count();
+    blocks_of(&mut outputs, BLOCK).into_par_iter().enumerate().for_each_init(
+        || Registers(vec![vec![Fr::zero(); BLOCK]; registers]),
+        |registers, (block, mut outputs)| {
+            run_block(program, inputs, block * BLOCK, len, &mut registers.0, &mut outputs);
         },
     );
     outputs
@@ -166,7 +185,9 @@ mod tests {
                 let largest = HostData::full(vec![-Fr::one(); len]);
                 for inputs in [[&random, &largest], [&largest, &largest]] {
                     let expected = run(None, &program, &inputs, len);
-                    assert!(run(Ifma::detect(), &program, &inputs, len) == expected, "{round}, {len}");
+                    for vectors in Vectors::all() {
+                        assert!(run(Some(vectors), &program, &inputs, len) == expected, "{round}, {len}");
+                    }
                 }
             }
         }
@@ -189,8 +210,10 @@ mod tests {
         for value in [-Fr::one(), Fr::one(), Fr::from(12345)] {
             let input = HostData::full(vec![value; 9]);
             let [sum, difference] = [2i64, -2].map(|k| value * Fr::from(k.pow(20)));
-            let got = run(Ifma::detect(), &program, &[&input], 9);
-            assert_eq!(got, [sum, difference, sum * difference].map(|value| vec![value; 9]));
+            for vectors in Vectors::all() {
+                let got = run(Some(vectors), &program, &[&input], 9);
+                assert_eq!(got, [sum, difference, sum * difference].map(|value| vec![value; 9]));
+            }
         }
     }
 }

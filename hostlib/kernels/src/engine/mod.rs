@@ -71,6 +71,11 @@ impl Engine {
         run::Run::new(&self.workers, graph)?.finish()
     }
 
+    /// Whether another device may take over when one fails.
+    pub fn has_several_devices(&self) -> bool {
+        self.workers.len() > 1
+    }
+
     /// Totals since the engine was made.
     pub fn report(&self) -> Report {
         Report { devices: self.workers.iter().map(Worker::report).collect() }
@@ -96,6 +101,11 @@ impl Outcome {
         let point = self.results.get(pending.0).and_then(|result| result.point);
         debug_assert!(point.is_some(), "a pending point belongs to one graph");
         point.unwrap_or_else(G1Affine::zero)
+    }
+
+    /// As [`scalars`](Outcome::scalars), taking them out: they may be secret, and the taker can wipe them.
+    pub fn take_scalars(&mut self, pending: PendingScalars) -> Vec<Fr> {
+        self.results.get_mut(pending.0).map(|result| std::mem::take(&mut result.scalars)).unwrap_or_default()
     }
 
     /// The scalars, in the order of the points or rows asked for. `pending` must come from the graph that gave this

@@ -159,7 +159,7 @@ impl<'e> Run<'e> {
             return Ok(());
         }
         let inputs = self.nodes[node].inputs.clone();
-        if !self.all_exist(&inputs) {
+        if !self.all_exist(&inputs)? {
             return Ok(());
         }
         let to = self.target(node, &inputs)?;
@@ -179,7 +179,7 @@ impl<'e> Run<'e> {
     }
 
     /// Whether every vector is on some working device, or will be. Plans the replay of those that will not.
-    fn all_exist(&mut self, vectors: &[Vector]) -> bool {
+    fn all_exist(&mut self, vectors: &[Vector]) -> Result<bool, KernelFailure> {
         let mut all = true;
         for vector in vectors {
             if self.holders(vector).next().is_some() || vector.0.recipe().kernel.is_source() {
@@ -189,11 +189,12 @@ impl<'e> Run<'e> {
             let made = self.makers.get(&vector.id()).is_some_and(|&maker| !self.nodes[maker].done);
             if !made {
                 let recipe = vector.0.recipe().clone();
-                let inputs = recipe.inputs.iter().map(|operand| operand.revive()).collect();
+                let inputs = recipe.inputs().ok_or_else(|| self.lost(&recipe))?;
+                let inputs = inputs.iter().map(|operand| operand.revive()).collect();
                 self.plan(recipe, inputs);
             }
         }
-        all
+        Ok(all)
     }
 
     /// Whether every vector is on `to`, or will be when `to` has done what it was sent before. Starts moving those
@@ -288,6 +289,13 @@ impl<'e> Run<'e> {
             }
             None => Err(self.nowhere(node)),
         }
+    }
+
+    /// A vector that was settled went down with its device.
+    fn lost(&self, recipe: &Recipe) -> KernelFailure {
+        let reasons: Vec<String> = self.workers.iter().filter_map(Worker::quarantined).collect();
+        let source = format!("a vector on it cannot be made again; it failed: {}", reasons.join("; ")).into();
+        KernelFailure::DeviceFailed { device: "a device".into(), kernel: recipe.kernel.name(), source }
     }
 
     /// Why no device can run a node.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, bounded, select};
 
@@ -13,11 +12,8 @@ use crate::bases::{Bases, BasesWatch};
 use crate::device::{BasesId, BufferId, Device, Task, TaskRecord, Ticket};
 use crate::error::KernelFailure;
 use crate::kernel::Kernel;
-use crate::report::KernelReport;
+use crate::report::{KernelReport, Spent, Started};
 use crate::vector::{VectorId, lock};
-
-/// Tasks that a worker keeps submitted before it waits for the oldest.
-const IN_FLIGHT_MAX: usize = 8;
 
 /// An error with its causes, in one line.
 fn chain(error: &dyn std::error::Error) -> String {
@@ -49,7 +45,7 @@ struct InFlight {
     tag: usize,
     kernel: &'static str,
     elements: u64,
-    submitting: Duration,
+    submitting: Spent,
     answer: Sender<Answer>,
 }
 
@@ -87,7 +83,7 @@ impl Service {
                     },
                     recv(released) -> vector => vector.into_iter().for_each(|vector| self.release(vector)),
                 }
-            } else if self.in_flight.len() < IN_FLIGHT_MAX
+            } else if self.in_flight.len() < self.device.queue_depth()
                 && let Ok(job) = inbox.try_recv()
             {
                 self.run(job);
@@ -120,7 +116,9 @@ impl Service {
         if job.cancelled.load(Ordering::Relaxed) {
             return;
         }
-        let started = Instant::now();
+        // What was let go before this job was sent is given back before it asks for more.
+        self.release_dropped();
+        let started = Started::now();
         let mut submitted = self.submit(&job);
         if let Err(JobFailure::Kernel(KernelFailure::Unsupported { .. })) = submitted {
             // Perhaps only memory lacks, and what is done already can give some back.
@@ -133,7 +131,7 @@ impl Service {
                 tag: job.tag,
                 kernel: job.kernel.name(),
                 elements: job.kernel.elements(&job.input_lens),
-                submitting: started.elapsed(),
+                submitting: started.spent(),
                 answer: job.answer,
             }),
             Err(failure) => {
@@ -196,16 +194,16 @@ impl Service {
         for (_, id) in dropped.iter().filter_map(|id| self.bases.remove(id)) {
             self.device.release_bases(id);
         }
-        let started = Instant::now();
-        let loaded = self.ask("load_bases", |device| device.load_bases(bases.points()))?;
-        self.count("load_bases", bases.len() as u64, started.elapsed(), &loaded.record);
+        let started = Started::now();
+        let loaded = self.ask("load_bases", |device| device.load_bases(bases))?;
+        self.count("load_bases", bases.len() as u64, started.spent(), &loaded.record);
         self.bases.insert(bases.id(), (bases.watch(), loaded.bases));
         Ok(loaded.bases)
     }
 
     fn complete_oldest(&mut self) {
         let Some(job) = self.in_flight.pop_front() else { return };
-        let started = Instant::now();
+        let started = Started::now();
         let result = match self.ask(job.kernel, |device| device.wait(job.ticket)) {
             Err(KernelFailure::Unsupported { reason, .. }) => Err(KernelFailure::InvariantViolation {
                 kernel: job.kernel,
@@ -214,7 +212,7 @@ impl Service {
             result => result,
         };
         if let Ok(completion) = &result {
-            self.count(job.kernel, job.elements, job.submitting + started.elapsed(), &completion.record);
+            self.count(job.kernel, job.elements, job.submitting + started.spent(), &completion.record);
         }
         // The run may have ended meanwhile; then nobody listens.
         let _ = job.answer.send(Answer::Done { tag: job.tag, result: result.map_err(JobFailure::Kernel) });
@@ -242,7 +240,7 @@ impl Service {
         result
     }
 
-    fn count(&self, kernel: &'static str, elements: u64, wall: Duration, record: &TaskRecord) {
-        lock(&self.totals).entry(kernel).or_default().add(elements, wall, record);
+    fn count(&self, kernel: &'static str, elements: u64, spent: Spent, record: &TaskRecord) {
+        lock(&self.totals).entry(kernel).or_default().add(elements, spent, record);
     }
 }

@@ -1,7 +1,5 @@
 //! A vector in host memory: wiped when it is freed, small as long as it can be.
 
-use std::sync::Arc;
-
 use ark_bn254::Fr;
 use ark_ff::Zero;
 
@@ -30,7 +28,7 @@ impl Drop for Column {
 pub(super) fn slice(v: &HostData, start: usize, len: usize) -> HostData {
     match v {
         HostData::Small(values) => HostData::small(slice_of(values, start, len, 0)),
-        HostData::Full(values) if start == 0 && len == values.len() => HostData::Full(Arc::clone(values)),
+        HostData::Full(values) if start == 0 && len == values.len() => HostData::Full(values.clone()),
         HostData::Full(values) => HostData::full(slice_of(values, start, len, Fr::zero())),
     }
 }

@@ -11,7 +11,7 @@ use ark_bn254::{Fr, G1Affine};
 
 use crate::device::{Device, DeviceInfo};
 use crate::error::KernelFailure;
-use crate::host::{Arithmetic, HostDevice};
+use crate::host::{Arithmetic, HostDevice, Points};
 use crate::host_data::HostData;
 use crate::kernel::{ScalarBound, ScanKind};
 use crate::program::Program;
@@ -47,13 +47,12 @@ impl Arithmetic for Definition {
     fn divide_linear(&self, v: &HostData, root: Fr) -> Vec<Fr> {
         polynomial::divide_linear(&v.to_full(), root)
     }
-    fn msm_vartime(
+    fn msms_vartime(
         &self,
-        points: &[G1Affine],
-        v: &HostData,
-        bound: ScalarBound,
-    ) -> Result<G1Affine, KernelFailure> {
-        msm::msm_vartime(points, &v.to_full(), bound)
+        points: Points<'_>,
+        columns: &[(&HostData, ScalarBound)],
+    ) -> Vec<Result<G1Affine, KernelFailure>> {
+        columns.iter().map(|&(v, bound)| msm::msm_vartime(points.own, &v.to_full(), bound)).collect()
     }
     fn evaluate(&self, v: &HostData, points: &[Fr]) -> Vec<Fr> {
         let coefficients = v.to_full();

@@ -54,8 +54,8 @@ impl Device for Faulty {
     fn info(&self) -> &DeviceInfo {
         &self.info
     }
-    fn load_bases(&mut self, points: &Arc<Vec<G1Affine>>) -> Result<LoadedBases, KernelFailure> {
-        self.inner.load_bases(points)
+    fn load_bases(&mut self, bases: &Bases) -> Result<LoadedBases, KernelFailure> {
+        self.inner.load_bases(bases)
     }
     fn release_bases(&mut self, bases: BasesId) {
         self.inner.release_bases(bases);

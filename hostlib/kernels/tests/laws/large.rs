@@ -5,9 +5,12 @@ use std::sync::Arc;
 use ark_bn254::Fr;
 use ark_ff::{FftField, One, UniformRand};
 use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
+use kiln_kernels::cpu::Instructions;
 use kiln_kernels::{Bases, Engine, Graph, HostData, ProgramBuilder, ScalarBound, ScanKind};
 
-use crate::{card_engine, cpu_engine, download, map, points, random_values, reference_engine, rng};
+use crate::{
+    card_engine, cpu_engine, download, limited_engine, map, points, random_values, reference_engine, rng,
+};
 
 /// More than two pieces, and a ragged one.
 const LEN: usize = 2 * 4096 + 807;
@@ -96,6 +99,9 @@ fn commitments() {
         (outcome.point(full), outcome.point(small))
     };
     let expected = commit(&reference_engine());
-    assert_eq!(commit(&cpu_engine()), expected);
+    for limit in [Instructions::Portable, Instructions::Adx, Instructions::Avx2Fma, Instructions::Avx512Ifma]
+    {
+        assert_eq!(commit(&limited_engine(limit)), expected, "{limit:?}");
+    }
     assert_eq!(commit(&card_engine()), expected);
 }

@@ -19,6 +19,7 @@ use ark_ec::{CurveGroup, PrimeGroup};
 use ark_ff::{One, UniformRand, Zero};
 use kiln_driver::transport::in_process::BoxedEndpoint;
 use kiln_driver::{Card, InProcess, Settings};
+use kiln_kernels::cpu::Instructions;
 use kiln_kernels::{Device, Engine, Graph, HostData, PendingScalars, Vector};
 use kiln_sim::{DEFAULT_PROFILE, Profile};
 use rand_chacha::ChaCha20Rng;
@@ -33,6 +34,15 @@ macro_rules! laws {
         mod cpu {
             $(#[test] fn $law() { super::$law(&crate::cpu_engine()); })*
         }
+        mod cpu_with_fma {
+            $(#[test] fn $law() { super::$law(&crate::limited_engine(kiln_kernels::cpu::Instructions::Avx2Fma)); })*
+        }
+        mod cpu_with_adx {
+            $(#[test] fn $law() { super::$law(&crate::limited_engine(kiln_kernels::cpu::Instructions::Adx)); })*
+        }
+        mod cpu_portable {
+            $(#[test] fn $law() { super::$law(&crate::limited_engine(kiln_kernels::cpu::Instructions::Portable)); })*
+        }
         mod card {
             $(#[test] fn $law() { super::$law(&crate::card_engine()); })*
         }
@@ -46,6 +56,11 @@ fn reference_engine() -> Engine {
 
 fn cpu_engine() -> Engine {
     Engine::new(vec![kiln_kernels::cpu::device()]).unwrap()
+}
+
+/// The `cpu` backend as it is on a processor with no more instructions than these.
+fn limited_engine(limit: Instructions) -> Engine {
+    Engine::new(vec![kiln_kernels::cpu::device_limited_to(limit)]).unwrap()
 }
 
 fn card_engine() -> Engine {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use ark_bn254::{Fr, G1Affine, G1Projective};
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{One, Zero};
-use kiln_kernels::{Bases, Engine, Graph, HostData, KernelFailure, ScalarBound};
+use kiln_kernels::cpu::Instructions;
+use kiln_kernels::{Bases, Engine, Graph, HostData, KernelFailure, Multiples, ScalarBound};
 
-use crate::{PowOf, edge_values, laws, points, random_values};
+use crate::{PowOf, edge_values, laws, limited_engine, points, random_values};
 
 laws!(
     it_is_the_sum_of_multiples,
@@ -17,6 +18,7 @@ laws!(
     a_bound_of_one_to_many_bits_is_walked_whole,
     an_offset_chooses_the_points,
     a_broken_bound_is_a_violation,
+    columns_together_give_what_each_gives_alone,
     small_data_commit_under_a_full_bound,
 );
 
@@ -157,4 +159,57 @@ fn small_data_commit_under_a_full_bound(engine: &Engine) {
     let scalars: Vec<Fr> = small.iter().map(|&s| Fr::from(s)).collect();
     let got = msm(engine, &points, HostData::small(small), ScalarBound::Full);
     assert_eq!(got.unwrap(), naive(&points, &scalars));
+}
+
+fn columns_together_give_what_each_gives_alone(engine: &Engine) {
+    let len = 70;
+    let points = points(len + 1);
+    let bases = Bases::new(Arc::new(points.clone()));
+    let data = |at: usize| match at % 4 {
+        0 => HostData::full(random_values(at as u8, len)),
+        1 => HostData::small((0..len as i32).map(|i| (i * 37 + at as i32) % 256 - 128).collect()),
+        2 => HostData::small(vec![0; len]),
+        _ => HostData::small((0..len as i32).map(|i| i * 0x111_1111 - i32::MAX / 2).collect()),
+    };
+    let mut graph = Graph::new();
+    let sums: Vec<_> = (0..37)
+        .map(|at| {
+            let v = graph.upload(data(at));
+            graph.msm(&bases, at % 2, &v, ScalarBound::Full)
+        })
+        .collect();
+    let outcome = engine.run(graph).unwrap();
+    for (at, sum) in sums.into_iter().enumerate() {
+        let scalars: Vec<Fr> = (0..len).map(|i| data(at).get(i)).collect();
+        assert_eq!(outcome.point(sum), naive(&points[at % 2..], &scalars), "{at}");
+    }
+}
+
+/// Sizes from which multiples are used, and scalars whose digits carry.
+#[test]
+fn multiples_of_the_bases_change_no_sum() {
+    let dir = std::env::temp_dir().join(format!("kiln-laws-multiples-{}", std::process::id()));
+    let mut points = points((1 << 14) + 9);
+    points[77] = G1Affine::zero();
+    points[78] = points[79];
+    points[80] = -points[81];
+    let bases = Bases::new(Arc::new(points.clone()));
+    let multiples = Arc::new(Multiples::open(&dir, &points, u64::MAX).unwrap());
+    let fast = bases.with_multiples(multiples.clone()).unwrap();
+    assert!(Bases::new(Arc::new(points[1..].to_vec())).with_multiples(multiples).is_none());
+    std::fs::remove_dir_all(&dir).unwrap();
+    for limit in [Instructions::Adx, Instructions::Avx2Fma, Instructions::Avx512Ifma] {
+        let engine = limited_engine(limit);
+        for scalars in edge_values((1 << 14) + 2).into_iter().skip(2) {
+            let mut graph = Graph::new();
+            let v = graph.upload(HostData::full(scalars));
+            let small = graph.upload(HostData::small(vec![-3; 1 << 14]));
+            let sums = [&bases, &fast].map(|bases| {
+                [graph.msm(bases, 5, &v, ScalarBound::Full), graph.msm(bases, 5, &small, ScalarBound::Full)]
+            });
+            let outcome = engine.run(graph).unwrap();
+            let [plain, fast] = sums.map(|sums| sums.map(|sum| outcome.point(sum)));
+            assert_eq!(plain, fast);
+        }
+    }
 }

@@ -12,18 +12,18 @@ use ark_ff::{One, Zero};
 use kiln_kernels::{Graph, HostData, Vector};
 
 use self::sample::{Sample, Setting};
-use super::{Prover, evaluations, lookup, opening, phases, quotient, statement};
+use super::{MemoryPlan, Prover, evaluations, lookup, opening, phases, quotient, statement};
 use crate::combine::combine;
 use crate::constraints::Oracle;
-use crate::error::{Rejection, VerifyError};
 use crate::expression::{Column, Expression};
 use crate::keygen::keygen;
-use crate::keys::ProvingKey;
 use crate::linearisation::Linearisation;
+use crate::proving_key::ProvingKey;
 use crate::randomness::Randomness;
-use crate::statement::Statement;
-use crate::verifier::verify;
 use crate::witness::{ColumnValues, Witness, WitnessError};
+use kiln_verify::Statement;
+use kiln_verify::verify;
+use kiln_verify::{Rejection, VerifyError};
 
 /// A round that is about to begin.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,8 @@ fn prove_cheating<'a>(
 ) -> Vec<u8> {
     let rng = Randomness::insecure_from_seed([8; 32]);
     let (engine, srs) = (&setting.engine, &setting.srs);
-    let mut prover = statement::round(engine, pk, srs, absorbed, &setting.secret, rng).unwrap();
+    let mut prover =
+        statement::round(engine, pk, srs, absorbed, &setting.secret, rng, &MemoryPlan::default()).unwrap();
     let mut pieces = Vec::new();
     cheat(Before::Phases, &mut prover, &mut pieces);
     let challenges = phases::round(&mut prover, witness).unwrap();
@@ -60,7 +61,7 @@ fn prove_cheating<'a>(
     cheat(Before::Evaluations, &mut prover, &mut pieces);
     let evaluations = evaluations::round(&mut prover, &challenges).unwrap();
     let vk = &prover.pk.vk;
-    let linearisation = Linearisation::new(&vk.circuit, &vk.plan, &challenges, alpha, &evaluations);
+    let linearisation = Linearisation::new(vk.circuit(), vk.plan(), &challenges, alpha, &evaluations);
     cheat(Before::Opening, &mut prover, &mut pieces);
     opening::round(prover, &pieces, &linearisation, evaluations.zeta).unwrap()
 }
@@ -77,8 +78,12 @@ fn verdict_with_key(
     mut forged: ProvingKey,
     witness: &dyn Witness,
 ) -> Result<(), VerifyError> {
-    assert_eq!(forged.vk.plan, setting.vk.plan, "a proof of another shape would be refused for that alone");
-    forged.vk.digest = setting.vk.digest;
+    assert_eq!(
+        forged.vk.plan(),
+        setting.vk.plan(),
+        "a proof of another shape would be refused for that alone"
+    );
+    forged.vk = forged.vk.under_digest_of(&setting.vk);
     let proof = prove_cheating(setting, &forged, &setting.statement, witness, &|_, _, _| ());
     // The lie is the only thing wrong with it: the cheater's own key accepts.
     assert_eq!(verify(&forged.vk, &setting.statement, &proof), Ok(()));
@@ -93,7 +98,7 @@ fn setting() -> Setting {
 
 /// `polynomial + low`, and beyond the rows' degree `+ high·X^n`.
 fn changed(prover: &Prover<'_>, polynomial: &Vector, low: i32, high: i32) -> Vector {
-    let n = prover.pk.vk.circuit.rows();
+    let n = prover.pk.vk.circuit().rows();
     let mut graph = Graph::new();
     let mut difference = vec![Fr::zero(); n + 1];
     difference[0] = Fr::from(low);
@@ -208,7 +213,7 @@ fn exchanged_commitments_are_refused() {
 #[test]
 fn a_quotient_other_than_the_committed_one_is_refused() {
     let setting = setting();
-    for piece in 0..setting.vk.plan.pieces {
+    for piece in 0..setting.vk.plan().pieces {
         let verdict = verdict(&setting, &|before, prover, pieces| {
             if before == Before::Opening {
                 // a constant would drop out of the opening
@@ -222,7 +227,7 @@ fn a_quotient_other_than_the_committed_one_is_refused() {
 #[test]
 fn every_wrong_evaluation_is_refused() {
     let setting = setting();
-    let mut oracles: Vec<Oracle> = setting.vk.plan.queries.iter().map(|(oracle, _)| *oracle).collect();
+    let mut oracles: Vec<Oracle> = setting.vk.plan().queries.iter().map(|(oracle, _)| *oracle).collect();
     oracles.dedup();
     for oracle in oracles {
         let honest = std::cell::RefCell::new(None);
@@ -310,7 +315,7 @@ fn a_table_with_one_more_entry_under_the_right_digest_is_refused() {
 #[test]
 fn every_hidden_polynomial_has_more_blinding_than_openings() {
     let setting = setting();
-    let plan = &setting.vk.plan;
+    let plan = setting.vk.plan();
     let n = plan.rows();
     let hidden = |oracle: &Oracle| {
         !matches!(oracle, Oracle::Fixed(_) | Oracle::Sigma(_) | Oracle::Instance(_) | Oracle::Identity)

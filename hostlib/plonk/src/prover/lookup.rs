@@ -2,6 +2,8 @@
 //!
 //! Lookups by logarithmic derivatives (Haböck, ePrint 2022/1530); copies likewise, as an equality of two multisets of
 //! (value, position). All fractions go into one sum.
+//!
+//! Specified in `docs/protocol.md`, "Round 3: `lookup`".
 
 use std::collections::BTreeMap;
 
@@ -9,42 +11,42 @@ use ark_bn254::Fr;
 use ark_ff::One;
 use kiln_kernels::{Graph, KernelFailure, ScalarBound, ScanKind, Vector};
 
-use super::Prover;
+use super::{Prover, memory};
 use crate::compile::{Compiled, Compiler, Rotations};
 use crate::constraints::{Algebra, Challenges, Oracle, joined_fractions};
+use crate::domain::root_of_unity;
 use crate::error::ProveError;
-use crate::permutation::root_of_unity;
 use crate::plan::index;
 
 /// Draws the arguments' challenges and commits to helpers and running sum. The values on the rows are let go after it.
 pub(super) fn round(prover: &mut Prover<'_>, circuit: Vec<Fr>) -> Result<Challenges, ProveError> {
     let challenges = Challenges::draw(circuit, &mut prover.writer.transcript);
     let mut rows = std::mem::take(&mut prover.rows);
-    if !prover.pk.vk.plan.has_running_sum() {
+    if !prover.pk.vk.plan().has_running_sum() {
         return Ok(challenges);
     }
+    let (k, n) = (prover.pk.vk.circuit().k, prover.pk.vk.circuit().rows());
     let mut graph = Graph::new();
-    let (k, n) = (prover.pk.vk.circuit.k, prover.pk.vk.circuit.rows());
     rows.insert(Oracle::Identity, graph.powers(Fr::one(), root_of_unity(k), n));
-    let mut oracles = Vec::new();
-    let mut values = Vec::new();
-    for helper in 0..prover.pk.vk.plan.helpers.len() {
-        values.push(helper_rows(prover, &challenges, helper, &rows, &mut graph)?);
-        oracles.push(Oracle::Helper(index(helper)));
+    let mut total = graph.powers(Fr::from(0u64), Fr::one(), n);
+    // A few helpers at a time: what they are made from takes several times their own size.
+    let helpers: Vec<usize> = (0..prover.pk.vk.plan().helpers.len()).collect();
+    for some in helpers.chunks(memory::columns_at_once()) {
+        let mut made = Vec::new();
+        for helper in some {
+            let values = helper_rows(prover, &challenges, *helper, &rows, &mut graph)?;
+            made.push((Oracle::Helper(index(*helper)), values, ScalarBound::Full));
+        }
+        let values: Vec<&Vector> = made.iter().map(|(_, values, _)| values).collect();
+        total = sum(&mut graph, &total, &values)?;
+        prover.commit(std::mem::take(&mut graph), made)?;
     }
-    values.push(running_sum(&mut graph, &values, n)?);
-    oracles.push(Oracle::RunningSum);
     drop(rows);
-    let columns =
-        oracles.iter().zip(values).map(|(o, values)| (values, ScalarBound::Full, prover.blinding(*o)));
-    let columns = columns.collect();
-    let pending = oracles.iter().zip(prover.committer.columns(&mut graph, columns));
-    let pending: Vec<_> = pending.collect();
-    let outcome = prover.engine.run(graph)?;
-    for (oracle, column) in pending {
-        prover.writer.point(&column.commitment.get(&outcome));
-        prover.coefficients.insert(*oracle, column.coefficients);
-    }
+    let before = graph.scan(&total, ScanKind::Sum);
+    let running_sum =
+        pointwise(&mut graph, &[&before, &total], |builder, values| builder.add(&values[0], &values[1]))?;
+    drop((before, total));
+    prover.commit(graph, vec![(Oracle::RunningSum, running_sum, ScalarBound::Full)])?;
     Ok(challenges)
 }
 
@@ -58,29 +60,23 @@ fn helper_rows(
 ) -> Result<Vector, ProveError> {
     let vk = &prover.pk.vk;
     let mut compiler = Compiler::new(Rotations::Loaded);
-    let (top, bottom) = joined_fractions(&vk.circuit, &vk.plan.helpers[helper], challenges, &mut compiler);
+    let (top, bottom) = joined_fractions(vk.circuit(), &vk.plan().helpers[helper], challenges, &mut compiler);
     compiler.output(top);
     compiler.output(bottom);
     let compiled = compiler.finish()?;
     let inputs = inputs(&compiled, |oracle, _| rows.get(&oracle))?;
-    let parts = graph.pointwise(compiled.program, &inputs, vk.circuit.rows());
+    let parts = graph.pointwise(compiled.program, &inputs, vk.circuit().rows());
     let inverse = graph.invert(&parts[1]);
     Ok(pointwise(graph, &[&parts[0], &inverse], |builder, values| builder.mul(&values[0], &values[1]))?)
 }
 
-/// `Z[i] = Σ_{j ≤ i} Σ h[j]`
-fn running_sum(graph: &mut Graph, helpers: &[Vector], n: usize) -> Result<Vector, KernelFailure> {
-    let mut total: Option<Vector> = None;
-    for part in helpers.chunks(64) {
-        let terms: Vec<&Vector> = part.iter().chain(&total).collect();
-        total = Some(pointwise(graph, &terms, |builder, values| {
-            let zero = builder.constant(Fr::from(0u64));
-            values.iter().fold(zero, |sum, value| builder.add(&sum, value))
-        })?);
-    }
-    let total = total.unwrap_or_else(|| graph.powers(Fr::from(0u64), Fr::one(), n));
-    let before = graph.scan(&total, ScanKind::Sum);
-    pointwise(graph, &[&before, &total], |builder, values| builder.add(&values[0], &values[1]))
+/// `total[i] + Σ h[i]`
+fn sum(graph: &mut Graph, total: &Vector, helpers: &[&Vector]) -> Result<Vector, KernelFailure> {
+    let terms: Vec<&Vector> = helpers.iter().copied().chain([total]).collect();
+    pointwise(graph, &terms, |builder, values| {
+        let zero = builder.constant(Fr::from(0u64));
+        values.iter().fold(zero, |sum, value| builder.add(&sum, value))
+    })
 }
 
 /// One vector computed row by row from a few others of the same length.

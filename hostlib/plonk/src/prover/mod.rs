@@ -5,30 +5,39 @@
 #[cfg(test)]
 mod cheating;
 mod evaluations;
+#[cfg(test)]
+mod hiding;
 mod lookup;
+mod memory;
 mod multiplicities;
 mod opening;
 mod phases;
 mod quotient;
+mod spill;
 mod statement;
+mod store;
 
 use std::collections::BTreeMap;
 
 use ark_bn254::Fr;
-use kiln_kernels::{Engine, KernelFailure, Vector};
+use kiln_kernels::{Engine, Vector};
 
+use self::store::Store;
 use crate::commit::Committer;
 use crate::constraints::Oracle;
 use crate::error::ProveError;
-use crate::keys::{CommittedSecret, ProvingKey};
+use crate::keys::CommittedSecret;
 use crate::linearisation::Linearisation;
 use crate::progress::{Clock, Progress, ProofReport};
 use crate::proof::ProofWriter;
+use crate::proving_key::ProvingKey;
 use crate::randomness::Randomness;
 use crate::srs::Srs;
-use crate::statement::Statement;
-use crate::verifier::verify;
 use crate::witness::Witness;
+use kiln_verify::Statement;
+use kiln_verify::verify;
+
+pub use self::memory::{Holding, MemoryPlan};
 
 /// What all rounds share.
 struct Prover<'a> {
@@ -42,6 +51,9 @@ struct Prover<'a> {
     rows: BTreeMap<Oracle, Vector>,
     /// Coefficients of the polynomials, blinded where they are to be hidden.
     coefficients: BTreeMap<Oracle, Vector>,
+    /// The polynomials that are not held as coefficients in memory.
+    store: Store,
+    slices_log2: u32,
 }
 
 /// Proves a statement. `committed` are the secret halves of the statement's committed groups, in order. The proof is
@@ -61,10 +73,29 @@ pub fn prove(
     rng: Randomness,
     progress: &dyn Progress,
 ) -> Result<(Vec<u8>, ProofReport), ProveError> {
+    prove_within(engine, pk, srs, statement, committed, witness, rng, progress, &MemoryPlan::default())
+}
+
+/// As [`prove`], with memory used as a [`MemoryPlan`] says. From one seed, every plan gives the same proof.
+///
+/// # Errors
+/// As [`prove`], and [`ProveError::Spill`] if the disk fails.
+#[allow(clippy::too_many_arguments)] // As above.
+pub fn prove_within(
+    engine: &Engine,
+    pk: &ProvingKey,
+    srs: &Srs,
+    statement: &Statement,
+    committed: &[CommittedSecret],
+    witness: &dyn Witness,
+    rng: Randomness,
+    progress: &dyn Progress,
+    memory: &MemoryPlan,
+) -> Result<(Vec<u8>, ProofReport), ProveError> {
     let mut clock = Clock::new(progress);
     // 1 ----- bind to key and statement
     clock.next_round();
-    let mut prover = statement::round(engine, pk, srs, statement, committed, rng)?;
+    let mut prover = statement::round(engine, pk, srs, statement, committed, rng, memory)?;
     // 2 ----- advice of each phase, the circuit's challenges, multiplicities
     clock.next_round();
     let circuit_challenges = phases::round(&mut prover, witness)?;
@@ -78,7 +109,7 @@ pub fn prove(
     clock.next_round();
     let evaluations = evaluations::round(&mut prover, &challenges)?;
     let vk = &pk.vk;
-    let linearisation = Linearisation::new(&vk.circuit, &vk.plan, &challenges, alpha, &evaluations);
+    let linearisation = Linearisation::new(vk.circuit(), vk.plan(), &challenges, alpha, &evaluations);
     // 6 ----- opening
     clock.next_round();
     let proof = opening::round(prover, &pieces, &linearisation, evaluations.zeta)?;
@@ -89,16 +120,8 @@ pub fn prove(
 }
 
 impl Prover<'_> {
-    /// The coefficients of a polynomial that an earlier round made.
-    fn polynomial(&self, oracle: Oracle) -> Result<&Vector, KernelFailure> {
-        self.coefficients.get(&oracle).ok_or_else(|| KernelFailure::InvariantViolation {
-            kernel: "evaluate",
-            detail: format!("{oracle:?} is read and was never made"),
-        })
-    }
-
     /// Random coefficients to blind a polynomial with.
     fn blinding(&mut self, oracle: Oracle) -> Vec<Fr> {
-        self.rng.scalars(self.pk.vk.plan.blinding(oracle))
+        self.rng.scalars(self.pk.vk.plan().blinding(oracle))
     }
 }

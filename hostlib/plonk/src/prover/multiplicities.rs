@@ -1,18 +1,20 @@
 //! How often each table entry is looked up.
+//!
+//! Specified in `docs/protocol.md`, "Round 2: `phases`" and "Round 3: `lookup`".
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::Arc;
 
 use ark_bn254::Fr;
 use ark_ff::{PrimeField, Zero};
 use kiln_kernels::HostData;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::phases::Assignment;
 use crate::circuit::Lookup;
 use crate::error::ProveError;
 use crate::expression::{Column, Expression};
-use crate::keys::ProvingKey;
+use crate::proving_key::ProvingKey;
 use crate::witness::ColumnValues;
 
 /// Multiplicity columns of all table segments, in the plan's order. An entry that a table holds several times is counted
@@ -25,7 +27,7 @@ pub(super) fn count(
     assignment: &Assignment,
     challenges: &[Fr],
 ) -> Result<Vec<ColumnValues>, ProveError> {
-    let circuit = &pk.vk.circuit;
+    let circuit = pk.vk.circuit();
     let values = Values { pk, assignment };
     let mut counts = Vec::new();
     for (table, content) in circuit.tables.iter().enumerate() {
@@ -51,8 +53,27 @@ pub(super) fn count(
 }
 
 /// What tuples are made of: small integers where all are known to be small, which is much faster, or field elements.
-trait Entry: Copy + Eq + Hash {
-    fn evaluate(expression: &Affine, row: usize, values: &Values<'_>) -> Self;
+trait Entry: Copy + Eq + Hash + Zeroize {
+    /// The values of an expression on all rows.
+    fn column(expression: &Affine, rows: usize, values: &Values<'_>) -> Vec<Self>;
+
+    /// The value as an integer, where a list of places may be indexed by it.
+    fn index(self) -> Option<i64>;
+}
+
+/// The columns of a tuple, wiped when dropped.
+struct Tuples<E: Entry> {
+    columns: Vec<Zeroizing<Vec<E>>>,
+}
+
+impl<E: Entry> Tuples<E> {
+    fn new(expressions: &[Affine], rows: usize, values: &Values<'_>) -> Self {
+        Self { columns: expressions.iter().map(|e| Zeroizing::new(E::column(e, rows, values))).collect() }
+    }
+
+    fn row(&self, row: usize) -> impl Iterator<Item = E> + '_ {
+        self.columns.iter().map(move |column| column[row])
+    }
 }
 
 fn count_table<'a, E: Entry>(
@@ -61,38 +82,98 @@ fn count_table<'a, E: Entry>(
     lookups: impl Iterator<Item = (&'a Lookup, &'a Vec<Affine>)>,
     values: &Values<'_>,
 ) -> Result<Vec<ColumnValues>, ProveError> {
-    let tuple = |expressions: &[Affine], row: usize, out: &mut Vec<E>| {
-        out.clear();
-        out.extend(expressions.iter().map(|expression| E::evaluate(expression, row, values)));
-    };
-    let mut places: HashMap<Vec<E>, usize> = HashMap::new();
-    let mut entry = Vec::new();
-    for (segment, columns) in segments.iter().enumerate() {
-        for row in 0..rows {
-            tuple(columns, row, &mut entry);
-            if !places.contains_key(&entry) {
-                places.insert(entry.clone(), segment * rows + row);
-            }
-        }
-    }
+    let segments: Vec<Tuples<E>> = segments.iter().map(|s| Tuples::new(s, rows, values)).collect();
+    let places = Places::new(&segments, rows);
     let mut counts = vec![0u64; segments.len() * rows];
     for (lookup, inputs) in lookups {
+        let inputs = Tuples::new(inputs, rows, values);
         for row in 0..rows {
-            tuple(inputs, row, &mut entry);
-            let place = places
-                .get(&entry)
-                .ok_or_else(|| ProveError::NotInTable { lookup: lookup.name.clone(), row })?;
-            counts[*place] += 1;
+            let place = places.find(&inputs, row);
+            let place = place.ok_or_else(|| ProveError::NotInTable { lookup: lookup.name.clone(), row })?;
+            counts[place] += 1;
         }
     }
     Ok(counts.chunks(rows).map(column).collect())
 }
 
+/// Where a table has each of its entries for the first time.
+enum Places<'a, E: Entry> {
+    /// The first column tells entries apart and spans few integers: `first[i]` is the place of the entry that begins with
+    /// `least + i`.
+    Dense { segments: &'a [Tuples<E>], rows: usize, least: i64, first: Vec<u32> },
+    /// Any entries.
+    Sparse(HashMap<Vec<E>, usize>),
+}
+
+/// No place.
+const NOWHERE: u32 = u32::MAX;
+
+impl<'a, E: Entry> Places<'a, E> {
+    fn new(segments: &'a [Tuples<E>], rows: usize) -> Self {
+        Self::dense(segments, rows).unwrap_or_else(|| Self::sparse(segments, rows))
+    }
+
+    fn dense(segments: &'a [Tuples<E>], rows: usize) -> Option<Self> {
+        let count = u32::try_from(segments.len() * rows).ok()?;
+        let begins = || segments.iter().flat_map(|s| s.columns.first().into_iter().flat_map(|c| c.iter()));
+        let (mut least, mut most) = (i64::MAX, i64::MIN);
+        for begin in begins() {
+            let begin = begin.index()?;
+            (least, most) = (least.min(begin), most.max(begin));
+        }
+        let span = usize::try_from(most.checked_sub(least)?).ok()?;
+        if span / 8 > count as usize {
+            return None;
+        }
+        let mut first = vec![NOWHERE; span + 1];
+        for (place, begin) in (0..count).zip(begins()) {
+            let slot = &mut first[usize::try_from(begin.index()? - least).ok()?];
+            if *slot == NOWHERE {
+                *slot = place;
+            } else {
+                let (a, b) = (*slot as usize, place as usize);
+                let same = segments[a / rows].row(a % rows).eq(segments[b / rows].row(b % rows));
+                if !same {
+                    return None;
+                }
+            }
+        }
+        Some(Self::Dense { segments, rows, least, first })
+    }
+
+    fn sparse(segments: &[Tuples<E>], rows: usize) -> Self {
+        let mut places = HashMap::new();
+        for (segment, tuples) in segments.iter().enumerate() {
+            for row in 0..rows {
+                places.entry(tuples.row(row).collect()).or_insert(segment * rows + row);
+            }
+        }
+        Self::Sparse(places)
+    }
+
+    /// The place of the tuple on a row.
+    fn find(&self, tuples: &Tuples<E>, row: usize) -> Option<usize> {
+        match self {
+            Self::Dense { segments, rows, least, first } => {
+                let begin = tuples.columns.first()?[row].index()?;
+                let slot = usize::try_from(begin.checked_sub(*least)?).ok()?;
+                let place = *first.get(slot).filter(|place| **place != NOWHERE)? as usize;
+                let entry = segments[place / rows].row(place % rows);
+                entry.eq(tuples.row(row)).then_some(place)
+            }
+            Self::Sparse(places) => {
+                let tuple = Zeroizing::new(tuples.row(row).collect::<Vec<E>>());
+                places.get(&*tuple).copied()
+            }
+        }
+    }
+}
+
 /// Counts as a column, small if they fit.
 fn column(counts: &[u64]) -> ColumnValues {
     match counts.iter().map(|count| i32::try_from(*count)).collect::<Result<Vec<_>, _>>() {
-        Ok(small) => HostData::Small(Arc::new(small)),
-        Err(_) => HostData::Full(Arc::new(counts.iter().map(|count| Fr::from(*count)).collect())),
+        Ok(small) => HostData::small(small),
+        Err(_) => HostData::full(counts.iter().map(|count| Fr::from(*count)).collect()),
     }
 }
 
@@ -186,29 +267,45 @@ fn small_integer(scalar: Fr) -> Option<i64> {
 }
 
 impl Entry for i64 {
-    fn evaluate(expression: &Affine, row: usize, values: &Values<'_>) -> i64 {
-        let Some((constant, factors)) = &expression.small else { return 0 };
-        expression.terms.iter().zip(factors).fold(*constant, |sum, ((_, column, rotation), factor)| {
-            let value = match values.column(*column) {
-                Some(HostData::Small(values)) => values[rotated_row(values.len(), row, *rotation)],
-                _ => 0,
-            };
-            sum + factor * i64::from(value)
-        })
+    fn column(expression: &Affine, rows: usize, values: &Values<'_>) -> Vec<i64> {
+        // Only asked of expressions that are small.
+        let (constant, factors) = expression.small.clone().unwrap_or_default();
+        let mut out = vec![constant; rows];
+        for ((_, column, rotation), factor) in expression.terms.iter().zip(factors) {
+            if let Some(HostData::Small(column)) = values.column(*column) {
+                let rotated = rotated(column, *rotation);
+                out.iter_mut().zip(rotated).for_each(|(sum, value)| *sum += factor * i64::from(*value));
+            }
+        }
+        out
+    }
+
+    fn index(self) -> Option<i64> {
+        Some(self)
     }
 }
 
-fn rotated_row(rows: usize, row: usize, rotation: i32) -> usize {
-    let offset = rotation.unsigned_abs() as usize % rows;
-    if rotation < 0 { (row + rows - offset) % rows } else { (row + offset) % rows }
+/// The values from the row `rotation` rows on, wrapping.
+fn rotated<T>(values: &[T], rotation: i32) -> impl Iterator<Item = &T> {
+    let offset = rotation.unsigned_abs() as usize % values.len().max(1);
+    let start = if rotation < 0 { values.len() - offset } else { offset };
+    let (before, from) = values.split_at(start);
+    from.iter().chain(before)
 }
 
 impl Entry for Fr {
-    fn evaluate(expression: &Affine, row: usize, values: &Values<'_>) -> Fr {
-        let terms = expression.terms.iter().map(|(factor, column, rotation)| {
-            let value = |column: &ColumnValues| column.get(rotated_row(column.len(), row, *rotation));
-            *factor * values.column(*column).map_or(Fr::zero(), value)
-        });
-        expression.constant + terms.sum::<Fr>()
+    fn column(expression: &Affine, rows: usize, values: &Values<'_>) -> Vec<Fr> {
+        let mut out = vec![expression.constant; rows];
+        for (factor, column, rotation) in &expression.terms {
+            if let Some(column) = values.column(*column) {
+                let full = Zeroizing::new(column.to_full());
+                out.iter_mut().zip(rotated(&full, *rotation)).for_each(|(sum, v)| *sum += *factor * v);
+            }
+        }
+        out
+    }
+
+    fn index(self) -> Option<i64> {
+        None
     }
 }

@@ -4,6 +4,8 @@
 //! h = Σ_S (F_S − R_S)/Z_S, where R_S interpolates F_S on S; dividing by the linear factors one after another, each time
 //! without remainder, does just that. The second commits to L/(X − u) for
 //! L = Σ_S Z_{T∖S}(u)·(F_S − R_S(u)) − Z_T(u)·h, where constants drop out in the same way.
+//!
+//! Specified in `docs/protocol.md`, "Round 6: `opening`".
 
 use ark_bn254::Fr;
 use ark_ff::One;
@@ -23,9 +25,11 @@ pub(super) fn round(
     zeta: Fr,
 ) -> Result<Vec<u8>, ProveError> {
     let v = prover.writer.transcript.challenge("v");
-    let points = OpeningPoints::new(&prover.pk.vk.plan, zeta);
+    let points = OpeningPoints::new(prover.pk.vk.plan(), zeta);
+    let combined = prover.combined_by_points(pieces, linearisation, v)?;
+    // Nothing else is read from here on.
+    prover.forget(|_| true);
     let mut graph = Graph::new();
-    let combined = prover.combined_by_points(&mut graph, pieces, linearisation, v)?;
     let mut quotients = Vec::new();
     for (set, polynomial) in combined.iter().enumerate() {
         let divided =
@@ -59,29 +63,25 @@ impl Prover<'_> {
     /// F_S for each point set S of the plan.
     fn combined_by_points(
         &self,
-        graph: &mut Graph,
         pieces: &[Vector],
         linearisation: &Linearisation,
         v: Fr,
     ) -> Result<Vec<Vector>, ProveError> {
         let mut power = Fr::one();
         let mut combined = Vec::new();
-        for (set, content) in self.pk.vk.plan.point_sets.iter().enumerate() {
-            let mut terms: Vec<(&Vector, Fr)> = Vec::new();
+        for (set, content) in self.pk.vk.plan().point_sets.iter().enumerate() {
+            let (mut terms, mut vectors) = (Vec::new(), Vec::new());
             if set == 0 {
                 // The linearisation has the power 1; its constant drops out.
-                for (oracle, factor) in &linearisation.terms {
-                    terms.push((self.polynomial(*oracle)?, *factor));
-                }
-                terms.extend(pieces.iter().zip(linearisation.pieces.iter().copied()));
+                terms.extend(linearisation.terms.iter().copied());
+                vectors.extend(pieces.iter().zip(linearisation.pieces.iter().copied()));
                 power *= v;
             }
             for oracle in &content.oracles {
-                terms.push((self.polynomial(*oracle)?, power));
+                terms.push((*oracle, power));
                 power *= v;
             }
-            let len = terms.iter().map(|(vector, _)| vector.len()).max().unwrap_or(0);
-            combined.push(combine(graph, &terms, len)?);
+            combined.push(self.combination(&terms, &vectors)?);
         }
         Ok(combined)
     }

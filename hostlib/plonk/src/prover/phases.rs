@@ -1,4 +1,6 @@
 //! Round 2: advice columns phase by phase, each followed by the circuit's challenges, and multiplicities.
+//!
+//! Specified in `docs/protocol.md`, "Round 2: `phases`".
 
 use std::collections::BTreeMap;
 
@@ -6,7 +8,7 @@ use ark_bn254::Fr;
 use kiln_kernels::{Graph, HostData};
 
 use super::{Prover, multiplicities};
-use crate::commit::{coefficients, scalar_bound_vartime};
+use crate::commit::scalar_bound_vartime;
 use crate::constraints::Oracle;
 use crate::error::ProveError;
 use crate::expression::Column;
@@ -30,20 +32,21 @@ pub(super) fn round(prover: &mut Prover<'_>, witness: &dyn Witness) -> Result<Ve
     let vk = &prover.pk.vk;
     let mut assignment = Assignment { columns: BTreeMap::new() };
     let mut challenges = Vec::new();
-    for (phase, columns) in vk.plan.phases.iter().enumerate() {
+    for (phase, columns) in vk.plan().phases.iter().enumerate() {
         let values = ask(prover, witness, phase, columns, &challenges)?;
         for (column, values) in columns.iter().zip(&values) {
             assignment.columns.insert(Column::Advice(*column), values.clone());
         }
-        prover.commit(columns.iter().map(|column| Oracle::Advice(*column)).zip(values).collect())?;
-        for name in vk.circuit.challenges.get(phase).into_iter().flatten() {
+        prover.commit_values(columns.iter().map(|column| Oracle::Advice(*column)).zip(values).collect())?;
+        for name in vk.circuit().challenges.get(phase).into_iter().flatten() {
             challenges.push(prover.writer.transcript.challenge(name));
         }
     }
+    witness.finish();
     prover.bring_in_instance(&challenges, &mut assignment)?;
     let counts = multiplicities::count(prover.pk, &assignment, &challenges)?;
     let oracles = (0..).map(Oracle::Multiplicity);
-    prover.commit(oracles.zip(counts).collect())?;
+    prover.commit_values(oracles.zip(counts).collect())?;
     Ok(challenges)
 }
 
@@ -59,7 +62,7 @@ fn ask(
     if values.len() != columns.len() {
         return Err(WitnessError::ColumnCount { phase, expected: columns.len(), got: values.len() }.into());
     }
-    let expected = prover.pk.vk.circuit.rows();
+    let expected = prover.pk.vk.circuit().rows();
     for (column, values) in columns.iter().zip(&values) {
         if values.len() != expected {
             let column = Column::Advice(*column);
@@ -71,24 +74,19 @@ fn ask(
 
 impl Prover<'_> {
     /// Blinds and commits to columns, and appends the commitments to the proof.
-    fn commit(&mut self, columns: Vec<(Oracle, ColumnValues)>) -> Result<(), ProveError> {
-        let mut graph = Graph::new();
-        let (oracles, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
-        let columns = oracles
-            .iter()
-            .zip(values)
-            .map(|(oracle, values)| {
+    fn commit_values(&mut self, columns: Vec<(Oracle, ColumnValues)>) -> Result<(), ProveError> {
+        let mut columns = columns.into_iter().peekable();
+        let at_once = self.columns_at_once(columns.len());
+        while columns.peek().is_some() {
+            let mut graph = Graph::new();
+            let mut made = Vec::new();
+            for (oracle, values) in columns.by_ref().take(at_once) {
                 let bound = scalar_bound_vartime(&values);
-                (graph.upload(values), bound, self.blinding(*oracle))
-            })
-            .collect();
-        let pending = oracles.into_iter().zip(self.committer.columns(&mut graph, columns));
-        let pending: Vec<_> = pending.collect();
-        let outcome = self.engine.run(graph)?;
-        for (oracle, column) in pending {
-            self.writer.point(&column.commitment.get(&outcome));
-            self.rows.insert(oracle, column.rows);
-            self.coefficients.insert(oracle, column.coefficients);
+                let rows = graph.upload(values);
+                self.rows.insert(oracle, rows.clone());
+                made.push((oracle, rows, bound));
+            }
+            self.commit(graph, made)?;
         }
         Ok(())
     }
@@ -99,17 +97,17 @@ impl Prover<'_> {
         challenges: &[Fr],
         assignment: &mut Assignment,
     ) -> Result<(), ProveError> {
-        let columns = self.pk.vk.circuit.instance_columns(&self.statement.public_inputs, challenges);
+        let columns = self.pk.vk.circuit().instance_columns(&self.statement.public_inputs, challenges);
         let mut graph = Graph::new();
-        let mut rows = Vec::with_capacity(columns.len());
+        let mut brought = Vec::with_capacity(columns.len());
         for (i, values) in columns.into_iter().enumerate() {
-            let values = HostData::full(values);
+            let (oracle, values) = (Oracle::Instance(index(i)), HostData::full(values));
             assignment.columns.insert(Column::Instance(index(i)), values.clone());
-            rows.push(graph.upload(values));
+            let rows = graph.upload(values);
+            self.rows.insert(oracle, rows.clone());
+            brought.push((oracle, rows, Vec::new()));
         }
-        let oracles = || (0..).map(Oracle::Instance);
-        self.coefficients.extend(oracles().zip(coefficients(&mut graph, &rows)));
-        self.rows.extend(oracles().zip(rows));
+        self.bring_in_columns(&mut graph, brought);
         self.engine.run(graph)?;
         Ok(())
     }

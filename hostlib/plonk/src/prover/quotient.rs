@@ -4,12 +4,17 @@
 //! the c_i puts these together to t mod M, M = Π (X^n − c_i), a polynomial of `pieces·n` coefficients. Because blinded
 //! columns have a degree of n and a little more, t is longer by a few coefficients: t = (t mod M) + M·q with a short q, whose
 //! values come from a *small* coset, on which all columns are evaluated once more.
+//!
+//! To save memory a coset g·H may be taken in 2^s slices g·ω^j·H', H' the subgroup of m = n/2^s elements, which are cosets
+//! themselves: on slice j, X^m is the constant c_j = g^m·ω^(jm), and t mod (X^m − c_j) comes out. A rotation of a column then is the
+//! column on another slice.
+//! Specified in `docs/protocol.md`, "Round 4: `quotient`".
 
 use std::collections::BTreeMap;
 
 use ark_bn254::{Fr, G1Affine};
 use ark_ff::{FftField, Field, One, Zero};
-use kiln_kernels::{Graph, Vector};
+use kiln_kernels::{Graph, KernelFailure, Vector};
 use zeroize::Zeroizing;
 
 use super::Prover;
@@ -19,8 +24,8 @@ use crate::combine::combine;
 use crate::commit::extend;
 use crate::compile::{Compiled, Constraints, Input, Rotations, combined_constraints};
 use crate::constraints::{Challenges, Oracle};
+use crate::domain::root_of_unity;
 use crate::error::ProveError;
-use crate::permutation::root_of_unity;
 
 /// Draws α, computes the quotient, and commits to its pieces.
 pub(super) fn round(
@@ -29,14 +34,14 @@ pub(super) fn round(
 ) -> Result<(Fr, Vec<Vector>), ProveError> {
     let alpha = prover.writer.transcript.challenge("alpha");
     let vk = &prover.pk.vk;
-    let (circuit, plan) = (&vk.circuit, &vk.plan);
+    let (circuit, plan) = (vk.circuit(), vk.plan());
     let combinations = Combinations::choose(circuit, plan, challenges, alpha);
     prover.combine_linear(&combinations)?;
     let constraints = Constraints { circuit, plan, challenges, alpha, combinations: &combinations };
     let remainder = Cosets::new(prover).remainder(prover, constraints)?;
     let excess = SmallCoset::new(prover).excess(prover, constraints, &remainder)?;
-    prover.coefficients.retain(|oracle, _| !matches!(oracle, Oracle::Combination(_)));
-    let pieces = prover.pieces(&remainder, &excess)?;
+    prover.forget(|oracle| matches!(oracle, Oracle::Combination(_)));
+    let pieces = prover.pieces(remainder, &excess)?;
     Ok((alpha, pieces))
 }
 
@@ -58,7 +63,7 @@ struct Cosets {
 
 impl Cosets {
     fn new(prover: &Prover<'_>) -> Self {
-        let plan = &prover.pk.vk.plan;
+        let plan = prover.pk.vk.plan();
         let n = plan.rows();
         Self { k: plan.k, n, constants: (0..plan.pieces).map(|i| shift(i).pow([n as u64])).collect() }
     }
@@ -69,44 +74,54 @@ impl Cosets {
         prover: &Prover<'_>,
         constraints: Constraints<'_>,
     ) -> Result<Vec<Vector>, ProveError> {
-        let programs = combined_constraints(constraints, Rotations::Loaded)?;
-        let mut local = Vec::new();
-        for coset in 0..self.constants.len() {
-            // One graph per coset: the columns' values on it are let go before the next.
-            let mut graph = Graph::new();
-            let total = self.evaluate(prover, &mut graph, &programs, coset)?;
-            local.extend(graph.interpolate_coset(&[&total], shift(coset)));
-            drop(total);
-            prover.engine.run(graph)?;
-        }
+        let slices_log2 = prover.slices_log2;
+        let rotations = if slices_log2 == 0 { Rotations::Loaded } else { Rotations::Given };
+        let programs = combined_constraints(constraints, rotations)?;
+        let local = (0..self.constants.len()).map(|coset| {
+            let slices = (0..1 << slices_log2).map(|slice| {
+                let shift = shift(coset) * root_of_unity(self.k).pow([slice]);
+                let on = Coset { k: self.k, log_size: self.k - slices_log2, shift };
+                let total = on.evaluate(prover, &programs)?;
+                let mut graph = Graph::new();
+                let coefficients = graph.interpolate_coset(&[&total], shift).swap_remove(0);
+                drop(total);
+                prover.engine.run(graph)?;
+                prover.settle(&coefficients);
+                Ok(coefficients)
+            });
+            let slices = slices.collect::<Result<Vec<_>, ProveError>>()?;
+            self.join(prover, slices, shift(coset))
+        });
+        let local = local.collect::<Result<Vec<_>, ProveError>>()?;
         self.assemble(prover, &local)
     }
 
-    /// The combined constraints on a coset. A column is evaluated when the first program needs it, and only once.
-    fn evaluate(
-        &self,
-        prover: &Prover<'_>,
-        graph: &mut Graph,
-        programs: &[Compiled],
-        coset: usize,
-    ) -> Result<Vector, ProveError> {
-        let mut values: BTreeMap<Oracle, Vector> = BTreeMap::new();
-        values.insert(Oracle::Identity, graph.powers(shift(coset), root_of_unity(self.k), self.n));
-        let mut sums = Vec::new();
-        for compiled in programs {
-            let new: Vec<Oracle> = compiled
-                .inputs
-                .iter()
-                .map(|(oracle, _)| *oracle)
-                .filter(|o| !values.contains_key(o))
-                .collect();
-            let on_coset = prover.on_coset(graph, &new, self.k, shift(coset))?;
-            values.extend(new.into_iter().zip(on_coset));
-            let inputs = inputs(compiled, |oracle, _| values.get(&oracle))?;
-            sums.push(graph.pointwise(compiled.program.clone(), &inputs, self.n).swap_remove(0));
+    /// From t mod (X^m − c_j), m = n/2^s, for all j to t mod (X^n − shift^n). With c_j = c·ζ^j, ζ of order 2^s, the coefficients
+    /// from `m·k` on are `c^{−k}/2^s·Σ_j ζ^{−jk}·slice_j`.
+    fn join(&self, prover: &Prover<'_>, mut slices: Vec<Vector>, shift: Fr) -> Result<Vector, ProveError> {
+        if slices.len() == 1 {
+            return Ok(slices.swap_remove(0));
         }
-        let terms: Vec<_> = sums.iter().map(|sum| (sum, Fr::one())).collect();
-        Ok(combine(graph, &terms, self.n)?)
+        let (count, len) = (slices.len() as u64, self.n / slices.len());
+        let inverse = |x: Fr| x.inverse().unwrap_or_default();
+        let base = inverse(shift.pow([len as u64]));
+        let root = inverse(root_of_unity(slices.len().ilog2()));
+        let scale = inverse(Fr::from(count));
+        let mut total: Option<Vector> = None;
+        for part in 0..count {
+            let factor = scale * base.pow([part]);
+            let terms = slices.iter().zip(0u64..).map(|(v, j)| (v, factor * root.pow([j * part])));
+            let mut graph = Graph::new();
+            let sum = combine(&mut graph, &terms.collect::<Vec<_>>(), len)?;
+            let placed = graph.place(&sum, part as usize * len, self.n);
+            let terms: Vec<_> = total.iter().chain([&placed]).map(|v| (v, Fr::one())).collect();
+            let next = combine(&mut graph, &terms, self.n)?;
+            drop((sum, placed));
+            prover.engine.run(graph)?;
+            prover.settle(&next);
+            total = Some(next);
+        }
+        total.ok_or_else(|| unreachable_slices().into())
     }
 
     /// From t·(X^n − 1) mod (X^n − c_i) to t mod M: part k is `Σ_i (V⁻¹)_{ki}/(c_i − 1)·local_i`, V_{ik} = c_i^k.
@@ -120,6 +135,7 @@ impl Cosets {
             })
             .collect::<Result<Vec<_>, _>>()?;
         prover.engine.run(graph)?;
+        parts.iter().for_each(|part| prover.settle(part));
         Ok(parts)
     }
 
@@ -168,7 +184,7 @@ struct SmallCoset {
 
 impl SmallCoset {
     fn new(prover: &Prover<'_>) -> Self {
-        let plan = &prover.pk.vk.plan;
+        let plan = prover.pk.vk.plan();
         let log_size = plan.excess.next_power_of_two().ilog2();
         let shift = shift(plan.pieces);
         let omega = root_of_unity(log_size);
@@ -186,19 +202,17 @@ impl SmallCoset {
         remainder: &[Vector],
     ) -> Result<Zeroizing<Vec<Fr>>, ProveError> {
         let programs = combined_constraints(constraints, Rotations::Given)?;
+        let on = Coset { k: prover.pk.vk.plan().k, log_size: self.log_size, shift: self.shift };
+        let sum = on.evaluate(prover, &programs)?;
         let mut graph = Graph::new();
-        let mut sums = Vec::new();
-        for program in &programs {
-            let sum = self.evaluate(prover, &mut graph, program)?;
-            sums.push(graph.download(&sum, 0, self.points.len()));
-        }
+        let sum = graph.download(&sum, 0, self.points.len());
         let parts: Vec<&Vector> = remainder.iter().collect();
         let parts = graph.evaluate_on_coset(&parts, self.log_size, self.shift);
         let parts: Vec<_> = parts.iter().map(|part| graph.download(part, 0, self.points.len())).collect();
         let outcome = prover.engine.run(graph)?;
         let value = |i: usize| {
             let power = self.points[i].pow([self.n]);
-            let constraints: Fr = sums.iter().map(|sum| outcome.scalars(*sum)[i]).sum();
+            let constraints = outcome.scalars(sum)[i];
             let remainder =
                 parts.iter().rev().fold(Fr::zero(), |sum, part| sum * power + outcome.scalars(*part)[i]);
             let modulus: Fr = self.constants.iter().map(|constant| power - constant).product();
@@ -208,36 +222,6 @@ impl SmallCoset {
         };
         let values = Zeroizing::new((0..self.points.len()).map(value).collect::<Vec<Fr>>());
         Ok(Zeroizing::new(self.interpolate(&values)))
-    }
-
-    fn evaluate(
-        &self,
-        prover: &Prover<'_>,
-        graph: &mut Graph,
-        compiled: &Compiled,
-    ) -> Result<Vector, ProveError> {
-        let omega = root_of_unity(prover.pk.vk.plan.k);
-        let mut values: BTreeMap<Input, Vector> = BTreeMap::new();
-        let mut by_rotation: BTreeMap<i32, Vec<Oracle>> = BTreeMap::new();
-        for &(oracle, rotation) in &compiled.inputs {
-            by_rotation.entry(rotation).or_default().push(oracle);
-        }
-        for (rotation, mut oracles) in by_rotation {
-            let power = omega.pow([u64::from(rotation.unsigned_abs())]);
-            let turn = if rotation < 0 { power.inverse().unwrap_or_default() } else { power };
-            let shift = self.shift * turn;
-            if oracles.contains(&Oracle::Identity) {
-                oracles.retain(|oracle| *oracle != Oracle::Identity);
-                let identity = graph.powers(shift, root_of_unity(self.log_size), self.points.len());
-                values.insert((Oracle::Identity, rotation), identity);
-            }
-            let coefficients =
-                oracles.iter().map(|o| prover.polynomial(*o)).collect::<Result<Vec<_>, _>>()?;
-            let on_coset = graph.evaluate_on_coset(&coefficients, self.log_size, shift);
-            values.extend(oracles.iter().map(|oracle| (*oracle, rotation)).zip(on_coset));
-        }
-        let inputs = inputs(compiled, |oracle, rotation| values.get(&(oracle, rotation)))?;
-        Ok(graph.pointwise(compiled.program.clone(), &inputs, self.points.len()).swap_remove(0))
     }
 
     /// The first `excess` coefficients of the polynomial with these values: at most 64 of them, so the sum is taken as
@@ -253,62 +237,133 @@ impl SmallCoset {
     }
 }
 
+// ---- constraints on a coset ------------------------------------------------------------------------------------
+
+/// A coset of the subgroup of 2^log_size elements, of a circuit of 2^k rows.
+struct Coset {
+    k: u32,
+    log_size: u32,
+    shift: Fr,
+}
+
+impl Coset {
+    /// The sum of the programs' outputs on the coset. A polynomial is evaluated when the first program reads it, once, and let
+    /// go after the last.
+    fn evaluate(&self, prover: &Prover<'_>, programs: &[Compiled]) -> Result<Vector, ProveError> {
+        let len = 1 << self.log_size;
+        let mut last_reader: BTreeMap<Input, usize> = BTreeMap::new();
+        for (at, compiled) in programs.iter().enumerate() {
+            last_reader.extend(compiled.inputs.iter().map(|input| (*input, at)));
+        }
+        let mut values: BTreeMap<Input, Vector> = BTreeMap::new();
+        let mut total: Option<Vector> = None;
+        for (at, compiled) in programs.iter().enumerate() {
+            let mut graph = Graph::new();
+            let new = compiled.inputs.iter().filter(|input| !values.contains_key(input));
+            let new: Vec<Input> = new.copied().collect();
+            self.bring_in(prover, &mut graph, &new, &mut values)?;
+            let inputs = inputs(compiled, |oracle, rotation| values.get(&(oracle, rotation)))?;
+            let sum = graph.pointwise(compiled.program.clone(), &inputs, len).swap_remove(0);
+            total = Some(match total {
+                None => sum,
+                Some(total) => combine(&mut graph, &[(&total, Fr::one()), (&sum, Fr::one())], len)?,
+            });
+            values.retain(|input, _| last_reader.get(input).is_some_and(|last| *last > at));
+            prover.engine.run(graph)?;
+            total.iter().for_each(|total| prover.settle(total));
+        }
+        total.ok_or_else(|| unreachable_slices().into())
+    }
+
+    /// Values of polynomials, each turned by its rotation.
+    fn bring_in(
+        &self,
+        prover: &Prover<'_>,
+        graph: &mut Graph,
+        wanted: &[Input],
+        values: &mut BTreeMap<Input, Vector>,
+    ) -> Result<(), ProveError> {
+        let mut rotations: BTreeMap<Oracle, Vec<i32>> = BTreeMap::new();
+        for &(oracle, rotation) in wanted {
+            rotations.entry(oracle).or_default().push(rotation);
+        }
+        for rotation in rotations.remove(&Oracle::Identity).into_iter().flatten() {
+            let identity =
+                graph.powers(self.turned(rotation), root_of_unity(self.log_size), 1 << self.log_size);
+            values.insert((Oracle::Identity, rotation), identity);
+        }
+        let oracles: Vec<Oracle> = rotations.keys().copied().collect();
+        let some = prover.columns_at_once(oracles.len());
+        for oracles in oracles.chunks(some) {
+            let polynomials = prover.polynomials(graph, oracles)?;
+            let mut fresh = Vec::new();
+            // All polynomials that are to be turned alike go through one kernel, so that a device may share the work out.
+            let mut alike: BTreeMap<i32, Vec<(Oracle, &Vector)>> = BTreeMap::new();
+            for (oracle, polynomial) in oracles.iter().zip(&polynomials) {
+                for rotation in rotations.get(oracle).into_iter().flatten() {
+                    alike.entry(*rotation).or_default().push((*oracle, polynomial));
+                }
+            }
+            for (rotation, columns) in alike {
+                let (oracles, coefficients): (Vec<Oracle>, Vec<&Vector>) = columns.into_iter().unzip();
+                let made = graph.evaluate_on_coset(&coefficients, self.log_size, self.turned(rotation));
+                fresh.extend(made.iter().cloned());
+                values.extend(oracles.into_iter().map(|oracle| (oracle, rotation)).zip(made));
+            }
+            drop(polynomials);
+            if some < rotations.len() {
+                prover.engine.run(std::mem::take(graph))?;
+                fresh.iter().for_each(|vector| prover.settle(vector));
+            }
+        }
+        Ok(())
+    }
+
+    /// The shift of the coset on which a polynomial's values are those of its rotation here.
+    fn turned(&self, rotation: i32) -> Fr {
+        let power = root_of_unity(self.k).pow([u64::from(rotation.unsigned_abs())]);
+        self.shift * if rotation < 0 { power.inverse().unwrap_or_default() } else { power }
+    }
+}
+
+/// There is always a slice, and always a program.
+fn unreachable_slices() -> KernelFailure {
+    KernelFailure::InvariantViolation { kernel: "pointwise", detail: "expected a program, got none".into() }
+}
+
 // ---- pieces ----------------------------------------------------------------------------------------------------
 
 impl Prover<'_> {
     /// Makes the combinations of linear polynomials that are to be evaluated in their place.
     fn combine_linear(&mut self, combinations: &Combinations) -> Result<(), ProveError> {
-        let mut graph = Graph::new();
-        let mut made = Vec::new();
         for (oracle, terms) in combinations.all() {
-            let terms = terms.iter().map(|(oracle, factor)| Ok((self.polynomial(*oracle)?, *factor)));
-            let terms = terms.collect::<Result<Vec<_>, ProveError>>()?;
-            let len = terms.iter().map(|(vector, _)| vector.len()).max().unwrap_or(0);
-            made.push((oracle, combine(&mut graph, &terms, len)?));
+            let made = self.combination(terms, &[])?;
+            self.keep(oracle, made)?;
         }
-        self.coefficients.extend(made);
-        self.engine.run(graph)?;
         Ok(())
     }
 
-    /// Values of polynomials on a coset of `2^log_size` points.
-    fn on_coset(
-        &self,
-        graph: &mut Graph,
-        oracles: &[Oracle],
-        log_size: u32,
-        shift: Fr,
-    ) -> Result<Vec<Vector>, ProveError> {
-        let coefficients = oracles.iter().map(|o| self.polynomial(*o)).collect::<Result<Vec<_>, _>>()?;
-        Ok(if oracles.is_empty() {
-            Vec::new()
-        } else {
-            graph.evaluate_on_coset(&coefficients, log_size, shift)
-        })
-    }
-
     /// `t = Σ X^{n·i}·t_i` from t mod M and q, with each piece blinded, `t_i + b_i·X^n − b_{i−1}`, and committed to.
-    fn pieces(&mut self, remainder: &[Vector], excess: &[Fr]) -> Result<Vec<Vector>, ProveError> {
+    fn pieces(&mut self, remainder: Vec<Vector>, excess: &[Fr]) -> Result<Vec<Vector>, ProveError> {
         let cosets = Cosets::new(self);
         let modulus = product_of_linear(&cosets.constants);
         let last = remainder.len() - 1;
-        let mut graph = Graph::new();
         let mut borrowed = Fr::zero();
         let mut pieces = Vec::new();
-        for (i, part) in remainder.iter().enumerate() {
+        for (i, part) in remainder.into_iter().enumerate() {
             let mut low: Vec<Fr> = excess.iter().map(|q| *q * modulus[i]).collect();
             low[0] -= borrowed;
             // The modulus is monic: what is left of M·q is X^{n·pieces}·q.
             let high = if i == last { excess.to_vec() } else { vec![self.rng.scalar()] };
             borrowed = high[0];
-            pieces.push(extend(&mut graph, part, low, high, cosets.n));
-        }
-        let pending: Vec<_> =
-            pieces.iter().map(|piece| self.committer.coefficients(&mut graph, piece)).collect();
-        let outcome = self.engine.run(graph)?;
-        for point in pending {
-            let point: G1Affine = outcome.point(point);
+            let mut graph = Graph::new();
+            let piece = extend(&mut graph, &part, low, high, cosets.n);
+            drop(part);
+            let pending = self.committer.coefficients(&mut graph, &piece);
+            let point: G1Affine = self.engine.run(graph)?.point(pending);
             self.writer.point(&point);
+            self.settle(&piece);
+            pieces.push(piece);
         }
         Ok(pieces)
     }

@@ -1,19 +1,26 @@
 //! Round 1: binds the transcript to the verifying key and the statement, and brings in what is known ahead of it.
+//!
+//! Specified in `docs/protocol.md`, "Round 1: `statement`".
 
 use std::collections::BTreeMap;
 
 use kiln_kernels::{Engine, Graph};
 
 use super::Prover;
-use crate::commit::{Committer, blinded_coefficients, coefficients};
+use super::memory::MemoryPlan;
+use super::store::Store;
+use crate::commit::Committer;
 use crate::constraints::Oracle;
-use crate::error::{ProveError, VerifyError};
-use crate::keys::{CommittedSecret, ProvingKey};
+use kiln_verify::VerifyError;
+
+use crate::error::ProveError;
+use crate::keys::CommittedSecret;
 use crate::plan::index;
 use crate::proof::ProofWriter;
+use crate::proving_key::ProvingKey;
 use crate::randomness::Randomness;
 use crate::srs::Srs;
-use crate::statement::Statement;
+use kiln_verify::Statement;
 
 /// Checks the statement, starts the proof, and makes the fixed and committed polynomials.
 pub(super) fn round<'a>(
@@ -23,17 +30,22 @@ pub(super) fn round<'a>(
     statement: &'a Statement,
     committed: &[CommittedSecret],
     rng: Randomness,
+    memory: &MemoryPlan,
 ) -> Result<Prover<'a>, ProveError> {
     let vk = &pk.vk;
-    if srs.verifier() != vk.srs {
+    if srs.verifier() != *vk.srs() {
         return Err(ProveError::SrsMismatch);
     }
     check(pk, statement, committed)?;
+    pk.check_elements()?;
     let mut writer = ProofWriter::new();
     statement.absorb(vk, &mut writer.transcript);
-    let committer = Committer::new(srs, vk.circuit.k)?;
+    let committer = Committer::new(srs, vk.circuit().k)?;
     let (rows, coefficients) = (BTreeMap::new(), BTreeMap::new());
-    let mut prover = Prover { engine, pk, statement, committer, rng, writer, rows, coefficients };
+    let store = Store::new(memory)?;
+    let slices_log2 = memory.slices_log2();
+    let mut prover =
+        Prover { engine, pk, statement, committer, rng, writer, rows, coefficients, store, slices_log2 };
     prover.bring_in(committed)?;
     Ok(prover)
 }
@@ -43,7 +55,7 @@ fn check(pk: &ProvingKey, statement: &Statement, committed: &[CommittedSecret]) 
         VerifyError::Statement { what, expected, got } => ProveError::Statement { what, expected, got },
         other => ProveError::Unsatisfied(other),
     })?;
-    let circuit = &pk.vk.circuit;
+    let circuit = pk.vk.circuit();
     if committed.len() != circuit.committed.len() {
         let (expected, got) = (circuit.committed.len(), committed.len());
         return Err(ProveError::Count { what: "secret halves of committed groups".into(), expected, got });
@@ -69,17 +81,22 @@ impl Prover<'_> {
         let mut graph = Graph::new();
         let fixed = self.pk.fixed.iter().enumerate().map(|(i, values)| (Oracle::Fixed(index(i)), values));
         let sigma = self.pk.sigma.iter().enumerate().map(|(i, values)| (Oracle::Sigma(index(i)), values));
-        let (oracles, rows): (Vec<_>, Vec<_>) =
-            fixed.chain(sigma).map(|(oracle, values)| (oracle, graph.upload(values.clone()))).unzip();
-        self.coefficients.extend(oracles.iter().copied().zip(coefficients(&mut graph, &rows)));
-        self.rows.extend(oracles.into_iter().zip(rows));
-
+        let mut without_coefficients = Vec::new();
+        for (column, (oracle, values)) in fixed.chain(sigma).enumerate() {
+            let rows = graph.upload(values.clone());
+            match self.pk.coefficients.as_ref().and_then(|known| known.get(column)) {
+                Some(known) => drop(self.coefficients.insert(oracle, graph.upload(known.clone()))),
+                None => without_coefficients.push((oracle, rows.clone(), Vec::new())),
+            }
+            self.rows.insert(oracle, rows);
+        }
+        self.bring_in_columns(&mut graph, without_coefficients);
         let columns = committed.iter().flat_map(|group| group.values.iter().zip(&group.blinding));
-        let (rows, blinding): (Vec<_>, Vec<_>) =
-            columns.map(|(values, blinding)| (graph.upload(values.clone()), blinding.clone())).unzip();
-        let committed = blinded_coefficients(&mut graph, &rows, blinding);
-        self.coefficients.extend((0..).map(Oracle::Committed).zip(committed));
-        drop(rows);
+        let columns = (0..).zip(columns).map(|(i, (values, blinding))| {
+            (Oracle::Committed(i), graph.upload(values.clone()), blinding.clone())
+        });
+        let columns = columns.collect();
+        self.bring_in_columns(&mut graph, columns);
         self.engine.run(graph)?;
         Ok(())
     }

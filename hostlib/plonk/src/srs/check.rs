@@ -6,7 +6,7 @@ use ark_ec::{AffineRepr, VariableBaseMSM};
 use ark_ff::{Field, One, Zero, batch_inversion};
 
 use super::{Srs, SrsError, powers};
-use crate::permutation::root_of_unity;
+use crate::domain::root_of_unity;
 
 impl Srs {
     /// Checks that the points are the powers of one τ, given a random z that could not be known when they were made.

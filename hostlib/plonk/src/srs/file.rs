@@ -1,160 +1,171 @@
-//! The SRS as a file.
+//! The SRS as a file that is used in place, laid out as [`crate::sections`] says.
 //!
-//! magic `KILN-SRS` | version u32 | k u32 | extra points u32 | origin, 32 bytes of text | `[1]_2` | `[τ]_2` | monomial
-//! points | Lagrange points | Keccak-256 of all that. Integers and coordinates are big-endian; G1 points are x, y
-//! (64 bytes), G2 points 128 bytes.
+//! Head: k u32 | extra points u32 | origin, 32 bytes of text | `[1]_2` | `[τ]_2`; integers and coordinates are big-endian, G2
+//! points 128 bytes. Section 0 are the monomial points, section 1 the Lagrange points: x, y in Montgomery form, 4 limbs of 64
+//! bits each, least first.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
-use ark_bn254::{Fr, G1Affine};
+use ark_bn254::{Fr, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 use ark_ff::PrimeField;
+use kiln_kernels::Values;
 use rayon::prelude::*;
 use sha3::{Digest, Keccak256};
 
 use super::{SRS_EXTRA, SRS_K_MAX, Srs, SrsError, SrsOrigin};
-use crate::encoding::{
-    Canonical, DecodeError, G2_BYTES, Reader, g1_coordinates, g1_from_coordinates, g2_from_bytes, g2_to_bytes,
-};
+use crate::encoding::{Canonical, DecodeError, Reader, g2_from_bytes, g2_to_bytes};
+use crate::mapped::all_points_reduced;
+use crate::sections::{Kind, SectionError, SectionWriter, Sections};
 
-const MAGIC: &[u8; 8] = b"KILN-SRS";
-const VERSION: u32 = 1;
-const HEADER_BYTES: usize = 8 + 4 + 4 + 4 + 32;
-const G1_BYTES: usize = 64;
-const CHECKSUM_BYTES: usize = 32;
+static SRS: Kind = Kind { magic: *b"KILN-SRS", name: "SRS file", version: 2 };
+
+/// What the sections hold: points.
+const FORM_POINTS: u32 = 3;
 
 impl Srs {
     /// Writes the file: all of it or, on failure, nothing.
     ///
     /// # Errors
-    /// [`SrsError::Io`].
+    /// [`SrsError::Io`], [`SrsError::File`].
     pub fn write_to(&self, path: &Path) -> Result<(), SrsError> {
         let temporary = temporary_path(path);
-        let written = write_file(&temporary, &self.file_bytes()).and_then(|()| fs::rename(&temporary, path));
-        written.map_err(|source| {
+        let in_file = |source| SrsError::Io { path: path.to_owned(), source };
+        let written = File::create(&temporary).map_err(in_file).and_then(|file| {
+            let file = self.write(BufWriter::with_capacity(1 << 20, file))?;
+            let synced = file.into_inner().map_err(io::Error::from).and_then(|file| file.sync_all());
+            synced.and_then(|()| fs::rename(&temporary, path)).map_err(in_file)
+        });
+        if written.is_err() {
             // What was written is of no use; that it cannot be removed either adds nothing to the reason.
             let _ = fs::remove_file(&temporary);
-            SrsError::Io { path: path.to_owned(), source }
-        })
+        }
+        written
     }
 
-    /// Reads a file and checks all of it: sizes, checksum, points on their curves, powers of one τ. Memory is bounded
-    /// by the bytes that are there.
+    /// Opens a file in place: only the header is read, so this takes no time, whatever k is. The points are used where
+    /// they lie, and the file must stay as it is until the SRS and all its clones are dropped.
+    ///
+    /// That the points are what they should be is not checked. With others a prover makes no proof that verifies, and
+    /// finds out before it leaves; whoever makes a verifying key must [check](Srs::check) first.
+    ///
+    /// # Errors
+    /// [`SrsError`] says what is wrong with the header.
+    pub fn open(path: &Path) -> Result<Self, SrsError> {
+        // An error of the system names the file.
+        File::open(path).map_err(|source| SrsError::Io { path: path.to_owned(), source })?;
+        Self::from_sections(Sections::open(&SRS, path)?)
+    }
+
+    /// Opens a file and checks all of it.
     ///
     /// # Errors
     /// [`SrsError`] says what is wrong.
     pub fn read_from(path: &Path) -> Result<Self, SrsError> {
-        let in_file = |source| SrsError::Io { path: path.to_owned(), source };
-        let mut file = BufReader::new(File::open(path).map_err(in_file)?);
-        let mut bytes = Vec::new();
-        file.by_ref().take(HEADER_BYTES as u64).read_to_end(&mut bytes).map_err(in_file)?;
-        let (k, origin) = parse_header(&bytes)?;
-        let expected = file_len(k);
-        // One more byte than there should be tells a file that is too long.
-        file.take(expected + 1 - HEADER_BYTES as u64).read_to_end(&mut bytes).map_err(in_file)?;
-        parse_file(k, origin, &bytes)
+        let srs = Self::open(path)?;
+        srs.check()?;
+        Ok(srs)
     }
 
-    fn file_bytes(&self) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
-        VERSION.encode(&mut bytes);
-        self.k.encode(&mut bytes);
-        (SRS_EXTRA as u32).encode(&mut bytes);
-        bytes.extend(self.origin.to_bytes());
-        bytes.extend(g2_to_bytes(&self.g2));
-        bytes.extend(g2_to_bytes(&self.tau_g2));
-        for point in self.monomial().iter().chain(self.lagrange().iter()) {
-            let (x, y) = g1_coordinates(point);
-            bytes.extend(x);
-            bytes.extend(y);
+    /// Reads all of the file that the SRS was opened from and checks it: checksums, points on the curve, powers of one τ.
+    ///
+    /// # Errors
+    /// [`SrsError`] says what is wrong.
+    pub fn check(&self) -> Result<(), SrsError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        file.check()?;
+        for points in [self.monomial(), self.lagrange()] {
+            let is_bad =
+                |point: &G1Affine| point.is_zero() || !all_points_reduced(&[*point]) || !point.is_on_curve();
+            if let Some(index) = points.par_iter().position_first(is_bad) {
+                let bad = points.get(index).is_some_and(AffineRepr::is_zero);
+                let source = if bad { DecodeError::UnexpectedInfinity } else { DecodeError::NotOnCurve };
+                return Err(SrsError::Point { index, source });
+            }
         }
-        let checksum = Keccak256::digest(&bytes);
-        bytes.extend(checksum);
-        bytes
+        self.check_consistency(challenge(&file.digest()))
+    }
+
+    /// Checks, once, that the coordinates of points from a file are reduced, as the kernels expect them. Much cheaper than
+    /// checking that they are points.
+    pub(crate) fn check_reduced(&self) -> Result<(), SrsError> {
+        let reduced = || {
+            let lent =
+                [self.monomial(), self.lagrange()].into_iter().filter(|points| Values::is_lent(points));
+            lent.into_iter().all(|points| all_points_reduced(points))
+        };
+        if *self.reduced.get_or_init(reduced) {
+            return Ok(());
+        }
+        Err(SrsError::Point { index: 0, source: DecodeError::NonCanonicalPoint })
+    }
+
+    fn write<W: io::Write + io::Seek>(&self, out: W) -> Result<W, SrsError> {
+        let mut head = Vec::new();
+        self.k.encode(&mut head);
+        u32::try_from(SRS_EXTRA).unwrap_or(u32::MAX).encode(&mut head);
+        head.extend(self.origin.to_bytes());
+        head.extend(g2_to_bytes(&self.g2));
+        head.extend(g2_to_bytes(&self.tau_g2));
+        let mut writer = SectionWriter::new(&SRS, out, head, 2)?;
+        writer.section(FORM_POINTS, [&**self.monomial()])?;
+        writer.section(FORM_POINTS, [&**self.lagrange()])?;
+        Ok(writer.finish()?)
+    }
+
+    fn from_sections(file: Sections) -> Result<Self, SrsError> {
+        let (k, origin, g2) = parse_head(file.head())?;
+        let points = |section, count| -> Result<Values<G1Affine>, SectionError> {
+            match file.form(section) {
+                Some(FORM_POINTS) => Ok(file.slice(section, count)?.into_values()),
+                _ => Err(file.malformed(section, "does not hold points".into())),
+            }
+        };
+        if file.count() != 2 {
+            return Err(file.malformed(file.count(), "should not be there, or is missing".into()).into());
+        }
+        let rows = 1usize.checked_shl(k).unwrap_or(usize::MAX);
+        let (monomial, lagrange) = (points(0, rows.saturating_add(SRS_EXTRA))?, points(1, rows)?);
+        let mut srs = Self::from_points(k, origin, monomial, lagrange, g2);
+        srs.file = Some(file);
+        Ok(srs)
     }
 }
 
-/// Length of the file of an SRS for 2^k rows.
-fn file_len(k: u32) -> u64 {
-    let points = (2 << k) + SRS_EXTRA as u64;
-    (HEADER_BYTES + 2 * G2_BYTES + CHECKSUM_BYTES) as u64 + points * G1_BYTES as u64
-}
-
-/// The size and the origin that a well-formed header announces.
-fn parse_header(bytes: &[u8]) -> Result<(u32, SrsOrigin), SrsError> {
-    if !bytes.starts_with(MAGIC) {
-        return Err(SrsError::NotAnSrs);
-    }
-    let truncated = |_| SrsError::Truncated { expected: HEADER_BYTES as u64, got: bytes.len() as u64 };
-    let mut reader = Reader::new(&bytes[MAGIC.len()..]);
-    let version = u32::decode(&mut reader).map_err(truncated)?;
-    if version != VERSION {
-        return Err(SrsError::UnknownVersion { expected: VERSION, got: version });
-    }
-    let k = u32::decode(&mut reader).map_err(truncated)?;
+/// The size, the origin, `[1]_2` and `[τ]_2`.
+fn parse_head(head: &[u8]) -> Result<(u32, SrsOrigin, [G2Affine; 2]), SrsError> {
+    let malformed = |_| SrsError::NotAnSrs;
+    let mut reader = Reader::new(head);
+    let k = u32::decode(&mut reader).map_err(malformed)?;
     if k > SRS_K_MAX {
         return Err(SrsError::SizeOutOfRange { expected: SRS_K_MAX, got: k });
     }
-    let extra = u32::decode(&mut reader).map_err(truncated)?;
-    if extra as usize != SRS_EXTRA {
-        return Err(SrsError::Corrupted);
+    let extra = u32::decode(&mut reader).map_err(malformed)?;
+    if usize::try_from(extra) != Ok(SRS_EXTRA) {
+        return Err(SrsError::NotAnSrs);
     }
-    let origin = SrsOrigin::from_bytes(&reader.array().map_err(truncated)?).ok_or(SrsError::UnknownOrigin)?;
-    Ok((k, origin))
-}
-
-fn parse_file(k: u32, origin: SrsOrigin, bytes: &[u8]) -> Result<Srs, SrsError> {
-    let (expected, got) = (file_len(k), bytes.len() as u64);
-    if got < expected {
-        return Err(SrsError::Truncated { expected, got });
-    }
-    if got > expected {
-        return Err(SrsError::TooLong { expected, got });
-    }
-    let (content, checksum) = bytes.split_at(bytes.len() - CHECKSUM_BYTES);
-    if Keccak256::digest(content).as_slice() != checksum {
-        return Err(SrsError::Corrupted);
-    }
-    let mut reader = Reader::new(content.get(HEADER_BYTES..).unwrap_or_default());
-    let mut g2_point = || {
+    let origin = SrsOrigin::from_bytes(&reader.array().map_err(malformed)?).ok_or(SrsError::UnknownOrigin)?;
+    let mut g2_point = |index| {
         let point = reader.array().and_then(|bytes| g2_from_bytes(&bytes));
-        point.map_err(|source| SrsError::Point { index: 0, source })
+        point.map_err(|source| SrsError::Point { index, source })
     };
-    let (g2, tau_g2) = (g2_point()?, g2_point()?);
-    let monomial_bytes = ((1 << k) + SRS_EXTRA) * G1_BYTES;
-    let monomial = parse_points(reader.take(monomial_bytes))?;
-    let lagrange = parse_points(reader.take(reader.remaining()))?;
-    let srs = Srs::from_points(k, origin, monomial, lagrange, [g2, tau_g2]);
-    srs.check_consistency(challenge(checksum))?;
-    Ok(srs)
-}
-
-fn parse_points(bytes: Result<&[u8], DecodeError>) -> Result<Vec<G1Affine>, SrsError> {
-    let point = |(index, bytes): (usize, &[u8])| {
-        let parse = || {
-            let mut reader = Reader::new(bytes);
-            let point = g1_from_coordinates(&reader.array()?, &reader.array()?)?;
-            if point.is_zero() { Err(DecodeError::UnexpectedInfinity) } else { Ok(point) }
-        };
-        parse().map_err(|source| SrsError::Point { index, source })
-    };
-    let bytes = bytes.map_err(|source| SrsError::Point { index: 0, source })?;
-    bytes.par_chunks(G1_BYTES).enumerate().map(point).collect()
+    let g2 = [g2_point(0)?, g2_point(1)?];
+    reader.finish().map_err(malformed)?;
+    Ok((k, origin, g2))
 }
 
 /// The z of the consistency check: it depends on every byte of the file.
-fn challenge(checksum: &[u8]) -> Fr {
-    let half = |label: &[u8]| Keccak256::new_with_prefix(label).chain_update(checksum).finalize();
+fn challenge(digest: &[u8]) -> Fr {
+    let half = |label: &[u8]| Keccak256::new_with_prefix(label).chain_update(digest).finalize();
     Fr::from_be_bytes_mod_order(&[half(b"kiln srs check 1"), half(b"kiln srs check 2")].concat())
-}
-
-fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 /// A name beside `path`, so that renaming stays within one file system.

@@ -6,7 +6,7 @@ use ark_ff::Field;
 use rayon::prelude::*;
 
 use super::powers;
-use crate::permutation::root_of_unity;
+use crate::domain::root_of_unity;
 use crate::progress::SetupProgress;
 
 /// `[L_i(τ)]_1` for i < n = 2^k from `[τ^j]_1` for j < n.

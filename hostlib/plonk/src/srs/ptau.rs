@@ -1,12 +1,18 @@
 //! Ceremony files: `.ptau` as snarkjs writes them, the form of the Perpetual Powers of Tau.
 //!
-//! `ptau` | version u32 = 1 | number of sections u32 | sections, each type u32 | size u64 | content. Of the sections, three
+//! `ptau` | version u32 = 1 | number of sections u32 | sections, each type u32 | size u64 | content. Of the sections, four
 //! matter here: 1 is the header (bytes of the prime u32 = 32, prime, power p u32, power of the ceremony u32), 2 are
-//! 2^(p+1) − 1 points `[τ^i]_1`, 3 are 2^p points `[τ^i]_2`. Integers are little-endian; points are affine, their
+//! 2^(p+1) − 1 points `[τ^i]_1`, 3 are 2^p points `[τ^i]_2`, and 12, in a file that was prepared for its second phase, are the
+//! Lagrange points of 1, 2, 4, … rows, one size after the other. Integers are little-endian; points are affine, their
 //! coordinates in Montgomery form (64 and 128 bytes, c0 before c1), infinity is all zeros.
 //!
 //! The file is read as a stream and only as far as it is needed: the first 2^k + [`SRS_EXTRA`] points of section 2 and
-//! the first two of section 3. Those are checked as if an adversary had made them; what is never read is not checked.
+//! the first two of section 3; and the 2^k points of section 12. Those are checked as if an adversary had made them; what is never read is not checked.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 mod sections;
 
@@ -26,8 +32,8 @@ use super::error::PtauError;
 use super::lagrange::lagrange_points;
 use super::{SRS_EXTRA, SRS_K_MAX, Srs, SrsError, SrsOrigin};
 use crate::encoding::DecodeError;
-use crate::keys::SrsVerifier;
 use crate::progress::SetupProgress;
+use kiln_verify::SrsVerifier;
 
 const COORDINATE_BYTES: usize = 32;
 const G1_BYTES: usize = 2 * COORDINATE_BYTES;
@@ -96,8 +102,9 @@ impl Ptau {
     }
 
     /// The SRS for 2^k rows of the first 2^k + [`SRS_EXTRA`] powers of τ. Every point is checked to be on the curve, and
-    /// all to be the powers of one τ; the Lagrange points are derived (some k·2^(k−1) scalar multiplications). Memory is
-    /// that of the SRS and of a transform of 2^k points.
+    /// all to be the powers of one τ. The Lagrange points are taken from the file if it was prepared for them and they
+    /// belong to the powers; otherwise they are derived (some k·2^(k−1) scalar multiplications). Memory is that of the SRS
+    /// and of a transform of 2^k points.
     ///
     /// # Errors
     /// [`SrsError`] says what is wrong; [`PtauError::TooSmall`] if the file has too few powers.
@@ -107,18 +114,37 @@ impl Ptau {
         hash.update(k.to_be_bytes());
         hash.update(self.fingerprint());
         let monomial = self
-            .read_g1(count, &mut hash, progress)
+            .read_g1(self.contents.tau_g1, count, &mut hash, progress)
             .map_err(|source| SrsError::Io { path: self.path.clone(), source })??;
         let z = challenge(&hash.finalize());
         progress.advance("check the powers", 0, 1);
         check_powers(k, &monomial, self.g2, z)?;
-        let lagrange = lagrange_points(k, &monomial, progress);
         let Contents { power, ceremony_power, .. } = self.contents;
-        let srs = Srs::from_points(k, SrsOrigin::Ptau { power, ceremony_power }, monomial, lagrange, self.g2);
+        let origin = SrsOrigin::Ptau { power, ceremony_power };
+        if let Some(lagrange) = self.read_lagrange(k, progress)? {
+            let srs = Srs::from_points(k, origin, monomial.clone(), lagrange, self.g2);
+            progress.advance("check the Lagrange points", 0, 1);
+            if srs.check_lagrange(z).is_ok() {
+                return Ok(srs);
+            }
+        }
+        let lagrange = lagrange_points(k, &monomial, progress);
+        let srs = Srs::from_points(k, origin, monomial, lagrange, self.g2);
         progress.advance("check the Lagrange points", 0, 1);
         // Guards against a fault of this machine, not of the file.
         srs.check_lagrange(z)?;
         Ok(srs)
+    }
+
+    /// The Lagrange points that a prepared file holds, if it does, and as far as they are points.
+    fn read_lagrange(
+        &mut self,
+        k: u32,
+        progress: &dyn SetupProgress,
+    ) -> Result<Option<Vec<G1Affine>>, SrsError> {
+        let Some(at) = self.contents.lagrange_at(k) else { return Ok(None) };
+        let points = self.read_g1(at, 1 << k, &mut Keccak256::new(), progress);
+        points.map(Result::ok).map_err(|source| SrsError::Io { path: self.path.clone(), source })
     }
 
     /// How many powers 2^k rows need; the file has as many.
@@ -126,27 +152,30 @@ impl Ptau {
         if k > SRS_K_MAX {
             return Err(SrsError::SizeOutOfRange { expected: SRS_K_MAX, got: k });
         }
-        let expected = (1u64 << k) + SRS_EXTRA as u64;
+        let rows = 1usize.checked_shl(k).unwrap_or(usize::MAX);
+        let points = rows.saturating_add(SRS_EXTRA);
+        let expected = sections::wide(points);
         let got = sections::g1_points(self.power());
         if expected > got {
-            let power = (expected + 1).next_power_of_two().ilog2() - 1;
+            let power = expected.saturating_add(1).next_power_of_two().ilog2().saturating_sub(1);
             return Err(PtauError::TooSmall { k, power, expected, got }.into());
         }
-        Ok((1 << k) + SRS_EXTRA)
+        Ok(points)
     }
 
-    /// The first `count` points of section 2, which has as many. The outer error is the file system's.
+    /// `count` points from `offset`, where there are as many. The outer error is the file system's.
     fn read_g1(
         &mut self,
+        offset: u64,
         count: usize,
         hash: &mut Keccak256,
         progress: &dyn SetupProgress,
     ) -> io::Result<Result<Vec<G1Affine>, SrsError>> {
-        self.file.seek(SeekFrom::Start(self.contents.tau_g1))?;
+        self.file.seek(SeekFrom::Start(offset))?;
         let mut points = Vec::with_capacity(count);
-        let mut chunk = vec![0; count.min(CHUNK_POINTS) * G1_BYTES];
+        let mut chunk = vec![0; count.min(CHUNK_POINTS).saturating_mul(G1_BYTES)];
         while points.len() < count {
-            let wanted = (count - points.len()) * G1_BYTES;
+            let wanted = count.saturating_sub(points.len()).saturating_mul(G1_BYTES);
             let bytes_left = chunk.len().min(wanted);
             let (bytes, _) = chunk.split_at_mut(bytes_left);
             self.file.read_exact(bytes)?;
@@ -158,14 +187,15 @@ impl Ptau {
                 .par_iter()
                 .enumerate()
                 .map(|(at, bytes)| {
-                    parse_g1(bytes).map_err(|source| SrsError::Point { index: first + at, source })
+                    parse_g1(bytes)
+                        .map_err(|source| SrsError::Point { index: first.saturating_add(at), source })
                 })
                 .collect();
             match parsed {
                 Ok(parsed) => points.extend(parsed),
                 Err(error) => return Ok(Err(error)),
             }
-            progress.advance("read the powers", points.len() as u64, count as u64);
+            progress.advance("read the powers", sections::wide(points.len()), sections::wide(count));
         }
         Ok(Ok(points))
     }

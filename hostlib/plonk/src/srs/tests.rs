@@ -5,6 +5,10 @@ use ark_ec::VariableBaseMSM;
 use ark_ff::PrimeField;
 
 use super::*;
+use crate::commit::Committer;
+use crate::encoding::DecodeError;
+use crate::error::ProveError;
+use crate::sections::SectionError;
 
 fn local(k: u32) -> Srs {
     Srs::insecure_local(k, [5; 32]).unwrap()
@@ -21,18 +25,19 @@ fn reread(srs: &Srs, change: impl FnOnce(&mut Vec<u8>)) -> Result<Srs, SrsError>
     Srs::read_from(&path)
 }
 
-/// As [`reread`], with the checksum made right again.
-fn reread_resealed(srs: &Srs, change: impl FnOnce(&mut Vec<u8>)) -> Result<Srs, SrsError> {
-    reread(srs, |bytes| {
-        bytes.truncate(bytes.len() - 32);
-        change(bytes);
-        let checksum = Keccak256::digest(&*bytes);
-        bytes.extend(checksum);
-    })
+/// The SRS with some point replaced, written as if it were right.
+fn reread_with(srs: &Srs, at: usize, point: G1Affine) -> Result<Srs, SrsError> {
+    let mut points = [&**srs.monomial(), &**srs.lagrange()].concat();
+    points[at] = point;
+    let lagrange = points.split_off(srs.monomial().len());
+    let wrong = Srs::from_points(srs.k, srs.origin, points, lagrange, [srs.g2, srs.tau_g2]);
+    reread(&wrong, |_| {})
 }
 
-/// Offset of the monomial points in the file.
-const POINTS: usize = 52 + 256;
+/// Bytes of the header: the fixed part, the head, two sections, the checksum.
+const HEADER: usize = 28 + 40 + 256 + 2 * 44 + 32;
+/// Where sections start.
+const PAGE: usize = 4096;
 
 #[test]
 fn bases_commit_alike() {
@@ -55,7 +60,7 @@ fn the_seed_determines_the_srs() {
 fn files_survive_the_round_trip() {
     for k in [0, 1, 4] {
         let srs = local(k);
-        let back = reread(&srs, |bytes| assert!(bytes[20..].starts_with(b"INSECURE"))).unwrap();
+        let back = reread(&srs, |bytes| assert!(bytes[36..].starts_with(b"INSECURE"))).unwrap();
         assert_eq!((back.k(), back.id(), back.is_insecure()), (k, srs.id(), true));
         assert_eq!((back.monomial(), back.lagrange()), (srs.monomial(), srs.lagrange()));
     }
@@ -64,76 +69,75 @@ fn files_survive_the_round_trip() {
 #[test]
 fn truncated_or_prolonged_files_are_refused() {
     let srs = local(1);
-    let length = POINTS + 64 * (2 + SRS_EXTRA + 2) + 32;
-    for left in [0, 7, 8, 30, 52, 53, 500, length - 1] {
-        let result = reread(&srs, |bytes| bytes.truncate(left));
-        assert!(matches!(result, Err(SrsError::Truncated { .. } | SrsError::NotAnSrs)), "{left} bytes");
+    let length = PAGE + (64 * (2 + SRS_EXTRA)).next_multiple_of(PAGE) + PAGE;
+    for left in [0, 7, 8, 30, 52, 53, HEADER - 1, HEADER, PAGE, length - 1] {
+        let result = reread(&srs, |bytes| {
+            assert_eq!(bytes.len(), length);
+            bytes.truncate(left);
+        });
+        let truncated = matches!(&result, Err(SrsError::File(SectionError::Truncated { .. })));
+        let too_short_for_the_magic = left < 8 && result.is_err();
+        assert!(truncated || too_short_for_the_magic, "{left} bytes");
     }
     let result = reread(&srs, |bytes| bytes.push(0));
-    assert!(matches!(result, Err(SrsError::TooLong { .. })));
+    assert!(matches!(result, Err(SrsError::File(SectionError::TooLong { .. }))));
 }
 
 #[test]
-fn every_flipped_bit_is_refused() {
+fn every_flipped_bit_is_refused_and_those_of_the_header_when_it_is_opened() {
     let srs = local(0);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("srs");
     srs.write_to(&path).unwrap();
     let bytes = fs::read(&path).unwrap();
-    // every byte of header and first points, then here and there
-    for index in (0..POINTS + 64).chain((POINTS + 64..bytes.len()).step_by(13)) {
+    // every byte of the header and of the first points, then here and there
+    let places = (0..HEADER).chain(PAGE..PAGE + 64).chain((HEADER..bytes.len()).step_by(13));
+    for index in places {
         let mut flipped = bytes.clone();
         flipped[index] ^= 1 << (index % 8);
         fs::write(&path, flipped).unwrap();
-        assert!(Srs::read_from(&path).is_err(), "byte {index}");
+        let opened = Srs::open(&path);
+        assert_eq!(opened.is_err(), index < HEADER, "byte {index}");
+        assert!(opened.and_then(|srs| srs.check()).is_err(), "byte {index}");
     }
 }
 
 #[test]
-fn an_announced_size_is_not_believed() {
-    let result = reread(&local(1), |bytes| bytes[15] = 24);
-    assert!(matches!(result, Err(SrsError::Truncated { .. })));
-    let result = reread(&local(1), |bytes| bytes[12] = 1);
-    assert!(matches!(result, Err(SrsError::SizeOutOfRange { .. })));
+fn a_point_that_is_none_is_named() {
+    let generator = G1Affine::generator();
+    let off_curve = G1Affine::new_unchecked(generator.x, generator.x);
+    let result = reread_with(&local(1), 2, off_curve);
+    assert!(matches!(result, Err(SrsError::Point { index: 2, source: DecodeError::NotOnCurve })));
+    let result = reread_with(&local(1), 0, G1Affine::identity());
+    assert!(matches!(result, Err(SrsError::Point { index: 0, source: DecodeError::UnexpectedInfinity })));
+    let unreduced = G1Affine::new_unchecked(Fq::new_unchecked(Fq::MODULUS), generator.y);
+    let result = reread_with(&local(1), 3, unreduced);
+    assert!(matches!(result, Err(SrsError::Point { index: 3, .. })));
 }
 
 #[test]
-fn a_point_off_the_curve_is_named() {
-    let result = reread_resealed(&local(1), |bytes| bytes[POINTS + 2 * 64 + 63] ^= 1);
-    assert!(matches!(
-        result,
-        Err(SrsError::Point { index: 2, source: crate::encoding::DecodeError::NotOnCurve })
-    ));
-    let result = reread_resealed(&local(1), |bytes| bytes[POINTS..POINTS + 64].fill(0));
-    assert!(matches!(result, Err(SrsError::Point { index: 0, .. })));
-    let modulus = Fq::MODULUS.0.map(u64::to_be_bytes);
-    let result = reread_resealed(&local(1), |bytes| {
-        for (chunk, limb) in bytes[POINTS..POINTS + 32].rchunks_exact_mut(8).zip(modulus) {
-            chunk.copy_from_slice(&limb);
-        }
-    });
-    let expected = crate::encoding::DecodeError::NonCanonicalPoint;
-    assert!(matches!(result, Err(SrsError::Point { index: 0, source }) if source == expected));
+fn points_that_are_not_reduced_never_reach_the_kernels() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("srs");
+    local(1).write_to(&path).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[PAGE + 64 + 24..PAGE + 64 + 32].fill(0xff);
+    fs::write(&path, bytes).unwrap();
+    let srs = Srs::open(&path).unwrap();
+    assert!(matches!(Committer::new(&srs, 1), Err(ProveError::Srs(SrsError::Point { .. }))));
 }
 
 #[test]
 fn points_of_another_tau_are_inconsistent() {
     let (srs, other) = (local(2), Srs::insecure_local(2, [6; 32]).unwrap());
-    let swap = |at: usize, with: G1Affine| {
-        reread_resealed(&srs, |bytes| {
-            let (x, y) = crate::encoding::g1_coordinates(&with);
-            bytes[POINTS + 64 * at..][..32].copy_from_slice(&x);
-            bytes[POINTS + 64 * at + 32..][..32].copy_from_slice(&y);
-        })
-    };
     let last = 4 + SRS_EXTRA - 1;
     for at in [0, 1, 4, last, last + 1, last + 4] {
         let point = other.monomial()[7];
-        assert!(matches!(swap(at, point), Err(SrsError::Inconsistent { .. })), "point {at}");
+        assert!(matches!(reread_with(&srs, at, point), Err(SrsError::Inconsistent { .. })), "point {at}");
     }
-    let result =
-        reread_resealed(&srs, |bytes| bytes[52 + 128..][..128].copy_from_slice(&g2_to_bytes(&other.tau_g2)));
-    assert!(matches!(result, Err(SrsError::Inconsistent { .. })));
+    let (monomial, lagrange) = (srs.monomial().clone(), srs.lagrange().clone());
+    let wrong = Srs::from_points(2, srs.origin, monomial, lagrange, [srs.g2, other.tau_g2]);
+    assert!(matches!(reread(&wrong, |_| {}), Err(SrsError::Inconsistent { .. })));
 }
 
 #[test]

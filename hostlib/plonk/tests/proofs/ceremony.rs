@@ -24,9 +24,7 @@ fn a_proof_on_a_ceremony_string_verifies_and_is_not_called_insecure() {
             let proof = setting.prove(5);
             assert_eq!(verify(&setting.vk, &setting.statement, &proof), Ok(()), "k = {k}");
             assert!(!setting.vk.is_insecure());
-            let mut bytes = Vec::new();
-            setting.vk.write(&mut bytes).unwrap();
-            let vk = VerifyingKey::read(bytes.as_slice()).unwrap();
+            let vk = VerifyingKey::from_file_bytes(&setting.vk.to_file_bytes()).unwrap();
             assert!(!vk.is_insecure());
             assert_eq!(vk.srs().fingerprint(), setting.srs.verifier().fingerprint());
         }

@@ -1,11 +1,12 @@
 //! Keys and committed groups as files.
 
 use kiln_plonk::{
-    CommittedPublic, CommittedSecret, KeyFileError, ProvingKey, Randomness, Silent, VerifyingKey, prove,
+    CommittedPublic, CommittedSecret, FileError, KeyFileError, Randomness, Silent, VerifyingKey, prove,
     verify,
 };
 use sha3::{Digest, Keccak256};
 
+use crate::proving_key;
 use crate::sample::{Sample, Setting};
 
 const HEADER_BYTES: usize = 20;
@@ -35,10 +36,10 @@ fn body(file: &[u8]) -> &[u8] {
 #[test]
 fn keys_and_groups_from_files_prove_and_verify() {
     let setting = Setting::new(Sample::new(3, 4));
-    let pk = ProvingKey::read(written(|out| setting.pk.write(out)).as_slice()).unwrap();
-    let vk = VerifyingKey::read(written(|out| setting.vk.write(out)).as_slice()).unwrap();
+    let pk = proving_key::reread(&setting, |_| {}).unwrap();
+    let vk = VerifyingKey::from_file_bytes(&setting.vk.to_file_bytes()).unwrap();
     let public = &setting.statement.committed[0];
-    let public_again = CommittedPublic::read(written(|out| public.write(out)).as_slice()).unwrap();
+    let public_again = CommittedPublic::from_file_bytes(&public.to_file_bytes()).unwrap();
     let secret = CommittedSecret::read(written(|out| setting.secret[0].write(out)).as_slice()).unwrap();
     assert_eq!(vk.digest(), setting.vk.digest());
     assert_eq!(pk.verifying_key().digest(), setting.vk.digest());
@@ -53,69 +54,51 @@ fn keys_and_groups_from_files_prove_and_verify() {
 #[test]
 fn a_damaged_key_file_is_refused() {
     let setting = Setting::new(Sample::new(2, 3));
-    let file = written(|out| setting.vk.write(out));
+    let file = setting.vk.to_file_bytes();
     for index in 0..file.len() {
         let mut flipped = file.clone();
         flipped[index] ^= 1 << (index % 8);
-        assert!(VerifyingKey::read(flipped.as_slice()).is_err(), "byte {index}");
+        assert!(VerifyingKey::from_file_bytes(&flipped).is_err(), "byte {index}");
     }
     for length in (0..file.len()).step_by(7) {
-        assert!(VerifyingKey::read(&file[..length]).is_err(), "{length} bytes");
+        assert!(VerifyingKey::from_file_bytes(&file[..length]).is_err(), "{length} bytes");
     }
-    let pk = written(|out| setting.pk.write(out));
-    let result = VerifyingKey::read(pk.as_slice());
-    assert!(matches!(result, Err(KeyFileError::AnotherKind { expected: "verifying key" })));
+    let pk = proving_key::written(&setting);
+    let result = VerifyingKey::from_file_bytes(&pk);
+    assert!(matches!(result, Err(FileError::AnotherKind { expected: "verifying key" })));
 }
 
 #[test]
 fn a_forged_key_file_is_refused_or_is_another_key() {
     let setting = Setting::new(Sample::new(2, 3));
-    let file = written(|out| setting.vk.write(out));
+    let file = setting.vk.to_file_bytes();
     for index in 0..body(&file).len() {
         for change in [1, 0x80, 0xff] {
             let mut body = body(&file).to_vec();
             body[index] ^= change;
             // the file is sound, its content need not be: no panic, no second file of the same key
-            if let Ok(key) = VerifyingKey::read(resealed(&file, &body).as_slice()) {
+            if let Ok(key) = VerifyingKey::from_file_bytes(&resealed(&file, &body)) {
                 assert_ne!(key.digest(), setting.vk.digest(), "byte {index}");
             }
         }
     }
     for length in 0..body(&file).len() {
         let shorter = resealed(&file, &body(&file)[..length]);
-        assert!(VerifyingKey::read(shorter.as_slice()).is_err(), "{length} bytes");
+        assert!(VerifyingKey::from_file_bytes(&shorter).is_err(), "{length} bytes");
     }
     let longer = resealed(&file, &[body(&file), &[0]].concat());
-    assert!(matches!(VerifyingKey::read(longer.as_slice()), Err(KeyFileError::Malformed(_))));
-}
-
-#[test]
-fn a_proving_key_whose_columns_do_not_fit_is_refused() {
-    let setting = Setting::new(Sample::new(2, 3));
-    let vk = written(|out| setting.vk.write(out));
-    let pk = written(|out| setting.pk.write(out));
-    // one column less, one row less: the count follows the verifying half
-    let columns_at = body(&vk).len();
-    let mut fewer = body(&pk)[..columns_at].to_vec();
-    fewer.extend(0u64.to_be_bytes());
-    let result = ProvingKey::read(resealed(&pk, &fewer).as_slice());
-    assert!(matches!(result, Err(KeyFileError::Unusable(_))));
-    let last_length = pk.len() - CHECKSUM_BYTES - 4 * 4 - 1;
-    let mut shorter = pk.clone();
-    shorter[last_length] -= 1;
-    let shorter = resealed(&pk, &body(&shorter)[..body(&pk).len() - 4]);
-    assert!(matches!(ProvingKey::read(shorter.as_slice()), Err(KeyFileError::Unusable(_))));
+    assert!(matches!(VerifyingKey::from_file_bytes(&longer), Err(FileError::Malformed(_))));
 }
 
 #[test]
 fn a_damaged_group_is_refused() {
     let setting = Setting::new(Sample::new(2, 3));
-    let public = written(|out| setting.statement.committed[0].write(out));
+    let public = setting.statement.committed[0].to_file_bytes();
     let secret = written(|out| setting.secret[0].write(out));
     for bit in 0..8 * public.len() {
         let mut flipped = public.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        assert!(CommittedPublic::read(flipped.as_slice()).is_err(), "bit {bit}");
+        assert!(CommittedPublic::from_file_bytes(&flipped).is_err(), "bit {bit}");
     }
     for bit in 0..8 * secret.len() {
         let mut flipped = secret.clone();
@@ -126,7 +109,7 @@ fn a_damaged_group_is_refused() {
     let mut forged = body(&public).to_vec();
     forged[off_curve - 31] |= 0x3f;
     assert!(matches!(
-        CommittedPublic::read(resealed(&public, &forged).as_slice()),
-        Err(KeyFileError::Malformed(_))
+        CommittedPublic::from_file_bytes(&resealed(&public, &forged)),
+        Err(FileError::Malformed(_))
     ));
 }

@@ -1,22 +1,26 @@
 //! Proofs of a small circuit that uses everything there is, from witness to verdict.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod batch;
 mod ceremony;
 mod format;
 mod keys;
 mod privacy;
+mod proving_key;
 #[path = "../ptau_file/mod.rs"]
 mod ptau_file;
 mod refusals;
 mod sample;
+mod secrets;
+mod wide;
 
 use ark_bn254::Fr;
 use ark_ff::Zero;
 use kiln_plonk::circuit::{AdviceColumn, Gate, Lookup};
 use kiln_plonk::expression::{Column, Expression};
 use kiln_plonk::{
-    ColumnValues, KeyError, MalformedProof, ProveError, Randomness, Rejection, Silent, Srs, VerifyError,
-    Witness, WitnessError, keygen, mock, prove, verify,
+    CircuitError, ColumnValues, KeyError, MalformedProof, ProveError, Randomness, Rejection, Silent, Srs,
+    VerifyError, Witness, WitnessError, keygen, mock, prove, verify,
 };
 use sample::{Sample, Setting, cpu_engine, reference_engine};
 
@@ -252,21 +256,22 @@ fn a_witness_of_the_wrong_shape_is_an_error() {
     }
 }
 
-fn key_error(change: impl FnOnce(&mut Sample)) -> KeyError {
+fn circuit_error(change: impl FnOnce(&mut Sample)) -> CircuitError {
     let mut sample = Sample::new(3, 3);
     change(&mut sample);
     let srs = Srs::insecure_local(3, [7; 32]).unwrap();
     match keygen(&cpu_engine(), &srs, sample.circuit, sample.fixed) {
         Ok(_) => panic!("the circuit is accepted"),
-        Err(error) => error,
+        Err(KeyError::Circuit(error)) => error,
+        Err(error) => panic!("{error}"),
     }
 }
 
 #[test]
 fn circuits_that_break_a_rule_are_refused_with_the_name_of_the_gate() {
     let gate = |expression: Expression| {
-        let error = key_error(|sample| sample.circuit.gates[1].expression = expression);
-        let KeyError::Expression { name, problem, .. } = error else { panic!("{error}") };
+        let error = circuit_error(|sample| sample.circuit.gates[1].expression = expression);
+        let CircuitError::Expression { name, problem, .. } = error else { panic!("{error}") };
         assert_eq!(name, "power");
         problem
     };
@@ -285,26 +290,38 @@ fn circuits_that_break_a_rule_are_refused_with_the_name_of_the_gate() {
 
 #[test]
 fn circuits_out_of_range_are_refused() {
-    assert!(matches!(key_error(|s| s.circuit.degree = 2), KeyError::Range { what: "degree", .. }));
-    assert!(matches!(key_error(|s| s.circuit.degree = 0), KeyError::Range { what: "degree", .. }));
-    assert!(matches!(key_error(|s| s.circuit.degree = 10), KeyError::Range { what: "degree", .. }));
-    assert!(matches!(key_error(|s| s.circuit.k = 0), KeyError::Range { what: "k", .. }));
-    assert!(matches!(key_error(|s| s.circuit.k = 40), KeyError::Range { what: "k", .. }));
-    assert!(matches!(key_error(|s| s.circuit.public_inputs = 7), KeyError::Range { .. }));
-    assert!(matches!(key_error(|s| s.circuit.copies[0].0.row = 8), KeyError::Range { .. }));
-    assert!(matches!(key_error(|s| s.circuit.instance_cells[0].row = 8), KeyError::Range { .. }));
-    assert!(matches!(key_error(|s| s.circuit.advice[0].phase = 2), KeyError::Range { .. }));
-    assert!(matches!(key_error(|s| s.circuit.copy_columns[0] = sample::EDGE), KeyError::Expression { .. }));
+    assert!(matches!(circuit_error(|s| s.circuit.degree = 2), CircuitError::Range { what: "degree", .. }));
+    assert!(matches!(circuit_error(|s| s.circuit.degree = 0), CircuitError::Range { what: "degree", .. }));
+    assert!(matches!(circuit_error(|s| s.circuit.degree = 10), CircuitError::Range { what: "degree", .. }));
+    assert!(matches!(circuit_error(|s| s.circuit.k = 0), CircuitError::Range { what: "k", .. }));
+    assert!(matches!(circuit_error(|s| s.circuit.k = 40), CircuitError::Range { what: "k", .. }));
+    assert!(matches!(circuit_error(|s| s.circuit.public_inputs = 7), CircuitError::Range { .. }));
+    assert!(matches!(circuit_error(|s| s.circuit.copies[0].0.row = 8), CircuitError::Range { .. }));
+    assert!(matches!(circuit_error(|s| s.circuit.instance_cells[0].row = 8), CircuitError::Range { .. }));
+    assert!(matches!(circuit_error(|s| s.circuit.advice[0].phase = 2), CircuitError::Range { .. }));
     assert!(matches!(
-        key_error(|s| s.circuit.copies[0].0.column = sample::EDGE),
-        KeyError::Expression { .. }
+        circuit_error(|s| s.circuit.copy_columns[0] = sample::EDGE),
+        CircuitError::Expression { .. }
     ));
-    assert!(matches!(key_error(|s| s.circuit.lookups[0].inputs.clear()), KeyError::Expression { .. }));
-    assert!(matches!(key_error(|s| s.circuit.lookups[0].table = 2), KeyError::Expression { .. }));
-    let linear = key_error(|s| s.circuit.lookups[0].inputs[0] = sample::EDGE.here());
-    assert!(matches!(linear, KeyError::Expression { what: "lookup", .. }));
-    assert!(matches!(key_error(|s| drop(s.fixed.pop())), KeyError::Count { expected: 7, got: 6, .. }));
-    assert!(matches!(key_error(|s| s.fixed[3] = ColumnValues::small(vec![1; 9])), KeyError::Count { .. }));
+    assert!(matches!(
+        circuit_error(|s| s.circuit.copies[0].0.column = sample::EDGE),
+        CircuitError::Expression { .. }
+    ));
+    assert!(matches!(
+        circuit_error(|s| s.circuit.lookups[0].inputs.clear()),
+        CircuitError::Expression { .. }
+    ));
+    assert!(matches!(circuit_error(|s| s.circuit.lookups[0].table = 2), CircuitError::Expression { .. }));
+    let linear = circuit_error(|s| s.circuit.lookups[0].inputs[0] = sample::EDGE.here());
+    assert!(matches!(linear, CircuitError::Expression { what: "lookup", .. }));
+    assert!(matches!(
+        circuit_error(|s| drop(s.fixed.pop())),
+        CircuitError::Count { expected: 7, got: 6, .. }
+    ));
+    assert!(matches!(
+        circuit_error(|s| s.fixed[3] = ColumnValues::small(vec![1; 9])),
+        CircuitError::Count { .. }
+    ));
 }
 
 /// Neither lookups, tables, copies, phases nor challenges; and columns that nothing constrains.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kiln_abi::Status;
 use kiln_abi::feature::{FeatureBlock, FeatureKind};
+use kiln_abi::page::Health;
 use kiln_driver::{Card, Ready};
 use serde::Serialize;
 
@@ -26,18 +27,28 @@ pub struct Sensors {
 pub fn sensors(address: &CardAddress) -> Result<Sensors, Failure> {
     let card = backend::bring_up(address)?;
     let health = card.health().map_err(|e| Failure::device("read the sensors", e))?;
-    let (temperature, power, throttle) = match card.features().get(FeatureKind::Sensors) {
-        Some(FeatureBlock::Sensors { temperature_sensors, power_sensors, throttle_milli_celsius }) => {
-            (*temperature_sensors > 0, *power_sensors > 0, Some(f64::from(*throttle_milli_celsius) / 1e3))
+    let (temperature_celsius, power_w) = readings(&card, &health);
+    let throttle_celsius = match card.features().get(FeatureKind::Sensors) {
+        Some(FeatureBlock::Sensors { throttle_milli_celsius, .. }) => {
+            Some(f64::from(*throttle_milli_celsius) / 1e3)
         }
-        _ => (false, false, None),
+        _ => None,
     };
-    Ok(Sensors {
-        card: address.to_string(),
-        temperature_celsius: temperature.then(|| f64::from(health.temperature_milli_celsius) / 1e3),
-        throttle_celsius: throttle,
-        power_w: power.then(|| f64::from(health.power_mw) / 1e3),
-    })
+    Ok(Sensors { card: address.to_string(), temperature_celsius, throttle_celsius, power_w })
+}
+
+/// Temperature \[°C\] and power \[W\]; none where the card says that it has no such sensor.
+pub(super) fn readings(card: &Card<Ready>, health: &Health) -> (Option<f64>, Option<f64>) {
+    let (temperature, power) = match card.features().get(FeatureKind::Sensors) {
+        Some(FeatureBlock::Sensors { temperature_sensors, power_sensors, .. }) => {
+            (*temperature_sensors > 0, *power_sensors > 0)
+        }
+        _ => (false, false),
+    };
+    (
+        temperature.then(|| f64::from(health.temperature_milli_celsius) / 1e3),
+        power.then(|| f64::from(health.power_mw) / 1e3),
+    )
 }
 
 impl Report for Sensors {
@@ -155,8 +166,8 @@ impl fmt::Display for Errors {
         }
         write!(
             f,
-            "{:>6} {:>14} {:>5} {:>7} {:>6}  {:<20} {}",
-            "NUMBER", "CYCLE", "QUEUE", "COMMAND", "OPCODE", "STATUS", "DETAIL"
+            "{:>6} {:>14} {:>5} {:>7} {:>6}  {:<20} DETAIL",
+            "NUMBER", "CYCLE", "QUEUE", "COMMAND", "OPCODE", "STATUS"
         )?;
         for Entry { sequence, cycle, queue, command_id, opcode, status_name, detail, .. } in &self.errors {
             write!(

@@ -8,12 +8,11 @@
 //! Products are Montgomery's with 2^260: `mul(a, b) = a·b/2^260`. Elements in memory stand in Montgomery form with
 //! 2^256 (arkworks'). Multiplied by a constant that stands with 2^260 they stay in that form.
 //!
-//! This is the crate's one module with unsafe code: loads and stores through pointers, and calls of functions that need
+//! Unsafe here are loads and stores through pointers, and calls of functions that need
 //! the processor's features. Those calls go through [`Ifma`], which exists only where the features were found.
 
 mod curve;
-mod ntt;
-mod pointwise;
+mod lanes;
 
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi64, _mm512_and_si512, _mm512_loadu_si512, _mm512_madd52hi_epu64,
@@ -25,12 +24,10 @@ use std::arch::x86_64::{
 
 use std::marker::PhantomData;
 
-use ark_bn254::{Fq, Fr, FrConfig};
+use ark_bn254::{Fq, Fr};
 use ark_ff::{BigInt, Fp, MontBackend, MontConfig};
 
-pub(super) use curve::Prefixes;
-pub(super) use ntt::{LOG_N_MIN, Plan};
-pub(super) use pointwise::{BLOCK, Prepared};
+pub(super) use curve::AdditionScratch;
 
 /// Proof that this processor has the instructions.
 #[derive(Clone, Copy, Debug)]
@@ -102,11 +99,6 @@ const fn split(x: [u64; 4]) -> Limbs {
         (x[2] >> 28 | x[3] << 36) & LIMB,
         x[3] >> 16,
     ]
-}
-
-/// The limbs of x in Montgomery form with 2^260: as a factor it keeps the other factor's form.
-fn factor(x: Fr) -> Limbs {
-    split((x * Fr::from(16u64)).0.0)
 }
 
 #[inline]

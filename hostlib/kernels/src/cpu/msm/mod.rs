@@ -1,188 +1,157 @@
-//! Multi-scalar multiplication: Pippenger's bucket method (1976) with signed windows.
+//! Multi-scalar multiplication: Pippenger's bucket method (1976) with signed digits, for several columns of scalars over
+//! the same points at once.
 //!
-//! A scalar s is written in W digits of c bits. Adding 2^(c−1) to every digit's place makes all digits non-negative at
-//! once, so digit w of s is bits [cw, cw + c) of s + Σ_w 2^(cw + c − 1), less 2^(c−1): no carries, and each window can be
-//! cut on its own. Negating a point is free, so 2^(c−1) buckets do for a window. Cost: W·(6n + 28·2^(c−1))
-//! multiplications (see [`buckets`]), and c is chosen to make that least. Where eight points are added at a time an
-//! addition counts as fewer.
+//! Scalars are cut into digits ([`digits`], [`shape`]); points are sorted by bucket ([`sort`]), added up by bucket in
+//! affine coordinates with shared inversions ([`accumulate`], [`additions`]), and the buckets are weighed ([`weigh`]).
 //!
 //! All of it takes time that depends on the scalars.
 
+mod accumulate;
 mod additions;
-mod buckets;
+mod digits;
+mod entries;
+mod shape;
+mod sort;
+mod weigh;
 
-use ark_bn254::{Fr, G1Affine, G1Projective};
-use ark_ec::CurveGroup;
-use ark_ff::{PrimeField, Zero};
+use ark_bn254::{G1Affine, G1Projective, g1};
+use ark_ec::scalar_mul::glv::GLVConfig;
+use ark_ec::{AffineRepr, CurveGroup};
+use ark_ff::Zero;
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
-pub(super) use additions::Additions;
+pub(super) use additions::Special;
+pub(super) use entries::{Entry, Lists};
 
-use crate::cpu::ifma::Ifma;
+use self::shape::{Kind, Shape};
+use self::sort::{Column, Place, Scalars};
+use crate::cpu::Features;
 use crate::error::KernelFailure;
+use crate::host::Points;
 use crate::host_data::HostData;
 use crate::kernel::{ScalarBound, bound_violated, small_magnitude_vartime};
+use crate::multiples::TABLES;
 
-/// The widest window: 2^15 buckets of 128 bytes are 4 MiB.
-const WINDOW_BITS_MAX: u32 = 16;
+/// Points that are sorted at a time: they stay in a cache, and what tells their addresses too.
+const BLOCK: usize = 1 << 16;
 
-/// For scalars 0 ≤ s < r. They need 254 bits, but no sign and r < 0.76·2^254, so that 255 bits in windows hold them:
-/// r + Σ_w 2^(cw + c − 1) ≤ (0.76 + 8/7)·2^254 < 2^255 for c ≥ 3.
-const FULL_BITS: u32 = 253;
+/// Digits of columns that are sorted together: memory for six bytes a point each is taken for as long.
+const STREAMS_MAX: usize = 32;
 
-/// Σ v[i]·points[i]
-pub(super) fn msm_vartime(
-    ifma: Option<Ifma>,
-    points: &[G1Affine],
-    v: &HostData,
-    bound: ScalarBound,
-) -> Result<G1Affine, KernelFailure> {
-    let sum = match (v, bound) {
-        (HostData::Small(values), bound) => {
-            let bits = values.iter().map(|s| s.unsigned_abs()).max().map_or(0, |s| 32 - s.leading_zeros());
-            if let ScalarBound::Signed { bits: promised } = bound
-                && bits > promised
-            {
-                let at = values.iter().position(|s| s.unsigned_abs() >> promised != 0);
-                return Err(bound_violated(at.unwrap_or(0), promised));
-            }
-            small_vartime(ifma, points, values.len(), bits, |i| i64::from(values[i]))
+/// Σ v[i]·points[i] for each v, all of which are as long as `points.own`.
+pub(super) fn msms_vartime(
+    features: Features,
+    points: Points<'_>,
+    columns: &[(&HostData, ScalarBound)],
+) -> Vec<Result<G1Affine, KernelFailure>> {
+    let (mut owned, mut failed) = (Vec::new(), Vec::new());
+    for (at, &(v, bound)) in columns.iter().enumerate() {
+        match check(v, bound).and_then(|()| long(v, bound)) {
+            Ok(long) => owned.push((v, long)),
+            Err(failure) => failed.push((at, failure)),
         }
-        (HostData::Full(values), ScalarBound::Signed { bits }) => {
-            let mut small: Vec<i64> = values
-                .par_iter()
-                .enumerate()
-                .map(|(i, s)| match small_magnitude_vartime(s, bits) {
-                    Some((magnitude, negative)) => {
-                        Ok(if negative { -(magnitude as i64) } else { magnitude as i64 })
-                    }
-                    None => Err(bound_violated(i, bits)),
-                })
-                .collect::<Result<_, _>>()?;
-            let sum = small_vartime(ifma, points, small.len(), bits, |i| small[i]);
-            small.zeroize();
-            sum
+    }
+    let (mut sums, mut batch) = (Vec::new(), Vec::new());
+    for (v, long) in &owned {
+        batch.push(shape_of(v, long.as_deref(), points.multiples.is_some()));
+        let streams: usize = batch.iter().map(|(_, shape): &(Scalars<'_>, Shape)| shape.streams()).sum();
+        if streams >= STREAMS_MAX {
+            sums.extend(sum(features, points, &std::mem::take(&mut batch)));
         }
-        (HostData::Full(values), ScalarBound::Full) => full_vartime(ifma, points, values),
+    }
+    sums.extend(sum(features, points, &batch));
+    // They may be secret.
+    owned.iter_mut().filter_map(|(_, long)| long.as_mut()).for_each(Zeroize::zeroize);
+    let mut results: Vec<_> = G1Projective::normalize_batch(&sums).into_iter().map(Ok).collect();
+    failed.into_iter().for_each(|(at, failure)| results.insert(at, Err(failure)));
+    results
+}
+
+/// Field elements that are small by promise, as integers.
+fn long(v: &HostData, bound: ScalarBound) -> Result<Option<Vec<i64>>, KernelFailure> {
+    let (HostData::Full(values), ScalarBound::Signed { bits }) = (v, bound) else { return Ok(None) };
+    let small = |(i, s)| match small_magnitude_vartime(s, bits) {
+        Some((magnitude, true)) => Ok(-(magnitude as i64)),
+        Some((magnitude, false)) => Ok(magnitude as i64),
+        None => Err(bound_violated(i, bits)),
     };
-    Ok(sum.into_affine())
+    values.par_iter().with_min_len(1 << 10).enumerate().map(small).collect::<Result<_, _>>().map(Some)
 }
 
-/// Scalars |s| < 2^bits, bits ≤ 63.
-fn small_vartime(
-    ifma: Option<Ifma>,
-    points: &[G1Affine],
-    n: usize,
-    bits: u32,
-    scalar: impl Fn(usize) -> i64 + Sync,
-) -> G1Projective {
-    let shape = Shape::best(ifma, n, bits);
-    let offset: i128 = shape.offset_bits().map(|bit| 1i128 << bit).sum();
-    shape.sum(ifma, points, |i, window| {
-        let digits = (i128::from(scalar(i)) + offset) as u128;
-        ((digits >> (window * shape.window_bits)) as u32 & shape.mask()) as i32 - shape.half()
-    })
+/// Small integers must keep the promise too; of field elements [`long`] finds out.
+fn check(v: &HostData, bound: ScalarBound) -> Result<(), KernelFailure> {
+    let (HostData::Small(values), ScalarBound::Signed { bits }) = (v, bound) else { return Ok(()) };
+    match values.iter().position(|s| u64::from(s.unsigned_abs()) >> bits != 0) {
+        Some(at) => Err(bound_violated(at, bits)),
+        None => Ok(()),
+    }
 }
 
-fn full_vartime(ifma: Option<Ifma>, points: &[G1Affine], scalars: &[Fr]) -> G1Projective {
-    let shape = Shape::best(ifma, scalars.len(), FULL_BITS);
-    let offset = shape.offset_bits().fold([0u64; 5], |mut offset, bit| {
-        offset[bit as usize / 64] |= 1 << (bit % 64);
-        offset
-    });
-    // Montgomery form is left once, not once per window.
-    let mut shifted: Vec<[u64; 5]> =
-        scalars.par_iter().with_min_len(256).map(|s| add(&offset, &s.into_bigint().0)).collect();
-    let sum = shape.sum(ifma, points, |i, window| {
-        let first = window * shape.window_bits;
-        let (limb, shift) = (first as usize / 64, first % 64);
-        let low = shifted[i][limb] >> shift;
-        let high = shifted[i].get(limb + 1).map_or(0, |&high| (high << 1) << (63 - shift));
-        ((low | high) as u32 & shape.mask()) as i32 - shape.half()
-    });
-    // The scalars may be secret.
-    shifted.zeroize();
-    sum
+fn shape_of<'a>(v: &'a HostData, long: Option<&'a [i64]>, multiples: bool) -> (Scalars<'a>, Shape) {
+    match (v, long) {
+        (_, Some(long)) => {
+            let range = range(long.iter().copied());
+            (Scalars::Long(long), Shape::small(long.len(), range))
+        }
+        (HostData::Full(values), None) => (Scalars::Full(values), Shape::full(values.len(), multiples)),
+        (HostData::Small(values), None) => {
+            let range = range(values.iter().map(|&s| i64::from(s)));
+            (Scalars::Small(values), Shape::small(values.len(), range))
+        }
+    }
 }
 
-fn add(a: &[u64; 5], b: &[u64; 4]) -> [u64; 5] {
-    let mut sum = *a;
-    let mut carry = false;
-    for (i, sum) in sum.iter_mut().enumerate() {
-        let (partial, first) = sum.overflowing_add(b.get(i).copied().unwrap_or(0));
-        let (total, second) = partial.overflowing_add(u64::from(carry));
-        *sum = total;
-        carry = first | second;
-    }
-    sum
+/// The least and the largest.
+fn range(values: impl Iterator<Item = i64>) -> [i64; 2] {
+    values.fold([0, 0], |[least, most], value| [least.min(value), most.max(value)])
 }
 
-/// How scalars are cut.
-#[derive(Clone, Copy)]
-struct Shape {
-    /// c
-    window_bits: u32,
-    /// W
-    windows: u32,
-}
-
-impl Shape {
-    /// The cheapest cut for n scalars |s| < 2^bits.
-    ///
-    /// One window of bits + 1 bits holds every such s. Several hold up to 2^(cW) − 1 − Σ_w 2^(cw + c − 1), which is at
-    /// least 2^(cW − 2) for c ≥ 3, so they need bits + 2.
-    fn best(ifma: Option<Ifma>, n: usize, bits: u32) -> Shape {
-        let windows = |c: u32| if c > bits { 1 } else { (bits + 2).div_ceil(c) };
-        let addition = if ifma.is_some() { 3 } else { 6 };
-        let cost = |c: &u32| u64::from(windows(*c)) * (addition * n as u64 + (28 << (c - 1)));
-        let window_bits = (3..=WINDOW_BITS_MAX).min_by_key(cost).unwrap_or(WINDOW_BITS_MAX);
-        Shape { window_bits, windows: windows(window_bits) }
+/// The sums of columns, whose digits are sorted together.
+fn sum(features: Features, points: Points<'_>, shaped: &[(Scalars<'_>, Shape)]) -> Vec<G1Projective> {
+    let mut columns = Vec::with_capacity(shaped.len());
+    let mut bucket_count = 0;
+    for &(scalars, shape) in shaped {
+        columns.push(Column { scalars, shape, first_bucket: bucket_count });
+        bucket_count += shape.all_buckets();
     }
-
-    fn mask(self) -> u32 {
-        (1 << self.window_bits) - 1
+    let mut buckets = vec![G1Affine::zero(); bucket_count];
+    let has = |kind: Kind| columns.iter().any(|column| column.shape.kind == kind);
+    // Every point of a block is there once for each table.
+    let block = if has(Kind::Multiples) { BLOCK / TABLES } else { BLOCK };
+    for first in (0..points.own.len()).step_by(block) {
+        let own = &points.own[first..points.own.len().min(first + block)];
+        let images = if has(Kind::Halves) { images(own) } else { Vec::new() };
+        let (list, place) = match points.multiples {
+            Some((multiples, offset)) if has(Kind::Multiples) => {
+                (multiples.points(), Place { first: offset + first, table: multiples.bases() })
+            }
+            _ => (own, Place { first: 0, table: 0 }),
+        };
+        let sorted = sort::sort(&columns, own, first, place, bucket_count);
+        accumulate::add_to_buckets(features, list, &images, &sorted, &mut buckets);
     }
-
-    fn half(self) -> i32 {
-        1 << (self.window_bits - 1)
-    }
-
-    fn offset_bits(self) -> impl Iterator<Item = u32> {
-        (0..self.windows).map(move |w| w * self.window_bits + self.window_bits - 1)
-    }
-
-    /// Σ_w 2^(cw) Σ_i digit(i, w)·points[i], windows and pieces of the points in parallel.
-    fn sum(
-        self,
-        ifma: Option<Ifma>,
-        points: &[G1Affine],
-        digit: impl Fn(usize, u32) -> i32 + Sync,
-    ) -> G1Projective {
-        let tasks_wanted = 2 * rayon::current_num_threads();
-        let pieces = tasks_wanted.div_ceil(self.windows as usize);
-        // A piece pays for its own buckets, so it must have a few points for each.
-        let piece_len = points.len().div_ceil(pieces).max(2 << self.window_bits).max(1);
-        let pieces = points.len().div_ceil(piece_len).max(1);
-        let sums: Vec<G1Projective> = (0..self.windows as usize * pieces)
-            .into_par_iter()
-            .map(|task| {
-                let (window, piece) = ((task / pieces) as u32, task % pieces);
-                let first = piece * piece_len;
-                let points = &points[first..points.len().min(first + piece_len)];
-                let mut digits: Vec<i32> = (first..first + points.len()).map(|i| digit(i, window)).collect();
-                let sum = buckets::sum_vartime(ifma, points, &digits, self.half() as usize);
-                digits.zeroize();
-                sum
-            })
-            .collect();
+    let windows: Vec<usize> =
+        columns.iter().flat_map(|Column { shape, .. }| vec![shape.buckets; shape.sets()]).collect();
+    let sums = weigh::weigh(features, &buckets, &windows);
+    let mut sums = sums.as_slice();
+    let mut totals = Vec::with_capacity(columns.len());
+    for Column { shape, .. } in &columns {
+        let (own, others) = sums.split_at(shape.sets());
+        sums = others;
         let mut total = G1Projective::zero();
-        for window in sums.chunks(pieces).rev() {
-            for _ in 0..self.window_bits {
+        for window in own.iter().rev() {
+            for _ in 0..shape.window_bits {
                 total += total;
             }
-            total += window.iter().sum::<G1Projective>();
+            total += window;
         }
-        total
+        totals.push(total);
     }
+    totals
+}
+
+/// φ of each point.
+fn images(points: &[G1Affine]) -> Vec<G1Affine> {
+    points.par_iter().with_min_len(1 << 10).map(g1::Config::endomorphism_affine).collect()
 }

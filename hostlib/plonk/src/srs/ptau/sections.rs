@@ -1,4 +1,9 @@
 //! Where things are in a ceremony file. Nothing that it says of itself is believed before its length has confirmed it.
+// Reads bytes from outside.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
+)]
 
 use std::fs::File;
 use std::io;
@@ -18,13 +23,20 @@ const POWER_MAX: u32 = 28;
 
 const FILE_HEAD_BYTES: usize = 4 + 4 + 4;
 const SECTION_HEAD_BYTES: usize = 4 + 8;
+/// The section of the Lagrange points.
+const LAGRANGE_G1: usize = 12;
 const HEADER_BYTES: usize = 4 + COORDINATE_BYTES + 4 + 4;
 /// Enough to name the prime of any curve that snarkjs knows.
 const HEADER_BYTES_MAX: usize = 4 + 96 + 4 + 4;
 
+/// A length as files count it.
+pub fn wide(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
 /// Number of `[τ^i]_1` in a file of this power, which is at most 28.
 pub fn g1_points(power: u32) -> u64 {
-    (2 << power) - 1
+    2u64.checked_shl(power).unwrap_or_default().saturating_sub(1)
 }
 
 /// What a well-formed file holds, and where.
@@ -38,11 +50,24 @@ pub struct Contents {
     pub tau_g1: u64,
     /// Offset of the first `[τ^i]_2`, of at least two.
     pub tau_g2: u64,
+    /// Lagrange points, if the file was prepared for them.
+    pub lagrange_g1: Option<Section>,
+}
+
+impl Contents {
+    /// Offset of the Lagrange points of 2^k rows, if they are there: those of 1, 2, 4, … rows follow each other.
+    pub fn lagrange_at(&self, k: u32) -> Option<u64> {
+        let section = self.lagrange_g1?;
+        let rows = 1u64.checked_shl(k)?;
+        let before = rows.checked_sub(1)?.checked_mul(wide(G1_BYTES))?;
+        let end = rows.checked_mul(wide(G1_BYTES))?.checked_add(before)?;
+        if end <= section.size { section.start.checked_add(before) } else { None }
+    }
 }
 
 /// A section lies within the file.
 #[derive(Clone, Copy, Debug)]
-struct Section {
+pub struct Section {
     start: u64,
     size: u64,
 }
@@ -50,7 +75,7 @@ struct Section {
 /// Finds the sections of a file of this length and checks the lengths of those that matter. The outer error is the file
 /// system's.
 pub fn find_contents(file: &mut File, length: u64) -> io::Result<Result<Contents, PtauError>> {
-    let [header, tau_g1, tau_g2] = match find_sections(file, length)? {
+    let ([header, tau_g1, tau_g2], lagrange_g1) = match find_sections(file, length)? {
         Ok(sections) => sections,
         Err(error) => return Ok(Err(error)),
     };
@@ -59,15 +84,19 @@ pub fn find_contents(file: &mut File, length: u64) -> io::Result<Result<Contents
     let (bytes, _) = bytes.split_at_mut(present);
     read_at(file, header.start, bytes)?;
     let contents = parse_header(bytes, header.size).and_then(|(power, ceremony_power)| {
-        expect_size(2, g1_points(power) * G1_BYTES as u64, tau_g1)?;
-        expect_size(3, (1 << power) * G2_BYTES as u64, tau_g2)?;
-        Ok(Contents { power, ceremony_power, tau_g1: tau_g1.start, tau_g2: tau_g2.start })
+        expect_size(2, g1_points(power).saturating_mul(wide(G1_BYTES)), tau_g1)?;
+        expect_size(3, 1u64.checked_shl(power).unwrap_or_default().saturating_mul(wide(G2_BYTES)), tau_g2)?;
+        Ok(Contents { power, ceremony_power, tau_g1: tau_g1.start, tau_g2: tau_g2.start, lagrange_g1 })
     });
     Ok(contents)
 }
 
-/// Sections 1 to 3, of which there must be one each. All sections together fill the file.
-fn find_sections(file: &mut File, length: u64) -> io::Result<Result<[Section; 3], PtauError>> {
+/// Sections 1 to 3, of which there must be one each, and section 12 if there is one. All sections together fill the file.
+#[allow(clippy::type_complexity)] // Named once, taken apart at once.
+fn find_sections(
+    file: &mut File,
+    length: u64,
+) -> io::Result<Result<([Section; 3], Option<Section>), PtauError>> {
     let mut head = [0; FILE_HEAD_BYTES];
     let present = usize::try_from(length).unwrap_or(usize::MAX).min(head.len());
     read_at(file, 0, head.split_at_mut(present).0)?;
@@ -75,10 +104,10 @@ fn find_sections(file: &mut File, length: u64) -> io::Result<Result<[Section; 3]
         Ok(count) => count,
         Err(error) => return Ok(Err(error)),
     };
-    let mut found = [const { Vec::new() }; 3];
-    let mut end = FILE_HEAD_BYTES as u64;
+    let mut found = [const { Vec::new() }; LAGRANGE_G1];
+    let mut end = wide(FILE_HEAD_BYTES);
     for _ in 0..count {
-        let start = end.saturating_add(SECTION_HEAD_BYTES as u64);
+        let start = end.saturating_add(wide(SECTION_HEAD_BYTES));
         if start > length {
             return Ok(Err(PtauError::Truncated { expected: start, got: length }));
         }
@@ -98,9 +127,9 @@ fn find_sections(file: &mut File, length: u64) -> io::Result<Result<[Section; 3]
     if end != length {
         return Ok(Err(PtauError::TooLong { expected: end, got: length }));
     }
-    let [header, tau_g1, tau_g2] = found;
+    let [header, tau_g1, tau_g2, .., lagrange_g1] = found;
     let sections = only(1, &header).and_then(|header| Ok([header, only(2, &tau_g1)?, only(3, &tau_g2)?]));
-    Ok(sections)
+    Ok(sections.map(|sections| (sections, only(12, &lagrange_g1).ok())))
 }
 
 /// The number of sections.
@@ -109,8 +138,8 @@ fn parse_file_head(head: &[u8; FILE_HEAD_BYTES], length: u64) -> Result<u32, Pta
     if magic != MAGIC {
         return Err(PtauError::NotPtau { got: magic.escape_ascii().to_string() });
     }
-    if length < head.len() as u64 {
-        return Err(PtauError::Truncated { expected: head.len() as u64, got: length });
+    if length < wide(head.len()) {
+        return Err(PtauError::Truncated { expected: wide(head.len()), got: length });
     }
     let [version, sections] = [integer(rest, 0), integer(rest, 4)];
     if version != VERSION {
@@ -138,7 +167,7 @@ fn expect_size(number: u32, expected: u64, section: Section) -> Result<(), PtauE
 
 /// Power and ceremony power from the header, of which `bytes` is all or enough.
 fn parse_header(bytes: &[u8], size: u64) -> Result<(u32, u32), PtauError> {
-    let wrong_size = || PtauError::SectionSize { section: 1, expected: HEADER_BYTES as u64, got: size };
+    let wrong_size = || PtauError::SectionSize { section: 1, expected: wide(HEADER_BYTES), got: size };
     let (prime_bytes, rest) = bytes.split_first_chunk().ok_or_else(wrong_size)?;
     let prime_bytes = usize::try_from(u32::from_le_bytes(*prime_bytes)).unwrap_or(usize::MAX);
     let prime = rest.get(..prime_bytes).ok_or_else(wrong_size)?;
@@ -148,7 +177,7 @@ fn parse_header(bytes: &[u8], size: u64) -> Result<(u32, u32), PtauError> {
             |little_endian: &[u8]| hexadecimal(&little_endian.iter().rev().copied().collect::<Vec<_>>());
         return Err(PtauError::WrongCurve { expected: in_words(&expected), got: in_words(prime) });
     }
-    if size != HEADER_BYTES as u64 {
+    if size != wide(HEADER_BYTES) {
         return Err(wrong_size());
     }
     let [power, ceremony_power] = [integer(rest, COORDINATE_BYTES), integer(rest, COORDINATE_BYTES + 4)];

@@ -7,7 +7,7 @@ use ark_ff::{BigInteger, Field};
 
 use super::super::{lagrange_values, powers};
 use super::*;
-use crate::permutation::root_of_unity;
+use crate::domain::root_of_unity;
 use crate::progress::Silent;
 
 #[path = "../../../tests/ptau_file/mod.rs"]
@@ -60,12 +60,54 @@ fn the_first_powers_and_their_lagrange_points_are_taken_at_every_size() {
     for k in 0..=6 {
         for power in [smallest_power(k), 8] {
             let srs = read(&file(&sections(power, tau())), k).unwrap();
-            assert_eq!(**srs.monomial(), multiples(&powers(tau(), (1 << k) + SRS_EXTRA)), "k = {k}");
-            assert_eq!(**srs.lagrange(), multiples(&lagrange_values(k, tau())), "k = {k}");
+            assert_eq!(srs.monomial().to_vec(), multiples(&powers(tau(), (1 << k) + SRS_EXTRA)), "k = {k}");
+            assert_eq!(srs.lagrange().to_vec(), multiples(&lagrange_values(k, tau())), "k = {k}");
             assert_eq!(srs.verifier().tau_g2, (G2Affine::generator() * tau()).into_affine());
             assert_eq!((srs.k(), srs.is_insecure()), (k, false));
             assert_eq!(srs.origin(), SrsOrigin::Ptau { power, ceremony_power: 10 });
         }
+    }
+}
+
+/// A prepared file: section 12 has the Lagrange points of every size.
+#[test]
+fn lagrange_points_of_a_prepared_file_are_taken_if_they_belong_to_the_powers() {
+    let sizes = |tau: Fr| (0..=7).flat_map(move |k| multiples(&lagrange_values(k, tau)));
+    let with = |lagrange: Vec<u8>| {
+        let mut sections = sections(6, tau());
+        sections.push((12, lagrange));
+        file(&sections)
+    };
+    let right: Vec<u8> = sizes(tau()).flat_map(|point| g1_bytes(&point)).collect();
+    let wrong: Vec<u8> = sizes(Fr::from(5)).flat_map(|point| g1_bytes(&point)).collect();
+    for k in [0, 1, 5] {
+        let expected = multiples(&lagrange_values(k, tau()));
+        let mut derived = 0;
+        for (bytes, is_taken) in [
+            (with(right.clone()), true),
+            (with(wrong.clone()), false),
+            (with(vec![0xff; right.len()]), false),
+            (with(Vec::new()), false),
+        ] {
+            let steps = Steps::default();
+            let srs = Ptau::open(&write(&bytes)).unwrap().read_srs(k, &steps).unwrap();
+            assert_eq!(srs.lagrange().to_vec(), expected, "k = {k}");
+            let was_derived = steps.0.lock().unwrap().contains(&"derive the Lagrange points");
+            assert!(!(is_taken && was_derived), "k = {k}");
+            derived += usize::from(was_derived);
+        }
+        // A transform of one point has no level.
+        assert_eq!(derived, if k == 0 { 0 } else { 3 });
+    }
+}
+
+/// Takes down what is done.
+#[derive(Default)]
+struct Steps(std::sync::Mutex<Vec<&'static str>>);
+
+impl SetupProgress for Steps {
+    fn advance(&self, step: &'static str, _: u64, _: u64) {
+        self.0.lock().unwrap().push(step);
     }
 }
 
@@ -74,7 +116,7 @@ fn points_are_read_across_chunks() {
     // Cheap points: only reading is at stake, so all are the generator.
     let count = CHUNK_POINTS + 3;
     let bytes = g1_bytes(&G1Affine::generator()).repeat(count);
-    let contents = Contents { power: 17, ceremony_power: 17, tau_g1: 0, tau_g2: 0 };
+    let contents = Contents { power: 17, ceremony_power: 17, tau_g1: 0, tau_g2: 0, lagrange_g1: None };
     let ptau = |bytes: &[u8]| {
         let path = write(bytes);
         let file = File::open(&path).unwrap();
@@ -85,13 +127,13 @@ fn points_are_read_across_chunks() {
             g2: [G2Affine::generator(); 2],
         }
     };
-    let points = ptau(&bytes).read_g1(count, &mut Keccak256::new(), &Silent).unwrap().unwrap();
+    let points = ptau(&bytes).read_g1(0, count, &mut Keccak256::new(), &Silent).unwrap().unwrap();
     assert_eq!(points, vec![G1Affine::generator(); count]);
     let mut broken = bytes.clone();
     broken[(CHUNK_POINTS + 1) * G1_BYTES] ^= 1;
-    let result = ptau(&broken).read_g1(count, &mut Keccak256::new(), &Silent).unwrap();
+    let result = ptau(&broken).read_g1(0, count, &mut Keccak256::new(), &Silent).unwrap();
     assert!(matches!(result, Err(SrsError::Point { index, .. }) if index == CHUNK_POINTS + 1));
-    assert!(ptau(&bytes[..bytes.len() - 1]).read_g1(count, &mut Keccak256::new(), &Silent).is_err());
+    assert!(ptau(&bytes[..bytes.len() - 1]).read_g1(0, count, &mut Keccak256::new(), &Silent).is_err());
 }
 
 /// 2^256 modulo the prime, a constant of the curve: the x of the generator, 1, in Montgomery form.

@@ -1,0 +1,348 @@
+//! How much memory a proof takes, told ahead, and the ways to take less.
+//!
+//! A column of 2^k rows takes 2^k·32 bytes as field elements. A proof that holds everything holds the coefficients of each
+//! column, and in the quotient round also the values of most of them on a coset. There are two ways out, which go together:
+//!
+//! - columns are not held as coefficients, but as what these can be made from again ([`Holding::Rows`]: values on the rows,
+//!   which are often small), or on disk ([`Holding::Disk`]);
+//! - a coset is not taken as a whole but in 2^s *slices*, each a coset of a subgroup 2^s times smaller.
+//!
+//! Every way gives the same proof, byte for byte. Estimates are upper bounds for a device in the host's memory, found by adding
+//! up what lives in each round; a margin stands for what is not counted one by one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use ark_bn254::Fr;
+use ark_ff::{FftField, Field};
+use kiln_kernels::{HostData, Values};
+
+use crate::combinations::Combinations;
+use crate::compile::{Compiled, Constraints, Input, Rotations, combined_constraints};
+use crate::constraints::Challenges;
+use crate::error::ProveError;
+use crate::proving_key::ProvingKey;
+use crate::srs::Srs;
+use crate::witness::{ColumnValues, Witness};
+
+/// Bytes of a field element.
+const ELEMENT_BYTES: u64 = 32;
+/// Bytes of a small value.
+const SMALL_BYTES: u64 = 4;
+/// The most slices of a coset, log2.
+const SLICES_LOG2_MAX: u32 = 6;
+/// Fewest points of a slice, log2.
+const SLICE_POINTS_LOG2_MIN: u32 = 6;
+/// What buckets, tables and the like take whatever the size.
+const FIXED_BYTES: u64 = 48 << 20;
+/// What the processor's transforms keep prepared, at most, and for each point.
+const TRANSFORM_BYTES_MAX: u64 = 160 << 20;
+const TRANSFORM_POINT_BYTES: u64 = 40;
+
+/// How columns are held between the rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Holding {
+    /// As coefficients, in memory.
+    Memory,
+    /// As coefficients, encrypted on disk.
+    Disk,
+    /// As values on the rows, in memory; coefficients are made again whenever they are needed.
+    Rows,
+}
+
+impl fmt::Display for Holding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "hold all columns in memory",
+            Self::Disk => "hold columns on disk, encrypted",
+            Self::Rows => "make columns again when they are needed",
+        })
+    }
+}
+
+/// How a proof uses memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    holding: Holding,
+    slices_log2: u32,
+    peak_bytes: u64,
+    disk_bytes: u64,
+    directory: Option<PathBuf>,
+}
+
+impl Default for MemoryPlan {
+    /// Everything in memory, without an estimate.
+    fn default() -> Self {
+        Self { holding: Holding::Memory, slices_log2: 0, peak_bytes: 0, disk_bytes: 0, directory: None }
+    }
+}
+
+impl MemoryPlan {
+    /// All ways to make a proof, the fastest first. `in_use` is what the process holds already \[bytes\]; the estimates
+    /// include it. Without a directory nothing goes to disk.
+    ///
+    /// # Errors
+    /// [`ProveError::Kernel`] if a constraint does not fit a program.
+    pub fn options(
+        pk: &ProvingKey,
+        srs: &Srs,
+        witness: &dyn Witness,
+        in_use: u64,
+        directory: Option<&Path>,
+    ) -> Result<Vec<Self>, ProveError> {
+        let shape = Shape::new(pk, srs, witness)?;
+        let slices = (0..=SLICES_LOG2_MAX)
+            .filter(|slices| *slices == 0 || pk.vk.plan().k >= SLICE_POINTS_LOG2_MIN + slices);
+        let mut options: Vec<Self> = [Holding::Memory, Holding::Disk, Holding::Rows]
+            .into_iter()
+            .filter(|holding| *holding != Holding::Disk || directory.is_some())
+            .flat_map(|holding| slices.clone().map(move |slices| (holding, slices)))
+            .map(|(holding, slices_log2)| Self {
+                holding,
+                slices_log2,
+                peak_bytes: in_use + shape.peak_bytes(holding, slices_log2),
+                disk_bytes: if holding == Holding::Disk { shape.disk_bytes() } else { 0 },
+                directory: directory.filter(|_| holding == Holding::Disk).map(Path::to_owned),
+            })
+            .collect();
+        options.sort_by_key(Self::slowness);
+        Ok(options)
+    }
+
+    /// The fastest of the options within a bound \[bytes\].
+    ///
+    /// # Errors
+    /// [`ProveError::Memory`] names the smallest bound that can be met.
+    pub fn choose(options: &[Self], bound: u64) -> Result<Self, ProveError> {
+        let smallest = options.iter().map(|option| option.peak_bytes).min().unwrap_or(0);
+        let fitting = options.iter().find(|option| option.peak_bytes <= bound).cloned();
+        fitting.ok_or(ProveError::Memory { expected: smallest, got: bound })
+    }
+
+    /// How columns are held.
+    pub fn holding(&self) -> Holding {
+        self.holding
+    }
+
+    /// In how many slices a coset is taken.
+    pub fn slices(&self) -> usize {
+        1 << self.slices_log2
+    }
+
+    pub(super) fn slices_log2(&self) -> u32 {
+        self.slices_log2
+    }
+
+    /// The most memory that the process will hold \[bytes\].
+    pub fn peak_bytes(&self) -> u64 {
+        self.peak_bytes
+    }
+
+    /// What will be on disk \[bytes\].
+    pub fn disk_bytes(&self) -> u64 {
+        self.disk_bytes
+    }
+
+    /// Where it will be.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
+    }
+
+    /// Transforms of a column for each coset, in sixteenths: folding it to slices costs a little for each, reading it back
+    /// some, and making it again another transform.
+    fn slowness(&self) -> u64 {
+        let slices = 1 << self.slices_log2;
+        let each = match self.holding {
+            Holding::Memory => 2,
+            Holding::Disk => 6,
+            Holding::Rows => 18,
+        };
+        16 + if slices == 1 && self.holding == Holding::Memory { 0 } else { each * slices }
+    }
+}
+
+impl fmt::Display for MemoryPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.holding)?;
+        match self.slices() {
+            1 => Ok(()),
+            slices => write!(f, ", {slices} slices a coset"),
+        }
+    }
+}
+
+/// How many columns are in memory as coefficients at a time where they are not held so.
+pub(super) fn columns_at_once() -> usize {
+    rayon::current_num_threads().clamp(2, 8)
+}
+
+/// What an estimate rests on. Counts are of columns.
+struct Shape {
+    rows: u64,
+    pieces: u64,
+    advice: u64,
+    /// Values of the advice columns on the rows \[bytes\].
+    advice_bytes: u64,
+    multiplicities: u64,
+    /// Helpers and the running sum.
+    helpers: u64,
+    instance: u64,
+    committed: u64,
+    /// Fixed and σ columns that have no coefficients yet.
+    fixed_without_coefficients: u64,
+    combinations: u64,
+    point_sets: u64,
+    /// Columns on a whole coset that live at the same time, and columns of each rotation on a slice.
+    live_whole: u64,
+    live_slice: u64,
+    /// What comes from files that are used in place \[bytes\].
+    mapped_bytes: u64,
+}
+
+impl Shape {
+    fn new(pk: &ProvingKey, srs: &Srs, witness: &dyn Witness) -> Result<Self, ProveError> {
+        let (circuit, plan) = (&pk.vk.circuit(), &pk.vk.plan());
+        let (challenges, alpha) = placeholder(circuit.challenges.iter().map(Vec::len).sum());
+        let combinations = Combinations::choose(circuit, plan, &challenges, alpha);
+        let source =
+            Constraints { circuit, plan, challenges: &challenges, alpha, combinations: &combinations };
+        let live =
+            |rotations| combined_constraints(source, rotations).map(|programs| live_at_once(&programs));
+        let rows = plan.rows() as u64;
+        let columns = pk.fixed.iter().chain(&pk.sigma).chain(pk.coefficients.iter().flatten());
+        let points = [srs.monomial(), srs.lagrange()].into_iter().filter(|points| Values::is_lent(points));
+        let phases = (0u8..).zip(&plan.phases);
+        let count = |count: usize| count as u64;
+        Ok(Self {
+            rows,
+            pieces: count(plan.pieces),
+            advice: count(circuit.advice.len()),
+            advice_bytes: phases
+                .map(|(phase, columns)| count(columns.len()) * rows * count(witness.value_bytes(phase)))
+                .sum(),
+            multiplicities: count(plan.segments.len()),
+            helpers: count(plan.helpers.len()) + u64::from(plan.has_running_sum()),
+            instance: count(circuit.instance.len()),
+            committed: circuit.committed.iter().map(|group| u64::from(group.columns)).sum(),
+            fixed_without_coefficients: match pk.coefficients {
+                Some(_) => 0,
+                None => count(pk.fixed.len() + pk.sigma.len()),
+            },
+            combinations: count(combinations.all().count()),
+            point_sets: count(plan.point_sets.len()),
+            live_whole: count(live(Rotations::Loaded)?),
+            live_slice: count(live(Rotations::Given)?),
+            mapped_bytes: columns.map(mapped_bytes).sum::<u64>()
+                + points.map(|points| 64 * count(points.len())).sum::<u64>(),
+        })
+    }
+
+    /// Bytes of a column of field elements.
+    fn column(&self) -> u64 {
+        ELEMENT_BYTES * self.rows
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        let columns = self.advice + self.multiplicities + self.helpers + self.combinations;
+        columns * self.column()
+    }
+
+    /// The most that lives at the same time, besides what is in use already.
+    fn peak_bytes(&self, holding: Holding, slices_log2: u32) -> u64 {
+        let column = self.column();
+        let at_once = columns_at_once() as u64;
+        // What rounds work with, besides columns: scalars of a multi-scalar multiplication and its digits, transforms.
+        let transforms = (TRANSFORM_POINT_BYTES * self.rows * (self.pieces + 1)).min(TRANSFORM_BYTES_MAX);
+        let fixed = FIXED_BYTES + transforms + self.mapped_bytes;
+        let tools = 2 * at_once * column;
+        let rows = self.advice_bytes + SMALL_BYTES * self.rows * self.multiplicities + self.instance * column;
+        let first = self.advice + self.multiplicities;
+        let brought = self.instance + self.committed + self.fixed_without_coefficients;
+        let (held_first, held_helpers, held_brought, combinations) = match holding {
+            Holding::Memory => {
+                (first * column, self.helpers * column, brought * column, self.combinations * column)
+            }
+            Holding::Disk => (0, 0, 0, 0),
+            Holding::Rows => (0, self.helpers * column, 0, self.combinations * column),
+        };
+        let phases = rows + held_brought + held_first + tools + at_once * column;
+        let lookup = rows + held_brought + held_first + held_helpers + (2 * at_once + 4) * column + tools;
+        // From here on only what is held as rows keeps them.
+        let kept = match holding {
+            Holding::Rows => rows,
+            Holding::Memory | Holding::Disk => self.instance * column,
+        };
+        let held = kept + held_brought + held_first + held_helpers;
+        let slice = column >> slices_log2;
+        let live = if slices_log2 == 0 { self.live_whole } else { self.live_slice };
+        let evaluating = (live + 3) * slice + 2 * at_once * slice;
+        let making = if holding == Holding::Memory { 0 } else { 2 * at_once * column };
+        let joining = if slices_log2 == 0 { column } else { 4 * column };
+        let quotient = held + combinations + self.pieces * column + evaluating + making + joining;
+        let assembling = held + (2 * self.pieces + 2) * column + tools;
+        let opening = held + (self.pieces + 2 * self.point_sets + 2) * column + tools;
+        let peak = [phases, lookup, quotient, assembling, opening].into_iter().max().unwrap_or(0);
+        fixed + peak + peak / 16
+    }
+}
+
+/// Bytes of a column that lies in a file that is used in place.
+fn mapped_bytes(column: &ColumnValues) -> u64 {
+    match column {
+        HostData::Small(values) if values.is_lent() => SMALL_BYTES * values.len() as u64,
+        HostData::Full(values) if values.is_lent() => ELEMENT_BYTES * values.len() as u64,
+        _ => 0,
+    }
+}
+
+/// Numbers in place of challenges, where only the shape of constraints is of interest: all different, so that nothing
+/// cancels.
+fn placeholder(count: usize) -> (Challenges, Fr) {
+    let number = |i: usize| Fr::GENERATOR.pow([i as u64 + 3]);
+    let mut challenges = Challenges::placeholder(count);
+    challenges.circuit.iter_mut().enumerate().for_each(|(i, challenge)| *challenge = number(2 * i + 9));
+    challenges.theta = number(0);
+    challenges.gamma = number(1);
+    challenges.beta = number(2);
+    challenges.delta = number(3);
+    (challenges, number(5))
+}
+
+/// The most inputs that must be there at the same time if each is made when the first program reads it and let go after
+/// the last.
+fn live_at_once(programs: &[Compiled]) -> usize {
+    let mut spans: BTreeMap<Input, (usize, usize)> = BTreeMap::new();
+    for (at, program) in programs.iter().enumerate() {
+        for input in &program.inputs {
+            spans.entry(*input).or_insert((at, at)).1 = at;
+        }
+    }
+    let live = |at: usize| spans.values().filter(|(first, last)| (*first..=*last).contains(&at)).count();
+    (0..programs.len()).map(live).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn option(holding: Holding, slices_log2: u32, peak_bytes: u64) -> MemoryPlan {
+        MemoryPlan { holding, slices_log2, peak_bytes, disk_bytes: 0, directory: None }
+    }
+
+    #[test]
+    fn the_fastest_way_within_the_bound_is_chosen_or_the_smallest_bound_named() {
+        let mut options = vec![
+            option(Holding::Rows, 0, 60),
+            option(Holding::Memory, 2, 70),
+            option(Holding::Memory, 0, 100),
+            option(Holding::Disk, 0, 50),
+        ];
+        options.sort_by_key(MemoryPlan::slowness);
+        for (bound, expected) in [(100, 100), (99, 50), (1000, 100), (50, 50)] {
+            assert_eq!(MemoryPlan::choose(&options, bound).unwrap().peak_bytes(), expected, "{bound}");
+        }
+        let error = MemoryPlan::choose(&options, 49).unwrap_err();
+        assert!(matches!(error, ProveError::Memory { expected: 50, got: 49 }));
+    }
+}

@@ -1,0 +1,184 @@
+//! The linearisation: all constraints at ζ as one affine combination of the polynomials that are not evaluated.
+//!
+//! Every constraint is affine in the linear polynomials (plans make sure of it). With all other polynomials replaced
+//! by their values at ζ, `Σ α^i·constraint_i − (X^n − 1)·t` becomes a combination of commitments that must open to zero.
+
+use alloc::vec::Vec;
+
+use alloc::collections::BTreeMap;
+
+use ark_bn254::Fr;
+use ark_ff::{Field, One, Zero, batch_inversion};
+
+use crate::check::Check;
+use crate::circuit::Circuit;
+use crate::constraints::{self, Algebra, Challenges, Oracle};
+use crate::domain::root_of_unity;
+use crate::encoding::count;
+use crate::plan::{Plan, is_linear};
+use crate::powers::PowerTable;
+
+/// The values at ζ·ω^rotation of all polynomials that are not linear.
+pub struct Evaluations {
+    /// The point ζ.
+    pub zeta: Fr,
+    values: BTreeMap<(Oracle, i32), Fr>,
+}
+
+/// `constant + Σ factor·[polynomial] − (ζ^n − 1)·Σ ζ^{n·i}·[t_i]`
+pub struct Linearisation {
+    /// Factors of the linear polynomials, in order.
+    pub terms: Vec<(Oracle, Fr)>,
+    /// The factors `−(ζ^n − 1)·ζ^{n·i}` of the quotient's pieces.
+    pub pieces: Vec<Fr>,
+    /// The constant.
+    pub constant: Fr,
+}
+
+impl Evaluations {
+    /// Adds to the evaluations that are in the proof, in the plan's order, those that both sides know: the instance
+    /// columns and the identity. `None` if ζ is a row, which happens with negligible probability.
+    pub fn new(
+        circuit: &Circuit,
+        plan: &Plan,
+        challenges: &Challenges,
+        public_inputs: &[Fr],
+        zeta: Fr,
+        sent: &[Fr],
+    ) -> Option<Self> {
+        let mut values: BTreeMap<_, _> = plan.queries.iter().copied().zip(sent.iter().copied()).collect();
+        values.insert((Oracle::Identity, 0), zeta);
+        values.extend(instance_evaluations(circuit, plan, challenges, public_inputs, zeta)?);
+        Some(Self { zeta, values })
+    }
+
+    /// The value of a polynomial.
+    pub fn value(&self, oracle: Oracle, rotation: i32) -> Fr {
+        self.values.get(&(oracle, rotation)).copied().unwrap_or_default()
+    }
+}
+
+/// The point `ζ·ω^rotation`.
+pub fn rotated(plan: &Plan, zeta: Fr, rotation: i32) -> Fr {
+    let omega = root_of_unity(plan.k);
+    let power = omega.pow([u64::from(rotation.unsigned_abs())]);
+    if rotation < 0 { zeta * power.inverse().unwrap_or_default() } else { zeta * power }
+}
+
+/// Values of the instance columns at ζ·ω^rotation, from their cells: `Σ value·L_row`, where
+/// `L_row(x) = ω^row·(x^n − 1)/(n·(x − ω^row))`.
+fn instance_evaluations(
+    circuit: &Circuit,
+    plan: &Plan,
+    challenges: &Challenges,
+    public_inputs: &[Fr],
+    zeta: Fr,
+) -> Option<Vec<((Oracle, i32), Fr)>> {
+    let rows = count(plan.rows());
+    let vanishing = zeta.pow([rows]) - Fr::one();
+    if vanishing.is_zero() {
+        return None;
+    }
+    let scale = vanishing * Fr::from(rows).inverse()?;
+    let cells = &circuit.instance_cells;
+    let names = PowerTable::new(root_of_unity(plan.k), rows, cells.len());
+    let weighted: Vec<(u32, Fr, Fr)> = cells
+        .iter()
+        .zip(circuit.instance_values(public_inputs, &challenges.circuit))
+        .map(|(cell, value)| {
+            let name = names.power(u64::from(cell.row));
+            (cell.column, name, value * name)
+        })
+        .collect();
+    let mut values = Vec::new();
+    for &(column, rotation) in &plan.instance_queries {
+        let point = rotated(plan, zeta, rotation);
+        let mine = || weighted.iter().filter(|cell| cell.0 == column);
+        let mut inverses: Vec<Fr> = mine().map(|(_, name, _)| point - name).collect();
+        batch_inversion(&mut inverses);
+        let sum: Fr = mine().zip(inverses).map(|((_, _, value), inverse)| *value * inverse).sum();
+        values.push(((Oracle::Instance(column), rotation), sum * scale));
+    }
+    Some(values)
+}
+
+impl Linearisation {
+    /// Linearises all constraints, combined with powers of α.
+    pub fn new(
+        circuit: &Circuit,
+        plan: &Plan,
+        challenges: &Challenges,
+        alpha: Fr,
+        evaluations: &Evaluations,
+    ) -> Self {
+        let mut terms: BTreeMap<Oracle, Fr> =
+            plan.linear.iter().map(|oracle| (*oracle, Fr::zero())).collect();
+        let mut constant = Fr::zero();
+        let mut power = Fr::one();
+        let mut algebra = Affine { circuit, evaluations };
+        for i in 0..constraints::count(circuit, plan) {
+            let (_, value) = constraints::constraint(circuit, plan, challenges, i, &mut algebra);
+            if Check::Constraint(i).is_on() {
+                constant += power * value.constant;
+                for (oracle, factor) in value.terms {
+                    *terms.entry(oracle).or_default() += power * factor;
+                }
+            }
+            power *= alpha;
+        }
+        let zeta_n = evaluations.zeta.pow([count(plan.rows())]);
+        let first = Fr::one() - zeta_n;
+        let pieces = core::iter::successors(Some(first), |factor| Some(*factor * zeta_n)).take(plan.pieces);
+        Self { terms: terms.into_iter().collect(), pieces: pieces.collect(), constant }
+    }
+}
+
+/// `constant + Σ factor·polynomial`
+#[derive(Clone)]
+struct AffineValue {
+    constant: Fr,
+    terms: Vec<(Oracle, Fr)>,
+}
+
+impl AffineValue {
+    fn scaled(&self, factor: Fr) -> Self {
+        let terms = self.terms.iter().map(|(oracle, f)| (*oracle, *f * factor)).collect();
+        Self { constant: self.constant * factor, terms }
+    }
+}
+
+/// The algebra of affine combinations of linear polynomials.
+struct Affine<'a> {
+    circuit: &'a Circuit,
+    evaluations: &'a Evaluations,
+}
+
+impl Algebra for Affine<'_> {
+    type Value = AffineValue;
+
+    fn constant(&mut self, c: Fr) -> AffineValue {
+        AffineValue { constant: c, terms: Vec::new() }
+    }
+
+    fn query(&mut self, oracle: Oracle, rotation: i32) -> AffineValue {
+        if rotation == 0 && is_linear(self.circuit, oracle) {
+            return AffineValue { constant: Fr::zero(), terms: vec![(oracle, Fr::one())] };
+        }
+        self.constant(self.evaluations.value(oracle, rotation))
+    }
+
+    fn add(&mut self, a: &AffineValue, b: &AffineValue) -> AffineValue {
+        let terms = a.terms.iter().chain(&b.terms).copied().collect();
+        AffineValue { constant: a.constant + b.constant, terms }
+    }
+
+    fn sub(&mut self, a: &AffineValue, b: &AffineValue) -> AffineValue {
+        let negative = b.scaled(-Fr::one());
+        self.add(a, &negative)
+    }
+
+    /// Plans refuse circuits in which both sides have terms.
+    fn mul(&mut self, a: &AffineValue, b: &AffineValue) -> AffineValue {
+        if b.terms.is_empty() { a.scaled(b.constant) } else { b.scaled(a.constant) }
+    }
+}

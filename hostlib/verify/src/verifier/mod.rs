@@ -1,0 +1,60 @@
+//! The verifier: the same rounds as the prover's, one file each, under the same names.
+//!
+//! It needs a verifying key, a statement and the bytes of a proof. It uses no device and no SRS, and it never panics,
+//! whatever the bytes.
+
+mod batch;
+mod evaluations;
+mod lookup;
+mod opening;
+mod phases;
+mod quotient;
+mod statement;
+
+use alloc::collections::BTreeMap;
+
+use ark_bn254::G1Affine;
+
+use crate::constraints::Oracle;
+use crate::error::{Rejection, VerifyError};
+use crate::keys::VerifyingKey;
+use crate::linearisation::Linearisation;
+use crate::statement::Statement;
+
+pub use batch::{BatchError, BatchItem, verify_batch};
+use opening::Claim;
+
+/// Commitments of all polynomials that have one.
+type Commitments = BTreeMap<Oracle, G1Affine>;
+
+/// Verifies a proof.
+///
+/// # Errors
+/// [`VerifyError::Statement`] or [`VerifyError::Malformed`] if statement or bytes do not fit the circuit,
+/// [`VerifyError::Rejected`] if they do and the proof is false.
+pub fn verify(vk: &VerifyingKey, statement: &Statement, proof: &[u8]) -> Result<(), VerifyError> {
+    // ----- the pairing check of the opening
+    if claim(vk, statement, proof)?.holds(&vk.srs) {
+        Ok(())
+    } else {
+        Err(VerifyError::Rejected(Rejection::Pairing))
+    }
+}
+
+/// Reads a proof down to the one thing that is left to check.
+fn claim(vk: &VerifyingKey, statement: &Statement, proof: &[u8]) -> Result<Claim, VerifyError> {
+    let (circuit, plan) = (&vk.circuit, &vk.plan);
+    // 1 ----- bind to key and statement
+    let (mut reader, mut commitments) = statement::round(vk, statement, proof)?;
+    // 2 ----- advice of each phase, the circuit's challenges, multiplicities
+    let circuit_challenges = phases::round(vk, &mut reader, &mut commitments)?;
+    // 3 ----- helpers and running sum of lookups and copies
+    let challenges = lookup::round(plan, circuit_challenges, &mut reader, &mut commitments)?;
+    // 4 ----- quotient
+    let (alpha, pieces) = quotient::round(plan, &mut reader)?;
+    // 5 ----- evaluations at ζ, linearisation
+    let evaluations = evaluations::round(vk, statement, &challenges, &mut reader)?;
+    let linearisation = Linearisation::new(circuit, plan, &challenges, alpha, &evaluations);
+    // 6 ----- opening
+    opening::round(vk, &commitments, &pieces, &linearisation, &evaluations, reader)
+}
