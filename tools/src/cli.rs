@@ -128,7 +128,7 @@ impl Cli {
             Command::Compile(args) => output::result(args.format, &compile::run(&args)?),
             Command::Setup(args) => output::result(args.format, &setup::run(&args)?),
             Command::Prove(args) => output::result(args.format, &prove::run(&args)?),
-            Command::Verify(args) => output::result(args.format, &verify::run(&args)?),
+            Command::Verify(args) => verify::run(&args)?,
             Command::Verifier(args) => verifier::run(&args)?,
             Command::Range(args) => output::result(args.format, &range::run(&args)?),
             Command::Card(args) => card::run(&args)?,

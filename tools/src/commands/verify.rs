@@ -8,12 +8,20 @@
 //! before the proof was made. Exit code 0 means valid, 1 means that the proof does not show what the public values say,
 //! 2 that some file is not what it should be.
 //!
+//! Many proofs are checked together, in a fraction of the time, by one pairing equation, if `--proof` and `--public` are
+//! given once for each, in the same order (and `--vk` once for all, or once for each):
+//!
+//! ```console
+//! $ kiln verify --vk model.vk --proof a.bin --public a.json --proof b.bin --public b.json
+//! ```
 //! With `--range` it also checks the model's range proof: that hidden weights are small integers. Without, that is taken
 //! on the word of whoever made the model commitment.
 //!
 //! If the verifying key rests on a locally generated reference string, its maker could forge proofs: a warning says
 //! INSECURE on standard error and in the result. Any other key names the ceremony that it rests on by a fingerprint;
 //! only comparing that with one that you trust (`--expect-fingerprint`) tells a ceremony from somebody's own secret.
+
+mod batch;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -34,15 +42,15 @@ use crate::resources::{Snapshot, Used};
 /// Arguments of `kiln verify`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The proof
-    #[arg(long, value_name = "FILE")]
-    proof: PathBuf,
-    /// The verifying key
-    #[arg(long, value_name = "FILE")]
-    vk: PathBuf,
-    /// The public values
-    #[arg(long, value_name = "FILE")]
-    public: PathBuf,
+    /// The proof; several are checked together
+    #[arg(long, value_name = "FILE", required = true)]
+    proof: Vec<PathBuf>,
+    /// The verifying key: one for all proofs, or one for each
+    #[arg(long, value_name = "FILE", required = true)]
+    vk: Vec<PathBuf>,
+    /// The public values, for each proof
+    #[arg(long, value_name = "FILE", required = true)]
+    public: Vec<PathBuf>,
     /// The id that the model must have, 64 hexadecimal digits
     #[arg(long, value_name = "HEX")]
     model_id: Option<String>,
@@ -81,16 +89,29 @@ pub struct Verified {
     used: Used,
 }
 
-/// Runs the command.
-pub fn run(args: &Args) -> Result<Verified, Failure> {
-    let start = Snapshot::now();
-    let (key, meaning) = read_key(&args.vk)?;
-    if let Some(expected) = &args.expect_fingerprint {
-        // A key says itself whether it is insecure, so what it rests on is known only by comparing.
-        setup::expect_fingerprint("the verifying key", key.srs().fingerprint(), expected)?;
+/// Runs the command and prints what it found.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    match (args.proof.as_slice(), args.vk.as_slice(), args.public.as_slice()) {
+        ([proof], [vk], [public]) => output::result(args.format, &run_one(args, proof, vk, public)?),
+        _ => output::result(args.format, &batch::run(args)?),
     }
-    let public = PublicFile::read(&args.public)?;
-    let proof = artefact::read("read the proof", &args.proof, SMALL_FILE_BYTES_MAX)?;
+    Ok(())
+}
+
+/// A key says itself whether it is insecure, so what it rests on is known only by comparing.
+fn expect_ceremony(args: &Args, key: &VerifyingKey) -> Result<(), Failure> {
+    match &args.expect_fingerprint {
+        Some(expected) => setup::expect_fingerprint("the verifying key", key.srs().fingerprint(), expected),
+        None => Ok(()),
+    }
+}
+
+fn run_one(args: &Args, proof: &Path, vk: &Path, public: &Path) -> Result<Verified, Failure> {
+    let start = Snapshot::now();
+    let (key, meaning) = read_key(vk)?;
+    expect_ceremony(args, &key)?;
+    let public = PublicFile::read(public)?;
+    let proof = artefact::read("read the proof", proof, SMALL_FILE_BYTES_MAX)?;
     if let Some(expected) = &args.model_id {
         check_model_id(expected, &public.model.id)?;
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail loudly")]
 
 mod backends;
+mod batch;
 mod ceremony;
 mod documents;
 mod faults;
