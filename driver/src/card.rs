@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use kiln_abi::admin::{Feature, LogPage, SelfTestKind};
+use kiln_abi::admin::{Event, Feature, LogPage, SelfTestKind};
 use kiln_abi::page::{
     ERROR_ENTRIES, ERROR_ENTRY_BYTES, ErrorEntry, HEALTH_BYTES, Health, IDENTIFY_BYTES, Identify,
 };
@@ -32,11 +32,14 @@ pub struct Settings {
     pub entries: u16,
     /// How long bring-up, and each admin command later, may take.
     pub timeout: Duration,
+    /// How long a wait looks at the completion ring without pause before it sleeps until an interrupt. Zero saves the
+    /// processor; some ten microseconds save the wake-up of short commands.
+    pub polling: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { queues: 1, entries: 64, timeout: Duration::from_secs(30) }
+        Settings { queues: 1, entries: 64, timeout: Duration::from_secs(30), polling: Duration::ZERO }
     }
 }
 
@@ -48,9 +51,9 @@ pub struct Card<State> {
 }
 
 /// The transport, and the card's end when it comes. Disables the controller when the last user goes.
-struct Link {
-    transport: Arc<dyn Transport>,
-    loss: Arc<OnceLock<Loss>>,
+pub(crate) struct Link {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) loss: Arc<OnceLock<Loss>>,
 }
 
 impl std::fmt::Debug for Link {
@@ -86,6 +89,20 @@ impl Card<Found> {
         Card { link: Link { transport, loss: Arc::new(OnceLock::new()) }, state: Found }
     }
 
+    /// How many I/O queue pairs it has.
+    ///
+    /// # Errors
+    /// [`CardError::Gone`] and [`CardError::NotAKilnCard`].
+    pub fn queue_pairs(&self) -> Result<u16, CardError> {
+        check_identity(&*self.link.transport).map(|capabilities| u16::from(capabilities.queue_pairs))
+    }
+
+    /// Function-level reset: as after power-up. Everything in card memory is gone afterwards.
+    pub fn reset(self) -> Result<Card<Found>, CardError> {
+        self.link.transport.reset()?;
+        Ok(self)
+    }
+
     /// Brings the card up: checks that it is one, resets its controller, sets up the admin queue, reads who it is, and
     /// creates the I/O queues.
     ///
@@ -101,7 +118,7 @@ impl Card<Found> {
         wait_for_status(&**transport, CSTS_READY, 0, "the controller's stop", deadline)?;
 
         let entries = ADMIN_ENTRIES.min(capabilities.queue_entries_max);
-        let admin = Queue::new(0, entries, 0, transport.clone(), self.link.loss.clone())?;
+        let admin = Queue::new(0, entries, 0, Duration::ZERO, &self.link)?;
         let (submission, completion) = admin.ring_addresses();
         for (register, value) in [
             (Register::Aqa, u32::from(entries) | u32::from(entries) << 16),
@@ -226,6 +243,11 @@ impl Card<Ready> {
         self.admin(&AdminCommand::GetFeature { feature }, None)
     }
 
+    /// Waits for the card's next event. None when there was none in time; the request is taken back then.
+    pub fn next_event(&self, patience: Duration) -> Result<Option<Event>, CardError> {
+        self.state.admin.next_event(patience, self.state.timeout)
+    }
+
     /// Tells the card that the host is alive.
     pub fn keep_alive(&self) -> Result<(), CardError> {
         self.admin(&AdminCommand::KeepAlive, None).map(|_| ())
@@ -233,8 +255,13 @@ impl Card<Ready> {
 
     /// Asks the card to abort a job. True when it did; the job's ticket then ends with status Aborted.
     pub fn abort(&self, ticket: &Ticket) -> Result<bool, CardError> {
+        self.abort_within(ticket, self.state.timeout)
+    }
+
+    pub(crate) fn abort_within(&self, ticket: &Ticket, patience: Duration) -> Result<bool, CardError> {
         let (queue, command_id) = ticket.command();
-        self.admin(&AdminCommand::Abort { queue, command_id }, None).map(|result| result == 1)
+        let command = AdminCommand::Abort { queue, command_id };
+        self.state.admin.run_admin(&command, None, Deadline::after(patience)).map(|result| result == 1)
     }
 
     /// Resets the engines: jobs that run end with status Aborted; queues and card memory stay.
@@ -325,7 +352,7 @@ fn create_queues(
     (1..=settings.queues)
         .map(|id| {
             let vector = id.min(u16::from(capabilities.vectors) - 1);
-            let queue = Queue::new(id, entries, vector, link.transport.clone(), link.loss.clone())?;
+            let queue = Queue::new(id, entries, vector, settings.polling, link)?;
             let (submission, address) = queue.ring_addresses();
             let command = AdminCommand::CreateCompletionQueue { id, entries, address, vector: Some(vector) };
             admin.run_admin(&command, None, deadline)?;

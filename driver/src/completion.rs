@@ -14,14 +14,20 @@ use crate::error::Violation;
 
 /// A completion that was checked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Checked {
-    pub(crate) command_id: u16,
-    pub(crate) status: Status,
-    pub(crate) result: u64,
+pub struct Checked {
+    /// In flight when it was checked.
+    pub command_id: u16,
+    /// How the command ended.
+    pub status: Status,
+    /// Its result, or the detail of a failure; any number.
+    pub result: u64,
 }
 
 /// Checks a completion, found with the right phase in the ring of `queue`, against what is in flight there.
-pub(crate) fn check<V>(
+///
+/// # Errors
+/// The rule that it breaks.
+pub fn check<V>(
     completion: Completion,
     queue: u16,
     entries: u16,
@@ -43,7 +49,10 @@ pub(crate) fn check<V>(
 }
 
 /// Checks a task record against the completion to which it belongs.
-pub(crate) fn check_record(
+///
+/// # Errors
+/// [`Violation::Record`], when it does not parse or belongs to another command.
+pub fn check_record(
     bytes: &[u8; RECORD_BYTES],
     queue: u16,
     opcode: u8,

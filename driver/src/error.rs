@@ -83,6 +83,25 @@ pub enum CardError {
         /// Why not.
         reason: String,
     },
+    /// Another process has the card.
+    #[error(
+        "the card {card} is in use by {}; a card has one owner at a time: end that one, or use another card",
+        owner(process)
+    )]
+    InUse {
+        /// Which card.
+        card: String,
+        /// The owner's process id, where it is known.
+        process: Option<u32>,
+    },
+    /// The card had to be reset too often and is left alone.
+    #[error(
+        "the card had to be reset {resets} times and is out of service; run kiln card validate on it, or replace it"
+    )]
+    Quarantined {
+        /// How often it was reset.
+        resets: u32,
+    },
     /// An access beyond the end of a DMA buffer.
     #[error(
         "bytes {offset} to {end} are outside a DMA buffer of {length} bytes; report this as a bug of the driver"
@@ -110,6 +129,10 @@ pub enum CardError {
         /// What is free, in pieces.
         free: u64,
     },
+}
+
+fn owner(process: &Option<u32>) -> String {
+    process.map_or_else(|| "another process".to_owned(), |id| format!("process {id}"))
 }
 
 /// Why a card is lost. Only a reset brings it back.

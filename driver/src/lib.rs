@@ -17,25 +17,29 @@
 //!   the card's access faults.
 //! - Every wait has a [`Deadline`], and ends in one of three ways when it does not succeed: *not yet*
 //!   ([`CardError::NotYet`]), *never* ([`CardError::Never`]) or *gone* ([`CardError::Gone`]).
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+pub mod address;
 pub mod card;
+pub mod completion;
+pub mod conformance;
 pub mod dma;
 pub mod error;
 pub mod features;
 pub mod job;
 pub mod memory;
 pub mod queue;
+pub mod recovery;
+pub mod sysfs;
 pub mod transport;
 pub mod wait;
-
-mod completion;
 
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod tests;
 
+pub use address::{Address, AddressError, PciAddress};
 pub use card::{Card, Found, Lost, Ready, Settings};
 pub use dma::DmaBuffer;
 pub use error::{CardError, Loss, Violation};
@@ -45,6 +49,8 @@ pub use memory::{CardMemory, CardRegion};
 pub use queue::{Finished, Queue, Ticket};
 pub use transport::Transport;
 pub use transport::in_process::InProcess;
+pub use transport::vfio::Vfio;
+pub use transport::vfio_user::VfioUser;
 pub use wait::Deadline;
 
 #[cfg(doctest)]

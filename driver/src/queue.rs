@@ -5,14 +5,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use kiln_abi::admin::Event;
 use kiln_abi::completion::COMPLETION_BYTES;
 use kiln_abi::entry::{ENTRY_BYTES, Entry};
 use kiln_abi::record::RECORD_BYTES;
 use kiln_abi::register::{BAR_REGISTERS, Doorbell};
-use kiln_abi::{Completion, IoCommand, Status, TaskRecord};
+use kiln_abi::{AdminCommand, Completion, IoCommand, Status, TaskRecord};
 
+use crate::card::Link;
 use crate::completion::{Checked, check, check_record};
 use crate::dma::DmaBuffer;
 use crate::error::{CardError, Loss, Violation};
@@ -51,6 +53,8 @@ struct Inner {
     id: u16,
     entries: u16,
     vector: u16,
+    /// How long a wait looks without pause before it sleeps.
+    polling: Duration,
     transport: Arc<dyn Transport>,
     /// Set once, by whoever finds out that the card is lost; shared by all queues of the card.
     loss: Arc<OnceLock<Loss>>,
@@ -94,9 +98,10 @@ impl Queue {
         id: u16,
         entries: u16,
         vector: u16,
-        transport: Arc<dyn Transport>,
-        loss: Arc<OnceLock<Loss>>,
+        polling: Duration,
+        link: &Link,
     ) -> Result<Queue, CardError> {
+        let (transport, loss) = (link.transport.clone(), link.loss.clone());
         let rings = Rings {
             submission: DmaBuffer::new(&*transport, ENTRY_BYTES * usize::from(entries))?,
             completion: DmaBuffer::new(&*transport, COMPLETION_BYTES * usize::from(entries))?,
@@ -109,13 +114,26 @@ impl Queue {
             done: HashMap::new(),
         };
         Ok(Queue {
-            inner: Arc::new(Inner { id, entries, vector, transport, loss, rings: Mutex::new(rings) }),
+            inner: Arc::new(Inner {
+                id,
+                entries,
+                vector,
+                polling,
+                transport,
+                loss,
+                rings: Mutex::new(rings),
+            }),
         })
     }
 
     /// Id of the queue, as the card knows it.
     pub fn id(&self) -> u16 {
         self.inner.id
+    }
+
+    /// Interrupt vector that its completions raise.
+    pub fn vector(&self) -> u16 {
+        self.inner.vector
     }
 
     /// Jobs that may be in flight at the same time.
@@ -137,7 +155,8 @@ impl Queue {
     /// time; [`CardError::Never`] and [`CardError::Gone`] when the card is lost.
     pub fn submit(&self, job: &Job<'_>, deadline: Deadline) -> Result<Ticket, CardError> {
         self.inner.check_loss()?;
-        let Prepared { command, buffer, results } = job.prepare(&*self.inner.transport)?;
+        let Prepared { command, buffer, results } =
+            job.prepare(&*self.inner.transport).map_err(|error| self.inner.note_gone(error))?;
         self.submit_prepared(&command, Arc::new(buffer), Vec::new(), Some(results), deadline)
     }
 
@@ -150,7 +169,8 @@ impl Queue {
         deadline: Deadline,
     ) -> Result<Ticket, CardError> {
         self.inner.check_loss()?;
-        let record = Arc::new(DmaBuffer::new(&*self.inner.transport, RECORD_BYTES)?);
+        let record = DmaBuffer::new(&*self.inner.transport, RECORD_BYTES);
+        let record = Arc::new(record.map_err(|error| self.inner.note_gone(error))?);
         self.submit_prepared(command, record, buffers, None, deadline)
     }
 
@@ -179,10 +199,22 @@ impl Queue {
     /// Runs an admin command to its end; only for the admin queue.
     pub(crate) fn run_admin(
         &self,
-        command: &kiln_abi::AdminCommand,
+        command: &AdminCommand,
         buffer: Option<Arc<DmaBuffer>>,
         deadline: Deadline,
     ) -> Result<u64, CardError> {
+        let ticket = self.submit_admin(command, buffer, deadline)?;
+        let (in_flight, completion) = self.wait_for(&ticket, deadline)?;
+        succeed(&in_flight, &completion)?;
+        Ok(completion.result)
+    }
+
+    fn submit_admin(
+        &self,
+        command: &AdminCommand,
+        buffer: Option<Arc<DmaBuffer>>,
+        deadline: Deadline,
+    ) -> Result<Ticket, CardError> {
         let opcode = command.opcode();
         let in_flight = InFlight {
             serial: 0,
@@ -192,10 +224,32 @@ impl Queue {
             results: 0..0,
             abandoned: false,
         };
-        let ticket = self.submit_entry(command.to_entry(0, 0), in_flight, deadline)?;
-        let (in_flight, completion) = self.wait_for(&ticket, deadline)?;
+        self.submit_entry(command.to_entry(0, 0), in_flight, deadline)
+    }
+
+    /// Asks for the next event and waits for it; only for the admin queue. The request is aborted when the time is up.
+    pub(crate) fn next_event(
+        &self,
+        patience: Duration,
+        timeout: Duration,
+    ) -> Result<Option<Event>, CardError> {
+        let ask = AdminCommand::AsyncEvent;
+        let ticket = self.submit_admin(&ask, None, Deadline::after(timeout))?;
+        let (queue, command_id) = ticket.command();
+        let outcome = match self.wait_for(&ticket, Deadline::after(patience)) {
+            Err(CardError::NotYet { .. }) => {
+                self.run_admin(&AdminCommand::Abort { queue, command_id }, None, Deadline::after(timeout))?;
+                self.wait_for(&ticket, Deadline::after(timeout))
+            }
+            outcome => outcome,
+        };
+        let (in_flight, completion) = outcome?;
+        if completion.status == Status::Aborted {
+            return Ok(None);
+        }
         succeed(&in_flight, &completion)?;
-        Ok(completion.result)
+        // An event that is younger than this driver tells nothing to it.
+        Ok(u8::try_from(completion.result).ok().and_then(Event::from_code))
     }
 
     fn submit_entry(
@@ -292,6 +346,14 @@ impl Inner {
         self.loss.get().map_or(Ok(()), |loss| Err(loss.clone().into()))
     }
 
+    /// A transport that finds the card gone has found it for all queues.
+    fn note_gone(&self, error: CardError) -> CardError {
+        match error {
+            CardError::Gone => self.lose(Loss::Gone),
+            other => other,
+        }
+    }
+
     /// Declares the card lost; the first reason stands.
     fn lose(&self, loss: Loss) -> CardError {
         let first = self.loss.get_or_init(|| {
@@ -308,6 +370,7 @@ impl Inner {
         what: &'static str,
         enough: impl Fn(&Rings) -> bool,
     ) -> Result<MutexGuard<'_, Rings>, CardError> {
+        let sleep_from = (!self.polling.is_zero()).then(|| Instant::now() + self.polling);
         loop {
             // Read before the ring is: an interrupt that comes after it ends the sleep below.
             let seen = self.transport.interrupts_seen(self.vector);
@@ -319,6 +382,10 @@ impl Inner {
                 }
             }
             self.check_loss()?;
+            if sleep_from.is_some_and(|until| Instant::now() < until) && !deadline.passed() {
+                std::thread::yield_now();
+                continue;
+            }
             if deadline.passed() {
                 // Is the silence a slow card, a stopped one, or none?
                 check_alive(&*self.transport).map_err(|loss| self.lose(loss))?;
@@ -336,8 +403,12 @@ impl Inner {
     fn drain(&self, rings: &mut Rings) -> Result<(), CardError> {
         let mut taken = false;
         let outcome = loop {
+            // The phase is in the last word, which the card writes last: it is read first. Each byte is read once.
             let mut bytes = [0; COMPLETION_BYTES];
-            rings.completion.read(COMPLETION_BYTES * usize::from(rings.completion_head), &mut bytes)?;
+            let at = COMPLETION_BYTES * usize::from(rings.completion_head);
+            let (first, last) = bytes.split_at_mut(COMPLETION_BYTES / 2);
+            rings.completion.read(at + COMPLETION_BYTES / 2, last)?;
+            rings.completion.read(at, first)?;
             let completion = Completion::from_bytes(&bytes);
             if completion.phase != rings.phase {
                 break Ok(());

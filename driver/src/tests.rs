@@ -27,7 +27,7 @@ fn in_process(endpoint: Hostile) -> Arc<dyn Transport> {
 }
 
 fn settings(entries: u16) -> Settings {
-    Settings { queues: 2, entries, timeout: LONG }
+    Settings { queues: 2, entries, timeout: LONG, polling: Duration::ZERO }
 }
 
 struct Bench {

@@ -23,7 +23,7 @@ fn patience() -> Deadline {
 fn ready(queues: u16) -> Card<Ready> {
     let endpoint = SimulatedCard::new(Profile::load("u55c").expect("a profile of the simulator"));
     let transport = InProcess::new("simulated", Box::new(endpoint)).expect("a thread");
-    let settings = Settings { queues, entries: 8, timeout: Duration::from_secs(60) };
+    let settings = Settings { queues, entries: 8, timeout: Duration::from_secs(60), polling: Duration::ZERO };
     Card::found(Arc::new(transport)).bring_up(&settings).expect("a healthy card")
 }
 

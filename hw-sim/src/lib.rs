@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 pub mod card;
+pub mod fault;
 pub mod hbm;
 pub mod memory;
 pub mod msm;
@@ -24,7 +25,8 @@ pub mod tiles;
 pub mod time;
 pub mod vector;
 
-pub use card::Card;
+pub use card::{Card, VECTORS};
+pub use fault::{Fault, FaultPlan};
 pub use profile::{DEFAULT_PROFILE, Profile, ProfileError};
 
 #[cfg(doctest)]

@@ -8,6 +8,17 @@ use kiln_abi::DmaFault;
 use crate::error::CardError;
 
 pub mod in_process;
+mod interrupt;
+mod iova;
+mod owner;
+pub(crate) mod pci;
+mod space;
+#[allow(unsafe_code)] // Calls into the kernel that take addresses.
+pub mod vfio;
+pub mod vfio_user;
+
+/// How long a wait for a vector that is not there lasts before the waiter looks by itself.
+const NO_VECTOR: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// The few duties of a transport.
 ///
@@ -21,6 +32,12 @@ pub trait Transport: Send + Sync {
     fn read32(&self, bar: u8, offset: u64) -> u32;
     /// Writes an aligned word of a BAR. Posted: it may return before the card has seen it.
     fn write32(&self, bar: u8, offset: u64, value: u32);
+    /// Reads an aligned word of PCI configuration space. All ones where there is none.
+    fn config_read32(&self, _offset: u16) -> u32 {
+        kiln_abi::register::ALL_ONES
+    }
+    /// Writes an aligned word of PCI configuration space.
+    fn config_write32(&self, _offset: u16, _value: u32) {}
     /// Makes `bytes` bytes of zeroed host memory and maps them for the card, at a multiple of 4096.
     fn map(&self, bytes: usize) -> Result<Box<dyn Mapping>, CardError>;
     /// How often a vector was raised so far.
@@ -44,4 +61,10 @@ pub trait Mapping: Send + Sync {
     fn read(&self, offset: usize, buffer: &mut [u8]);
     /// Copies into it.
     fn write(&self, offset: usize, data: &[u8]);
+}
+
+impl std::fmt::Debug for dyn Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name())
+    }
 }

@@ -31,6 +31,7 @@ pub mod meaning;
 #[path = "../../../tools/src/public.rs"]
 pub mod public;
 
+pub mod card;
 pub mod edits;
 pub mod keys;
 pub mod proof;
@@ -62,12 +63,14 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 7] = [
     Target { name: "proof", run: proof::run, seeds: proof::seeds },
     Target { name: "verifying_key", run: keys::verifying, seeds: keys::verifying_seeds },
     Target { name: "proving_key", run: keys::proving, seeds: keys::proving_seeds },
     Target { name: "srs", run: srs::run, seeds: srs::seeds },
     Target { name: "public_values", run: public_values::run, seeds: public_values::seeds },
+    Target { name: "completion", run: card::completion, seeds: card::completion_seeds },
+    Target { name: "command", run: card::command, seeds: card::command_seeds },
 ];
 
 /// Runs something that may allocate `bytes` beyond what is allocated now; if it asks for more, the process ends. Not for

@@ -56,6 +56,7 @@ pub struct Datapath {
     pub(super) lanes: Lanes,
     pub(super) staged: Staged,
     pub(super) host: Option<Arc<dyn HostMemory>>,
+    pub(super) link_up: bool,
 }
 
 impl Datapath {
@@ -72,6 +73,7 @@ impl Datapath {
             lanes: Lanes::new(profile),
             staged: Staged::default(),
             host: None,
+            link_up: true,
         }
     }
 
@@ -121,11 +123,15 @@ impl Datapath {
 
     pub(super) fn host_read(&self, address: u64, buffer: &mut [u8]) -> Result<(), DmaFault> {
         let unreachable = DmaFault { address, length: buffer.len() as u64, write: false };
-        self.host.as_ref().ok_or(unreachable)?.read(address, buffer)
+        self.reachable_host().ok_or(unreachable)?.read(address, buffer)
     }
 
     pub(super) fn host_write(&self, address: u64, data: &[u8]) -> Result<(), DmaFault> {
         let unreachable = DmaFault { address, length: data.len() as u64, write: true };
-        self.host.as_ref().ok_or(unreachable)?.write(address, data)
+        self.reachable_host().ok_or(unreachable)?.write(address, data)
+    }
+
+    fn reachable_host(&self) -> Option<&Arc<dyn HostMemory>> {
+        self.host.as_ref().filter(|_| self.link_up)
     }
 }

@@ -7,6 +7,7 @@ use super::datapath::Datapath;
 use super::job::{Done, Failure};
 use super::registers::{Registers, VECTORS};
 use super::self_test;
+use crate::fault::Condition;
 use crate::profile::Profile;
 use crate::stats::Cost;
 use crate::time::Picoseconds;
@@ -19,6 +20,7 @@ use kiln_abi::register::{Capabilities, Doorbell};
 use kiln_abi::{DmaFault, Interrupts, Status};
 use kiln_firmware::{Hardware, Outcome, Part, Readings};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Largest MSM that is offered, as a power of two.
 const MSM_LOG_LENGTH_MAX: u32 = 26;
@@ -31,7 +33,10 @@ const ENGINES: [EngineKind; 4] = [EngineKind::Copy, EngineKind::Msm, EngineKind:
 
 struct Running {
     started: Picoseconds,
-    ends: Picoseconds,
+    /// None for a job that hangs.
+    ends: Option<Picoseconds>,
+    /// A fault makes it last until then, in the host's time.
+    not_before: Option<Instant>,
     outcome: Result<Done, Failure>,
 }
 
@@ -53,6 +58,7 @@ pub struct Machine {
     pub(super) interrupts: Option<Arc<dyn Interrupts>>,
     pub(super) now: Picoseconds,
     pub(super) totals: Totals,
+    pub(super) condition: Condition,
     profile: Profile,
     model: String,
     serial: u64,
@@ -67,6 +73,7 @@ impl Machine {
             interrupts: None,
             now: 0,
             totals: Totals::default(),
+            condition: Condition::default(),
             profile: profile.clone(),
             model: format!("Kiln {} (simulated)", profile.name),
             serial,
@@ -76,6 +83,7 @@ impl Machine {
 
     /// Function-level reset: everything but the connection to the host is lost.
     pub(super) fn reset(&mut self) {
+        self.condition.reset();
         self.registers = Registers::new();
         self.jobs = [const { None }; 4];
         self.now = 0;
@@ -86,7 +94,13 @@ impl Machine {
 
     /// When the next job ends.
     pub(super) fn next_end(&self) -> Option<Picoseconds> {
-        self.jobs.iter().flatten().map(|job| job.ends).min()
+        self.jobs.iter().flatten().filter_map(|job| job.ends).min()
+    }
+
+    /// Until when a job that a fault holds back does not end, if that is later than now.
+    pub(super) fn held_until(&self) -> Option<Instant> {
+        let now = Instant::now();
+        self.jobs.iter().flatten().filter_map(|job| job.not_before).filter(|until| *until > now).min()
     }
 
     /// Moves the time on to `time`, if that is later.
@@ -99,7 +113,13 @@ impl Machine {
         self.now += self.data.clock.duration_of(cycles);
     }
 
+    /// Nothing reaches the host over a link that is down.
+    fn follow_link(&mut self) {
+        self.data.link_up = self.condition.is_connected();
+    }
+
     fn outcome(&mut self, slot: usize, engine: EngineKind, job: Running) -> Outcome {
+        self.follow_link();
         let start_cycle = self.data.clock.cycle_at(job.started);
         let staged =
             if engine == EngineKind::Vector { std::mem::take(&mut self.data.staged.host_bytes) } else { 0 };
@@ -113,8 +133,9 @@ impl Machine {
         };
         let total = &mut self.totals.engines[slot];
         *total = total.then(done.cost);
-        for (address, bytes) in &done.writes {
-            if let Err(fault) = self.data.host_write(*address, bytes) {
+        for (address, mut bytes) in done.writes {
+            self.condition.spoil(&mut bytes);
+            if let Err(fault) = self.data.host_write(address, &bytes) {
                 return fail(fault.into());
             }
         }
@@ -209,6 +230,7 @@ impl Hardware for Machine {
         let bytes = buffer.len() as u64;
         self.now += self.data.link.read_duration(bytes);
         self.totals.control_read_bytes += bytes;
+        self.follow_link();
         self.data.host_read(address, buffer)
     }
 
@@ -216,11 +238,14 @@ impl Hardware for Machine {
         let bytes = data.len() as u64;
         self.now += self.data.link.post_duration(bytes);
         self.totals.control_write_bytes += bytes;
+        self.follow_link();
         self.data.host_write(address, data)
     }
 
     fn interrupt(&mut self, vector: u16) {
         if self.registers.may_raise(vector)
+            && self.condition.is_connected()
+            && !self.condition.loses_interrupt()
             && let Some(interrupts) = &self.interrupts
         {
             interrupts.raise(vector);
@@ -250,18 +275,29 @@ impl Hardware for Machine {
     }
 
     fn start(&mut self, engine: EngineKind, command: &IoCommand) {
-        let outcome = self.data.execute(command);
+        let fault = self.condition.job_starts();
+        self.follow_link();
+        let outcome = if fault.memory_error {
+            Err(Failure { status: Status::MemoryError, result: 0 })
+        } else {
+            self.data.execute(command)
+        };
         let cycles = outcome.as_ref().map_or(0, |done| done.cost.cycles.total);
-        let ends = self.now + self.data.clock.duration_of(cycles);
+        let ends = (!fault.hangs).then(|| self.now + self.data.clock.duration_of(cycles));
+        let not_before = fault.not_before;
         if let Some(slot) = slot_of(engine) {
-            self.jobs[slot] = Some(Running { started: self.now, ends, outcome });
+            self.jobs[slot] = Some(Running { started: self.now, ends, not_before, outcome });
         }
     }
 
     fn poll(&mut self, engine: EngineKind) -> Option<Outcome> {
         let slot = slot_of(engine)?;
         let now = self.now;
-        let job = self.jobs[slot].take_if(|job| job.ends <= now)?;
+        let ended = |job: &mut Running| {
+            job.ends.is_some_and(|ends| ends <= now)
+                && job.not_before.is_none_or(|until| until <= Instant::now())
+        };
+        let job = self.jobs[slot].take_if(ended)?;
         Some(self.outcome(slot, engine, job))
     }
 
@@ -276,7 +312,9 @@ impl Hardware for Machine {
     }
 
     fn readings(&mut self) -> Readings {
-        Readings::default()
+        let Condition { memory_errors_corrected, memory_errors_uncorrected, link_degraded, .. } =
+            self.condition;
+        Readings { memory_errors_corrected, memory_errors_uncorrected, link_degraded, ..Readings::default() }
     }
 
     fn self_test(&mut self, kind: SelfTestKind) -> Option<u64> {

@@ -19,7 +19,9 @@ mod registers;
 mod self_test;
 
 pub use machine::Totals;
+pub use registers::VECTORS;
 
+use crate::fault::{Condition, Fault, FaultPlan};
 use crate::profile::Profile;
 use crate::time::Picoseconds;
 use kiln_abi::register::{ALL_ONES, BAR_MEMORY_WINDOW, BAR_REGISTERS};
@@ -27,9 +29,12 @@ use kiln_abi::{Activity, Endpoint, HostMemory, Interrupts};
 use kiln_firmware::{Firmware, Hardware};
 use machine::Machine;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Rounds of the control program in one call of [`Endpoint::advance`].
 const ROUNDS: usize = 16;
+/// Longest pause while a fault holds a job back.
+const HOLD_STEP: Duration = Duration::from_millis(2);
 /// Instructions of the control processor in a round that did something. An assumption. \[cycles\]
 const ROUND_CYCLES: u64 = 100;
 
@@ -52,6 +57,22 @@ impl Card {
         card
     }
 
+    /// The same card with faults to come.
+    pub fn with_faults(mut self, plan: FaultPlan) -> Card {
+        self.machine.condition = Condition::planned(plan);
+        self
+    }
+
+    /// Lets the card suffer a fault, now or with its next job.
+    pub fn suffer(&mut self, fault: Fault) {
+        self.machine.condition.suffer(fault);
+    }
+
+    /// Its serial number.
+    pub fn serial(&self) -> u64 {
+        self.machine.serial()
+    }
+
     /// Simulated time since reset. \[ps\]
     pub fn now(&self) -> Picoseconds {
         self.machine.now
@@ -64,9 +85,15 @@ impl Card {
 
     /// Moves the time to the next event; false when there is none.
     fn wait_for_event(&mut self) -> bool {
+        if let Some(until) = self.machine.held_until() {
+            // In short steps, so that register accesses are not held up for long.
+            let left = until.saturating_duration_since(Instant::now());
+            std::thread::sleep(left.min(HOLD_STEP));
+            return true;
+        }
         let watchdog = self.firmware.deadline().map(|cycle| self.machine.data.clock.duration_of(cycle));
-        let Some(end) = self.machine.next_end() else { return false };
-        self.machine.wait_until(watchdog.map_or(end, |limit| limit.min(end)));
+        let Some(end) = self.machine.next_end().into_iter().chain(watchdog).min() else { return false };
+        self.machine.wait_until(end);
         true
     }
 }
@@ -78,6 +105,9 @@ impl Endpoint<Arc<dyn HostMemory>, Arc<dyn Interrupts>> for Card {
     }
 
     fn read32(&mut self, bar: u8, offset: u64) -> u32 {
+        if !self.machine.condition.answers() {
+            return ALL_ONES;
+        }
         match bar {
             BAR_REGISTERS => {
                 let cycle = self.machine.cycles();
@@ -96,6 +126,9 @@ impl Endpoint<Arc<dyn HostMemory>, Arc<dyn Interrupts>> for Card {
     }
 
     fn write32(&mut self, bar: u8, offset: u64, value: u32) {
+        if !self.machine.condition.answers() {
+            return;
+        }
         match bar {
             BAR_REGISTERS => {
                 for vector in self.machine.registers.host_write(offset, value) {
@@ -111,6 +144,9 @@ impl Endpoint<Arc<dyn HostMemory>, Arc<dyn Interrupts>> for Card {
     }
 
     fn advance(&mut self) -> Activity {
+        if self.machine.condition.crashed {
+            return Activity::Idle;
+        }
         for _ in 0..ROUNDS {
             match self.firmware.step(&mut self.machine) {
                 Activity::Busy => self.machine.spend(ROUND_CYCLES),

@@ -1,26 +1,35 @@
-//! Lists the cards that can prove, or describes one.
+//! Lists the cards that can prove, and looks after them.
 //!
 //! ```console
 //! $ kiln card list
 //! $ kiln card info sim:u55c
+//! $ kiln card bind vfio:0000:41:00.0 --user kiln    # as root, once after each boot
+//! $ kiln card validate vfio:0000:41:00.0
 //! ```
-//! A card named `sim:PROFILE` is simulated, cycle by cycle, behind the same driver: use it as `--backend
-//! card:PROFILE`. What `info` prints is what the card itself answers when the driver asks.
+//! A card's address is `sim:PROFILE` for one that is simulated in this process, cycle by cycle;
+//! `vfio-user:SOCKET` for one that another process serves, such as `kiln-sim serve`; and
+//! `vfio:0000:41:00.0` for one on this machine's PCI bus that is bound to vfio-pci. The driver above them is
+//! the same. Use an address as `--backend card:ADDRESS`.
+//!
+//! A card has one owner at a time: while a proof runs on it, these commands say who that is. Opening a card
+//! resets its controller, but not its memory. What disturbs more asks first, or wants `--yes`.
 
-use std::fmt;
+mod bench;
+mod bind;
+mod health;
+mod info;
+mod list;
+mod top;
+mod validate;
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::time::Duration;
 
 use clap::Subcommand;
-use kiln_abi::feature::{FeatureBlock, FeatureKind};
-use kiln_sim::profile::Profile;
-use serde::Serialize;
-use serde_json::{Value, json};
 
-use crate::backend;
+use crate::backend::{self, CardAddress};
 use crate::error::Failure;
-use crate::output::{self, Format, Report};
-
-/// How the names of simulated cards begin.
-const SIMULATED: &str = "sim:";
+use crate::output::{self, Format};
 
 /// Arguments of `kiln card`.
 #[derive(Debug, clap::Args)]
@@ -29,19 +38,106 @@ pub struct Args {
     action: Action,
 }
 
+/// A card, and how to print what is said of it.
+#[derive(Debug, clap::Args)]
+struct Target {
+    /// The card's address, as `kiln card list` prints it
+    address: CardAddress,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// Consent to what disturbs a card.
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct Consent {
+    /// Do it without asking
+    #[arg(long)]
+    yes: bool,
+}
+
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the cards
+    /// List the cards: on the bus, and simulated
     List {
         #[command(flatten)]
         format: Format,
     },
     /// Bring up a card and print what it says of itself
-    Info {
-        /// Its name, as `kiln card list` prints it
-        name: String,
+    Info(Target),
+    /// Give a card on the bus to processes: bind it to vfio-pci
+    Bind {
+        #[command(flatten)]
+        target: Target,
+        /// Let this user open the card: a name or a number
+        #[arg(long)]
+        user: Option<String>,
+        #[command(flatten)]
+        consent: Consent,
+    },
+    /// Take a card back from processes
+    Unbind {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        consent: Consent,
+    },
+    /// Print temperature and power
+    Sensors(Target),
+    /// Print the card's counters
+    Stats(Target),
+    /// Print the card's error log, newest first
+    Errors(Target),
+    /// Wait for the card's next event, or for all of them
+    Events {
+        #[command(flatten)]
+        target: Target,
+        /// Print every event until interrupted
+        #[arg(long)]
+        follow: bool,
+        /// Longest wait for an event, in seconds
+        #[arg(long, default_value_t = 60)]
+        wait_s: u64,
+    },
+    /// Watch cards: temperature, power, commands, memory errors
+    ///
+    /// On a terminal the view fills the screen and is drawn again and again until interrupted. A card that fails stays in the list.
+    Top {
+        /// The cards' addresses
+        #[arg(required = true)]
+        addresses: Vec<CardAddress>,
+        /// Time between two views, in seconds
+        #[arg(long, default_value_t = 1)]
+        interval_s: u64,
+        /// End after this many views
+        #[arg(long)]
+        views: Option<u64>,
         #[command(flatten)]
         format: Format,
+    },
+    /// Check everything: registers, copies, memory, known answers, interrupts, faults, resets
+    ///
+    /// Overwrites card memory and resets the card.
+    Validate {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        consent: Consent,
+    },
+    /// Measure what the driver costs: commands per second, latency, bandwidth
+    ///
+    /// Overwrites the first 16 MiB of card memory.
+    Bench {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        consent: Consent,
+    },
+    /// Reset a card as at power-up, and bring it up again
+    Reset {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        consent: Consent,
     },
 }
 
@@ -49,207 +145,93 @@ impl Args {
     /// How to print the result.
     pub fn format(&self) -> Format {
         match &self.action {
-            Action::List { format } | Action::Info { format, .. } => *format,
+            Action::List { format } | Action::Top { format, .. } => *format,
+            Action::Info(target)
+            | Action::Sensors(target)
+            | Action::Stats(target)
+            | Action::Errors(target) => target.format,
+            Action::Bind { target, .. }
+            | Action::Unbind { target, .. }
+            | Action::Events { target, .. }
+            | Action::Validate { target, .. }
+            | Action::Bench { target, .. }
+            | Action::Reset { target, .. } => target.format,
         }
     }
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    let format = args.format();
     match &args.action {
-        Action::List { format } => output::result(*format, &list()?),
-        Action::Info { name, format } => output::result(*format, &info(name)?),
+        Action::List { .. } => output::result(format, &list::run()?),
+        Action::Info(target) => output::result(format, &info::run(&target.address)?),
+        Action::Bind { target, user, consent } => {
+            consent.or_ask(&format!("take {} from its driver and bind it to vfio-pci", target.address))?;
+            output::result(format, &bind::bind(&target.address, user.as_deref())?);
+        }
+        Action::Unbind { target, consent } => {
+            consent.or_ask(&format!("unbind {}, which ends the programs that use it", target.address))?;
+            output::result(format, &bind::unbind(&target.address)?);
+        }
+        Action::Sensors(target) => output::result(format, &health::sensors(&target.address)?),
+        Action::Stats(target) => output::result(format, &health::stats(&target.address)?),
+        Action::Errors(target) => output::result(format, &health::errors(&target.address)?),
+        Action::Events { target, follow, wait_s } => events(target, *follow, Duration::from_secs(*wait_s))?,
+        Action::Top { addresses, interval_s, views, .. } => {
+            top::run(addresses, Duration::from_secs(*interval_s), *views, format)?;
+        }
+        Action::Validate { target, consent } => {
+            consent.or_ask(&format!("overwrite the memory of {} and reset it", target.address))?;
+            let validation = validate::run(&target.address)?;
+            output::result(format, &validation);
+            validation.judge()?;
+        }
+        Action::Bench { target, consent } => {
+            consent.or_ask(&format!("overwrite memory of {}", target.address))?;
+            output::result(format, &bench::run(&target.address)?);
+        }
+        Action::Reset { target, consent } => {
+            consent.or_ask(&format!("reset {}, which empties its memory", target.address))?;
+            output::result(format, &health::reset(&target.address)?);
+        }
     }
     Ok(())
 }
 
-/// The cards there are.
-#[derive(Debug, Serialize)]
-struct List {
-    cards: Vec<Entry>,
-}
-
-#[derive(Debug, Serialize)]
-struct Entry {
-    name: String,
-    backend: String,
-    simulated: bool,
-    clock_mhz: u64,
-    memory_bytes: u64,
-}
-
-fn list() -> Result<List, Failure> {
-    let entry = |name: &str| {
-        let profile = Profile::load(name).map_err(|e| Failure::refused("read a card profile", e))?;
-        Ok(Entry {
-            name: format!("{SIMULATED}{name}"),
-            backend: format!("card:{name}"),
-            simulated: true,
-            clock_mhz: profile.core_mhz,
-            memory_bytes: profile.memory.gib << 30,
-        })
-    };
-    Ok(List { cards: Profile::names().into_iter().map(entry).collect::<Result<_, Failure>>()? })
-}
-
-impl Report for List {
-    const SCHEMA: &'static str = "kiln.card.list/1";
-}
-
-impl fmt::Display for List {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<12}{:<12}{:<12}{:>10}{:>12}", "CARD", "BACKEND", "KIND", "CLOCK", "MEMORY")?;
-        for card in &self.cards {
-            let kind = if card.simulated { "simulated" } else { "PCIe" };
-            let (clock, memory) = (format!("{} MHz", card.clock_mhz), output::bytes(card.memory_bytes));
-            write!(f, "\n{:<12}{:<12}{kind:<12}{clock:>10}{memory:>12}", card.name, card.backend)?;
+fn events(target: &Target, follow: bool, patience: Duration) -> Result<(), Failure> {
+    let card = backend::bring_up(&target.address)?;
+    loop {
+        match health::next_event(&card, &target.address, patience)? {
+            Some(event) => output::result(target.format, &event),
+            None if follow => continue,
+            None => {
+                let waited = patience.as_secs();
+                return Err(Failure::Input(format!("{} told no event within {waited} s", target.address)));
+            }
         }
-        Ok(())
+        if !follow {
+            return Ok(());
+        }
     }
 }
 
-/// What a card says of itself.
-#[derive(Debug, Serialize)]
-struct Info {
-    name: String,
-    model: String,
-    simulated: bool,
-    serial: String,
-    firmware: String,
-    firmware_version: String,
-    interface_version: u32,
-    clock_hz: u64,
-    memory_bytes: u64,
-    /// None where the card says that it has no such sensor.
-    temperature_celsius: Option<f64>,
-    power_w: Option<f64>,
-    commands_completed: u64,
-    commands_failed: u64,
-    features: serde_json::Map<String, Value>,
-}
-
-fn info(name: &str) -> Result<Info, Failure> {
-    let profile = name.strip_prefix(SIMULATED).ok_or_else(|| {
-        Failure::Input(format!("no card is called {name:?}; `kiln card list` names those there are"))
-    })?;
-    let card = backend::simulated_card(profile)?;
-    let health = card.health().map_err(|e| Failure::device("ask the card for its health", e))?;
-    let identify = card.identify();
-    let (temperature, power) = match card.features().get(FeatureKind::Sensors) {
-        Some(FeatureBlock::Sensors { temperature_sensors, power_sensors, .. }) => {
-            (*temperature_sensors, *power_sensors)
+impl Consent {
+    /// Asks at the terminal, unless consent was given; where there is no terminal, nothing is done.
+    fn or_ask(self, what: &str) -> Result<(), Failure> {
+        if self.yes {
+            return Ok(());
         }
-        _ => (0, 0),
-    };
-    Ok(Info {
-        name: name.to_owned(),
-        model: identify.model.as_str().to_owned(),
-        simulated: true,
-        serial: format!("{:016x}", identify.serial),
-        firmware: identify.firmware.as_str().to_owned(),
-        firmware_version: format!(
-            "{}.{}",
-            identify.firmware_version >> 16,
-            identify.firmware_version & 0xffff
-        ),
-        interface_version: identify.interface_version,
-        clock_hz: identify.clock_hz,
-        memory_bytes: identify.memory_bytes,
-        temperature_celsius: (temperature > 0).then(|| f64::from(health.temperature_milli_celsius) / 1000.0),
-        power_w: (power > 0).then(|| f64::from(health.power_mw) / 1000.0),
-        commands_completed: health.commands_completed,
-        commands_failed: health.commands_failed,
-        features: card.features().blocks.iter().map(feature).collect(),
-    })
-}
-
-/// A block of the card's feature chain, by name.
-fn feature(block: &FeatureBlock) -> (String, Value) {
-    let (name, value) = match *block {
-        FeatureBlock::FirmwareId { version, revision } => {
-            ("firmware", json!({ "version": version, "revision": format!("{revision:08x}") }))
+        let input = std::io::stdin();
+        if !input.is_terminal() {
+            return Err(Failure::Input(format!("this would {what}; say --yes if that is wanted")));
         }
-        FeatureBlock::EngineMsm { adders, window_bits, adder_latency, log_length_max } => (
-            "msm",
-            json!({ "adders": adders, "window_bits": window_bits, "adder_latency_cycles": adder_latency,
-                    "log_length_max": log_length_max }),
-        ),
-        FeatureBlock::EngineNtt { butterflies, butterfly_latency, log_n_max } => (
-            "ntt",
-            json!({ "butterflies": butterflies, "butterfly_latency_cycles": butterfly_latency,
-                    "log_n_max": log_n_max }),
-        ),
-        FeatureBlock::EngineVector {
-            lanes,
-            multiplier_latency,
-            registers,
-            instructions_max,
-            constants_max,
-            inputs_max,
-            outputs_max,
-        } => (
-            "vector",
-            json!({ "lanes": lanes, "multiplier_latency_cycles": multiplier_latency, "registers": registers,
-                    "instructions_max": instructions_max, "constants_max": constants_max,
-                    "inputs_max": inputs_max, "outputs_max": outputs_max }),
-        ),
-        FeatureBlock::Memory { bytes, channels, bandwidth_mb_per_s } => (
-            "memory",
-            json!({ "bytes": bytes, "channels": channels, "bandwidth_mb_per_s": bandwidth_mb_per_s }),
-        ),
-        FeatureBlock::Counters { clock_hz } => ("counters", json!({ "clock_hz": clock_hz })),
-        FeatureBlock::Sensors { temperature_sensors, power_sensors, throttle_milli_celsius } => (
-            "sensors",
-            json!({ "temperature": temperature_sensors, "power": power_sensors,
-                    "throttle_celsius": f64::from(throttle_milli_celsius) / 1000.0 }),
-        ),
-        FeatureBlock::FirmwareSlots { slots, active } => {
-            ("firmware_slots", json!({ "slots": slots, "active": active }))
+        let _ = write!(std::io::stderr(), "This will {what}. Go on? [y/N] ");
+        let mut answer = String::new();
+        let read = input.lock().read_line(&mut answer);
+        match (read, answer.trim()) {
+            (Ok(_), "y" | "Y" | "yes") => Ok(()),
+            _ => Err(Failure::Input("nothing was done".into())),
         }
-        FeatureBlock::ErrorLog { entries } => ("error_log", json!({ "entries": entries })),
-        FeatureBlock::Watchdog { limit_max } => ("watchdog", json!({ "limit_cycles_max": limit_max })),
-        FeatureBlock::Security { signed_firmware, attestation } => {
-            ("security", json!({ "signed_firmware": signed_firmware != 0, "attestation": attestation != 0 }))
-        }
-    };
-    (name.to_owned(), value)
-}
-
-impl Report for Info {
-    const SCHEMA: &'static str = "kiln.card.info/1";
-}
-
-impl fmt::Display for Info {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if self.simulated { ", simulated" } else { "" };
-        writeln!(f, "{} ({}{kind})", self.name, self.model)?;
-        writeln!(f, "  serial          {}", self.serial)?;
-        writeln!(
-            f,
-            "  firmware        {} {}, interface {:#x}",
-            self.firmware, self.firmware_version, self.interface_version
-        )?;
-        writeln!(f, "  clock           {} MHz", self.clock_hz / 1_000_000)?;
-        writeln!(f, "  memory          {}", output::bytes(self.memory_bytes))?;
-        if let Some(temperature) = self.temperature_celsius {
-            writeln!(f, "  temperature     {temperature:.1} °C")?;
-        }
-        if let Some(power) = self.power_w {
-            writeln!(f, "  power           {power:.1} W")?;
-        }
-        write!(
-            f,
-            "  commands        {} completed, {} failed",
-            self.commands_completed, self.commands_failed
-        )?;
-        for (name, values) in &self.features {
-            write!(f, "\n  {name:<16}")?;
-            let mut separator = "";
-            for (key, value) in values.as_object().into_iter().flatten() {
-                write!(f, "{separator}{} {value}", key.replace('_', " "))?;
-                separator = ", ";
-            }
-        }
-        Ok(())
     }
 }

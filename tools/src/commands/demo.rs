@@ -46,8 +46,8 @@ const CLASSES: [&str; 2] = ["malignant", "benign"];
 /// Arguments of `kiln demo`, and of `kiln` alone.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where the heavy work is done: `cpu`, or `card:PROFILE` (see `kiln card list`)
-    #[arg(long, value_name = "cpu|card:PROFILE", default_value = "card:u55c")]
+    /// Where the heavy work is done: `cpu`, or `card:ADDRESS`, such as card:sim:u55c (see `kiln card list`)
+    #[arg(long, value_name = "cpu|card:ADDRESS", default_value = "card:sim:u55c")]
     backend: Backend,
     #[command(flatten)]
     memory: MemoryArgs,

@@ -40,7 +40,8 @@ fn check(compiled: &Compiled, proven: &Proven) -> Result<(), Failure> {
 
 #[test]
 fn processor_and_card_make_the_same_proof_from_the_same_seed() {
-    let (cpu, card) = (engine(&Backend::Cpu).unwrap(), engine(&Backend::Card("u55c".into())).unwrap());
+    let (cpu, card) =
+        (engine(&Backend::Cpu).unwrap(), engine(&Backend::Card("u55c".parse().unwrap())).unwrap());
     for model in ["diagnostic", "digits"] {
         let (by_cpu, by_card) = (
             compile(&cpu, model, InputVisibility::Private, 1),

@@ -27,6 +27,12 @@ fn form(value: &Value) -> Value {
 #[test]
 fn cards_print_what_was_reviewed() {
     insta::assert_snapshot!("card_list", kiln(&["card", "list"]).succeeds().stdout);
+    for action in ["sensors", "errors"] {
+        let run = kiln(&["card", action, "sim:u55c"]).succeeds();
+        insta::assert_snapshot!(format!("card_{action}"), run.stdout);
+    }
+    let top = kiln(&["card", "top", "sim:u55c", "sim:f2", "--views", "1"]).succeeds();
+    insta::assert_snapshot!("card_top", top.stdout);
     insta::assert_snapshot!("card_info", kiln(&["card", "info", "sim:u55c"]).succeeds().stdout);
 }
 
@@ -59,6 +65,13 @@ fn json_results_have_the_form_that_was_reviewed() {
         ("demo", kiln(&["--json"])),
         ("card_list", kiln(&["card", "list", "--json"])),
         ("card_info", kiln(&["card", "info", "sim:u55c", "--json"])),
+        ("card_sensors", kiln(&["card", "sensors", "sim:u55c", "--json"])),
+        ("card_stats", kiln(&["card", "stats", "sim:u55c", "--json"])),
+        ("card_errors", kiln(&["card", "errors", "sim:u55c", "--json"])),
+        ("card_validate", kiln(&["card", "validate", "sim:u55c", "--yes", "--json"])),
+        ("card_reset", kiln(&["card", "reset", "sim:u55c", "--yes", "--json"])),
+        ("card_top", kiln(&["card", "top", "sim:u55c", "sim:f2", "--views", "1", "--json"])),
+        ("card_bench", kiln(&["card", "bench", "sim:u55c", "--yes", "--json"])),
     ];
     for (name, run) in results {
         insta::assert_json_snapshot!(format!("json_{name}"), form(&run.succeeds().json()));
@@ -67,4 +80,19 @@ fn json_results_have_the_form_that_was_reviewed() {
     insta::assert_json_snapshot!("json_error", form(&failure.json()));
     let public = serde_json::from_slice(&std::fs::read(proven.path("public.json")).unwrap()).unwrap();
     insta::assert_json_snapshot!("json_public_file", form(&public));
+}
+
+#[test]
+fn what_disturbs_a_card_wants_consent() {
+    for action in ["validate", "reset", "bench"] {
+        let refused = kiln(&["card", action, "sim:u55c"]).fails(2);
+        assert!(refused.stderr.contains("--yes"), "{refused:#?}");
+        assert_eq!(refused.stdout, "");
+    }
+    let not_there = kiln(&["card", "bind", "vfio:ffff:ff:1f.7", "--yes"]).fails(2);
+    assert!(not_there.stderr.contains("ffff:ff:1f.7"), "{not_there:#?}");
+    let not_on_the_bus = kiln(&["card", "bind", "sim:u55c", "--yes"]).fails(2);
+    assert!(not_on_the_bus.stderr.contains("PCI"), "{not_on_the_bus:#?}");
+    let nobody = kiln(&["card", "info", "vfio-user:/nonexistent/card.sock"]).fails(3);
+    assert!(nobody.stderr.contains("/nonexistent/card.sock"), "{nobody:#?}");
 }

@@ -5,6 +5,7 @@ mod backends;
 mod batch;
 mod ceremony;
 mod documents;
+mod faults;
 mod flow;
 mod golden;
 mod help;

@@ -17,7 +17,11 @@ pub struct Run {
 
 /// Runs `kiln` with these arguments.
 pub fn kiln<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Run {
-    let output = Command::new(env!("CARGO_BIN_EXE_kiln")).args(arguments).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_kiln"))
+        .args(arguments)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
     Run {
         code: output.status.code().unwrap(),
         stdout: String::from_utf8(output.stdout).unwrap(),

@@ -1,0 +1,140 @@
+//! Interrupts as counts: one eventfd a vector, which the kernel or the other process signals.
+
+use std::os::fd::AsRawFd;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
+
+/// One interrupt vector. Any number of threads may wait for it: one of them, the *leader*, sleeps on the eventfd and
+/// counts for all; the others sleep until it has looked. So a signal is counted once and wakes everybody.
+pub(crate) struct Vector {
+    event: EventFd,
+    /// Watches the eventfd.
+    sleep: Epoll,
+    state: Mutex<State>,
+    looked: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    count: u64,
+    /// A leader sleeps on the eventfd; nobody else may empty it, or it would not wake up.
+    led: bool,
+}
+
+impl Vector {
+    pub(crate) fn new() -> std::io::Result<Vector> {
+        let event = EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK)?;
+        let sleep = Epoll::new()?;
+        sleep.ctl(ControlOperation::Add, event.as_raw_fd(), EpollEvent::new(EventSet::IN, 0))?;
+        Ok(Vector { event, sleep, state: Mutex::default(), looked: Condvar::new() })
+    }
+
+    /// What is to be signalled.
+    pub(crate) fn event(&self) -> &EventFd {
+        &self.event
+    }
+
+    /// Signals counted so far. While a leader sleeps this may be behind; a wait for more than it then ends at once.
+    pub(crate) fn seen(&self) -> u64 {
+        let mut state = self.lock();
+        if !state.led {
+            state.count += self.take();
+        }
+        state.count
+    }
+
+    /// Sleeps until more than `seen` signals were counted, or until the instant.
+    pub(crate) fn wait(&self, seen: u64, until: Instant) {
+        let mut state = self.lock();
+        loop {
+            if !state.led {
+                state.count += self.take();
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if state.count > seen || left.is_zero() {
+                return;
+            }
+            if state.led {
+                state = self.looked.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+                continue;
+            }
+            state.led = true;
+            drop(state);
+            // Whatever ends the sleep, the count is looked at next.
+            let _ = self.sleep.wait(milliseconds(left), &mut [EpollEvent::default()]);
+            state = self.lock();
+            state.led = false;
+            state.count += self.take();
+            self.looked.notify_all();
+        }
+    }
+
+    /// Empties the eventfd.
+    fn take(&self) -> u64 {
+        self.event.read().unwrap_or(0)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A time to sleep, in whole milliseconds and not shorter.
+fn milliseconds(time: Duration) -> i32 {
+    i32::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signal(vector: &Vector) {
+        vector.event().write(1).expect("signalled");
+    }
+
+    fn soon(milliseconds: u64) -> Instant {
+        Instant::now() + Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn signals_are_counted_also_when_nobody_waits() {
+        let vector = Vector::new().expect("an eventfd");
+        assert_eq!(vector.seen(), 0);
+        (0..3).for_each(|_| signal(&vector));
+        assert_eq!(vector.seen(), 3);
+        vector.wait(2, soon(60_000));
+        vector.wait(3, soon(5));
+        assert_eq!(vector.seen(), 3);
+    }
+
+    #[test]
+    fn one_signal_wakes_every_waiter() {
+        let vector = Vector::new().expect("an eventfd");
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| vector.wait(0, soon(60_000)));
+            }
+            // Some wait already, some come later: all must see it.
+            std::thread::sleep(Duration::from_millis(5));
+            signal(&vector);
+        });
+        assert_eq!(vector.seen(), 1);
+    }
+
+    #[test]
+    fn leader_that_gives_up_hands_over() {
+        let vector = Vector::new().expect("an eventfd");
+        std::thread::scope(|scope| {
+            scope.spawn(|| vector.wait(0, soon(20)));
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(5));
+                vector.wait(0, soon(60_000));
+            });
+            std::thread::sleep(Duration::from_millis(50));
+            signal(&vector);
+        });
+    }
+}
