@@ -49,13 +49,6 @@ fn multiples_are_kept_and_used_again_where_the_bound_has_room() {
         let vk = diagnostic().path("compiled/model.vk");
         verify(&place.path().join("proof"), &vk, &place.path().join("public")).succeeds();
     }
-    // Just enough for the proof.
-    let refused = prove(place.path(), &["--memory", "1MiB"]);
-    let least = refused.stderr.split('(').nth(1).and_then(|rest| rest.split(' ').next());
-    let bound = format!("{}kB", least.and_then(|least| least.parse::<u64>().ok()).unwrap() / 1000 + 1);
-    let run = prove(place.path(), &more(&bound)).succeeds();
-    assert!(run.stderr.contains("done without"), "{run:#?}");
-    assert_eq!(run.json()["memory"]["multiples_bytes"], 0);
 }
 
 #[test]
