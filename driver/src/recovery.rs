@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_abi::Status;
+use kiln_abi::register::{ALL_ONES, Register};
 
 use crate::card::{Card, Ready, Settings};
 use crate::error::CardError;
 use crate::queue::{Queue, Ticket};
 use crate::transport::Transport;
-use crate::wait::Deadline;
+use crate::wait::{Deadline, read};
+
+/// Between two looks at a card that does not answer.
+const ANSWER_PAUSE: Duration = Duration::from_millis(2);
 
 /// How a command ended that had to be ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +68,16 @@ fn ended(queue: &Queue, ticket: &Ticket, patience: Duration, how: Ending) -> Res
     }
 }
 
+fn wait_until_it_answers(transport: &dyn Transport, deadline: Deadline) -> Result<(), CardError> {
+    while read(transport, Register::Magic) == ALL_ONES {
+        if deadline.passed() {
+            return Err(CardError::Gone);
+        }
+        std::thread::sleep(ANSWER_PAUSE);
+    }
+    Ok(())
+}
+
 impl Keeper {
     /// Brings a card up. It may be reset `resets_max` times before it is left alone.
     pub fn start(
@@ -87,7 +101,7 @@ impl Keeper {
         }
     }
 
-    /// Gives the card up, resets it and brings it up again. All its queues, tickets and regions are void.
+    /// Gives the card up, resets it, waits until it answers, and brings it up again. All its queues, tickets and regions are void.
     ///
     /// # Errors
     /// [`CardError::Quarantined`] when it was reset too often already; otherwise as bring-up.
@@ -102,6 +116,8 @@ impl Keeper {
             Some(lost) => lost.reset()?,
             None => Card::found(self.transport.clone()).reset()?,
         };
+        // A link may need a while to come up again, in which the card reads all ones.
+        wait_until_it_answers(&*self.transport, Deadline::after(self.settings.timeout))?;
         Ok(self.card.insert(found.bring_up(&self.settings)?))
     }
 }

@@ -144,10 +144,11 @@ impl Endpoint<Arc<dyn HostMemory>, Arc<dyn Interrupts>> for Card {
     }
 
     fn advance(&mut self) -> Activity {
-        if self.machine.condition.crashed {
-            return Activity::Idle;
-        }
         for _ in 0..ROUNDS {
+            // Looked at in every round: the job whose start crashed the control program must not be completed by it.
+            if self.machine.condition.crashed {
+                return Activity::Idle;
+            }
             match self.firmware.step(&mut self.machine) {
                 Activity::Busy => self.machine.spend(ROUND_CYCLES),
                 Activity::Idle if self.wait_for_event() => {}

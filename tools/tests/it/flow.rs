@@ -176,7 +176,7 @@ fn the_demonstration_shows_every_figure() {
 #[test]
 fn cards_are_listed_and_described_by_the_card_itself() {
     let list = kiln(&["card", "list", "--json"]).succeeds().json();
-    assert_eq!(list["schema"], "kiln.card.list/1");
+    assert_eq!(list["schema"], "kiln.card.list/2");
     let cards = list["cards"].as_array().unwrap();
     assert!(cards.iter().any(|card| card["name"] == "sim:u55c"), "{list:#}");
     for card in cards {

@@ -108,7 +108,7 @@ impl fmt::Display for Top {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:<28} {:<12} {:>7} {:>7} {:>10} {:>8} {:>10} {:>11}  STATE",
+            "{:<28} {:<22} {:>7} {:>7} {:>10} {:>8} {:>10} {:>11}  STATE",
             "CARD", "MODEL", "°C", "W", "COMMANDS", "FAILED", "PER SECOND", "ECC 1 / 2"
         )?;
         for row in &self.cards {
@@ -117,7 +117,7 @@ impl fmt::Display for Top {
             let ecc = format!("{} / {}", row.memory_errors_corrected, row.memory_errors_uncorrected);
             write!(
                 f,
-                "\n{:<28} {:<12} {:>7} {:>7} {:>10} {:>8} {:>10} {ecc:>11}  {}",
+                "\n{:<28} {:<22} {:>7} {:>7} {:>10} {:>8} {:>10} {ecc:>11}  {}",
                 row.card,
                 row.model,
                 one(row.temperature_celsius),
