@@ -178,11 +178,11 @@ fn cards_are_listed_and_described_by_the_card_itself() {
     let list = kiln(&["card", "list", "--json"]).succeeds().json();
     assert_eq!(list["schema"], "kiln.card.list/2");
     let cards = list["cards"].as_array().unwrap();
-    assert!(cards.iter().any(|card| card["name"] == "sim:u55c"), "{list:#}");
+    assert!(cards.iter().any(|card| card["address"] == "sim:u55c"), "{list:#}");
     for card in cards {
-        let info = kiln(&["card", "info", card["name"].as_str().unwrap(), "--json"]).succeeds().json();
+        let info = kiln(&["card", "info", card["address"].as_str().unwrap(), "--json"]).succeeds().json();
         assert_eq!(info["schema"], "kiln.card.info/1");
-        assert_eq!(info["name"], card["name"]);
+        assert_eq!(info["name"], card["address"]);
     }
     kiln(&["card", "info", "sim:no-such-profile"]).fails(2);
     kiln(&["card", "info", "0000:01:00.0"]).fails(2);
