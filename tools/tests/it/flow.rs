@@ -185,5 +185,8 @@ fn cards_are_listed_and_described_by_the_card_itself() {
         assert_eq!(info["name"], card["address"]);
     }
     kiln(&["card", "info", "sim:no-such-profile"]).fails(2);
-    kiln(&["card", "info", "0000:01:00.0"]).fails(2);
+    kiln(&["card", "info", "vfio:ffff:1f:1f.7"]).fails(3);
+    let bare = kiln(&["card", "info", "0000:01:00.0"]);
+    assert_eq!(bare.code, 2, "{bare:#?}");
+    assert!(bare.stderr.contains("vfio:DOMAIN:BUS:DEVICE.FUNCTION"), "{bare:#?}");
 }
