@@ -118,6 +118,7 @@ impl fmt::Display for PciAddress {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
 

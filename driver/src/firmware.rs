@@ -123,6 +123,7 @@ pub fn rollback_slot(slots: &FirmwareSlots) -> Option<u8> {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use kiln_abi::page::TrialOutcome;

@@ -18,6 +18,7 @@
 //! - Every wait has a [`Deadline`], and ends in one of three ways when it does not succeed: *not yet*
 //!   ([`CardError::NotYet`]), *never* ([`CardError::Never`]) or *gone* ([`CardError::Gone`]).
 #![deny(unsafe_code)]
+#![allow(unexpected_cfgs)] // `loom` is set by hand, for the model in `model`.
 
 pub mod address;
 pub mod card;
@@ -31,13 +32,18 @@ pub mod job;
 pub mod memory;
 pub mod queue;
 pub mod recovery;
+mod sync;
 pub mod sysfs;
 pub mod transport;
 pub mod wait;
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod hostile;
+#[cfg(all(test, loom))]
+mod model;
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 
 pub use address::{Address, AddressError, PciAddress};

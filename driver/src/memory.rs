@@ -91,6 +91,7 @@ impl Drop for CardRegion {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

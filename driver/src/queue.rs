@@ -4,7 +4,7 @@
 //! completion ring each entry is copied once, when its phase says that it is new, and checked.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use kiln_abi::admin::Event;
@@ -19,6 +19,7 @@ use crate::completion::{Checked, check, check_record};
 use crate::dma::DmaBuffer;
 use crate::error::{CardError, Loss, Violation};
 use crate::job::{Job, Prepared};
+use crate::sync::{Mutex, MutexGuard};
 use crate::transport::Transport;
 use crate::wait::{Deadline, LOOK_AGAIN, check_alive};
 
@@ -139,6 +140,13 @@ impl Queue {
     /// Jobs that may be in flight at the same time.
     pub fn depth(&self) -> usize {
         usize::from(self.inner.entries) - 1
+    }
+
+    /// Commands in flight, and outcomes that wait to be taken.
+    #[cfg(all(test, loom))]
+    pub(crate) fn held(&self) -> usize {
+        let rings = self.inner.lock();
+        rings.in_flight.len() + rings.done.len()
     }
 
     /// Card addresses of the rings: submission, completion.

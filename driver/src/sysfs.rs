@@ -184,6 +184,7 @@ impl Bus {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;

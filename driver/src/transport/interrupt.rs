@@ -1,18 +1,43 @@
 //! Interrupts as counts: one eventfd a vector, which the kernel or the other process signals.
 
 use std::os::fd::AsRawFd;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
+use crate::sync::{Condvar, Mutex, MutexGuard};
+
+/// Where signals come from.
+pub(crate) trait Signals {
+    /// Signals since the last call.
+    fn take(&self) -> u64;
+    /// Sleeps until there are some, or until the time has passed.
+    fn sleep(&self, time: Duration);
+}
+
+/// An eventfd, and what watches it.
+pub(crate) struct Watched {
+    event: EventFd,
+    sleep: Epoll,
+}
+
+impl Signals for Watched {
+    fn take(&self) -> u64 {
+        self.event.read().unwrap_or(0)
+    }
+
+    fn sleep(&self, time: Duration) {
+        // Whatever ends the sleep, the count is looked at next.
+        let _ = self.sleep.wait(milliseconds(time), &mut [EpollEvent::default()]);
+    }
+}
+
 /// One interrupt vector. Any number of threads may wait for it: one of them, the *leader*, sleeps on the eventfd and
 /// counts for all; the others sleep until it has looked. So a signal is counted once and wakes everybody.
-pub(crate) struct Vector {
-    event: EventFd,
-    /// Watches the eventfd.
-    sleep: Epoll,
+pub(crate) struct Vector<S = Watched> {
+    signals: S,
     state: Mutex<State>,
     looked: Condvar,
 }
@@ -29,19 +54,26 @@ impl Vector {
         let event = EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK)?;
         let sleep = Epoll::new()?;
         sleep.ctl(ControlOperation::Add, event.as_raw_fd(), EpollEvent::new(EventSet::IN, 0))?;
-        Ok(Vector { event, sleep, state: Mutex::default(), looked: Condvar::new() })
+        Ok(Vector::of(Watched { event, sleep }))
     }
 
     /// What is to be signalled.
     pub(crate) fn event(&self) -> &EventFd {
-        &self.event
+        &self.signals.event
+    }
+}
+
+impl<S: Signals> Vector<S> {
+    /// A vector of this source.
+    pub(crate) fn of(signals: S) -> Vector<S> {
+        Vector { signals, state: Mutex::default(), looked: Condvar::new() }
     }
 
     /// Signals counted so far. While a leader sleeps this may be behind; a wait for more than it then ends at once.
     pub(crate) fn seen(&self) -> u64 {
         let mut state = self.lock();
         if !state.led {
-            state.count += self.take();
+            state.count += self.signals.take();
         }
         state.count
     }
@@ -51,7 +83,7 @@ impl Vector {
         let mut state = self.lock();
         loop {
             if !state.led {
-                state.count += self.take();
+                state.count += self.signals.take();
             }
             let left = until.saturating_duration_since(Instant::now());
             if state.count > seen || left.is_zero() {
@@ -63,18 +95,12 @@ impl Vector {
             }
             state.led = true;
             drop(state);
-            // Whatever ends the sleep, the count is looked at next.
-            let _ = self.sleep.wait(milliseconds(left), &mut [EpollEvent::default()]);
+            self.signals.sleep(left);
             state = self.lock();
             state.led = false;
-            state.count += self.take();
+            state.count += self.signals.take();
             self.looked.notify_all();
         }
-    }
-
-    /// Empties the eventfd.
-    fn take(&self) -> u64 {
-        self.event.read().unwrap_or(0)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -88,6 +114,7 @@ fn milliseconds(time: Duration) -> i32 {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
 

@@ -89,6 +89,7 @@ impl IovaAllocator {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

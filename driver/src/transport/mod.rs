@@ -8,7 +8,7 @@ use kiln_abi::DmaFault;
 use crate::error::CardError;
 
 pub mod in_process;
-mod interrupt;
+pub(crate) mod interrupt;
 mod iova;
 mod owner;
 pub(crate) mod pci;

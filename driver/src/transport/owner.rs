@@ -49,6 +49,7 @@ impl OwnerLock {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
 

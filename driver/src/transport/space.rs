@@ -99,6 +99,7 @@ impl Drop for SpaceMapping {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use std::collections::BTreeMap;

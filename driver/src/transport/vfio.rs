@@ -269,6 +269,7 @@ impl Transport for Vfio {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
 

@@ -109,6 +109,7 @@ pub(super) fn double_word(payload: &[u8], at: usize) -> Option<u64> {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -24,6 +24,7 @@ use crate::error::CardError;
 mod connection;
 mod message;
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 
 /// How long the server may take to greet. A server has one client at a time, and a second one is not greeted.
