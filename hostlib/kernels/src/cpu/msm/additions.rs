@@ -195,7 +195,7 @@ fn signed_y(multiplier: impl Multiplier, lists: &Lists<'_>, entry: Entry) -> Lim
 /// Inverts all, none of which is zero, with one inversion.
 fn invert_each(products: [Limbs; CHAINS]) -> [Limbs; CHAINS] {
     let mut elements = products.map(|product| field::canonical::<FqConfig>(&product));
-    ark_ff::batch_inversion(&mut elements);
+    field::invert_all_vartime::<FqConfig, CHAINS>(&mut elements);
     elements.map(|element| element.0.0)
 }
 
