@@ -106,7 +106,7 @@ struct Cores {
 
 impl Arithmetic for Cores {
     fn powers(&self, first: Fr, ratio: Fr, len: usize) -> Vec<Fr> {
-        polynomial::powers(first, ratio, len)
+        polynomial::powers(self.features.vectors, first, ratio, len)
     }
     fn evaluate_on_coset(&self, coefficients: &[&HostData], log_n: u32, shift: Fr) -> Vec<Vec<Fr>> {
         let transform = self.transforms.on_coset(log_n, shift);

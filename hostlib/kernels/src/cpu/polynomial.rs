@@ -11,30 +11,84 @@ use super::stretches::{CHAINS, Ends, Stretches, wipe};
 use super::vectors::Vectors;
 use crate::host_data::HostData;
 
-pub(super) fn powers(first: Fr, ratio: Fr, len: usize) -> Vec<Fr> {
+/// `first·ratio^i`. `vectors`: the processor's vector instructions, if they are to be used; so below.
+pub(super) fn powers(vectors: Option<Vectors>, first: Fr, ratio: Fr, len: usize) -> Vec<Fr> {
     let mut out = vec![Fr::zero(); len];
     out.par_chunks_mut(GRAIN).enumerate().for_each(|(piece, out)| {
-        let mut power = first * ratio.pow([(piece * GRAIN) as u64]);
-        for out in out {
-            *out = power;
-            power *= ratio;
+        let first = first * ratio.pow([(piece * GRAIN) as u64]);
+        match vectors {
+            Some(vectors) => vectors.run(Powers { out, first, ratio, scale: false }),
+            None => walk(out, first, ratio, |out, power| *out = power),
         }
     });
     out
 }
 
 /// Multiplies `v[i]` by `first·ratio^i`.
-pub(super) fn scale_by_powers(v: &mut [Fr], first: Fr, ratio: Fr) {
-    v.par_chunks_mut(GRAIN).enumerate().for_each(|(piece, v)| {
-        let mut power = first * ratio.pow([(piece * GRAIN) as u64]);
-        for v in v {
-            *v *= power;
-            power *= ratio;
+pub(super) fn scale_by_powers(vectors: Option<Vectors>, v: &mut [Fr], first: Fr, ratio: Fr) {
+    v.par_chunks_mut(GRAIN).enumerate().for_each(|(piece, out)| {
+        let first = first * ratio.pow([(piece * GRAIN) as u64]);
+        match vectors {
+            Some(vectors) => vectors.run(Powers { out, first, ratio, scale: true }),
+            None => walk(out, first, ratio, |out, power| *out *= power),
         }
     });
 }
 
-/// Horner's rule on pieces, then on the pieces' values. `vectors`: the processor's vector instructions, if they are to be used.
+fn walk(out: &mut [Fr], first: Fr, ratio: Fr, operate: impl Fn(&mut Fr, Fr)) {
+    let mut power = first;
+    for out in out {
+        operate(out, power);
+        power *= ratio;
+    }
+}
+
+/// Powers in order, or what is there times them.
+struct Powers<'a> {
+    out: &'a mut [Fr],
+    first: Fr,
+    ratio: Fr,
+    scale: bool,
+}
+
+impl<L: Lanes> Job<L> for Powers<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self, lanes: L) {
+        let Powers { out, first, ratio, scale } = self;
+        let count = Stretches::count::<L>();
+        let (v, rest) = out.split_at_mut(out.len() / count * count);
+        let last = first * ratio.pow([v.len() as u64]);
+        let mut firsts = vec![Fr::zero(); count];
+        walk(&mut firsts, first, ratio, |out, power| *out = power);
+        let step = lanes.constant(ratio.pow([count as u64]));
+        let (mut x, mut product, mut powers) = (L::ZERO, L::ZERO, [L::ZERO; CHAINS]);
+        for (run, power) in L::runs(&firsts).iter().zip(&mut powers) {
+            lanes.load(run, power);
+        }
+        for runs in L::runs_mut(v).chunks_exact_mut(CHAINS) {
+            for (run, power) in runs.iter_mut().zip(&mut powers) {
+                if scale {
+                    lanes.load_register(run, &mut x);
+                    lanes.mul(power, &x, &mut product);
+                    lanes.store(&product, run);
+                } else {
+                    lanes.store(power, run);
+                }
+                let before = *power;
+                lanes.mul(&before, &step, power);
+            }
+        }
+        if scale {
+            walk(rest, last, ratio, |out, power| *out *= power);
+        } else {
+            walk(rest, last, ratio, |out, power| *out = power);
+        }
+    }
+}
+
+/// Horner's rule on pieces, then on the pieces' values.
 pub(super) fn evaluate(vectors: Option<Vectors>, v: &HostData, points: &[Fr]) -> Vec<Fr> {
     let pieces = v.len().div_ceil(GRAIN);
     let values: Vec<Vec<Fr>> = (0..pieces)

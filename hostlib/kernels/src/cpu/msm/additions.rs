@@ -59,6 +59,9 @@ impl Special {
         for (at, sum) in self.known.drain(..) {
             sums[at] = sum;
         }
+        if self.doubled.is_empty() {
+            return;
+        }
         // No point of the curve has y = 0, because its order is odd.
         let mut inverses: Vec<Fq> = self.doubled.iter().map(|(_, point)| point.y.double()).collect();
         ark_ff::batch_inversion(&mut inverses);
