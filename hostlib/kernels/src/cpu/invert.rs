@@ -69,7 +69,7 @@ impl<L: Lanes> Job<L> for Piece<'_> {
         for (product, run) in products.iter().zip(&mut ends.0) {
             lanes.store_register(product, run);
         }
-        let mut inverses = ends.to_vec();
+        let mut inverses = ends.in_order();
         invert_piece(&mut inverses);
         ends.wipe();
         ends = Ends::from_slice(&inverses);

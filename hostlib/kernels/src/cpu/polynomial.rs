@@ -156,7 +156,7 @@ impl<L: Lanes> Job<L> for Values<'_> {
             for (sum, run) in sums.iter().zip(&mut ends.0) {
                 lanes.store(sum, run);
             }
-            let mut parts = ends.to_vec();
+            let mut parts = ends.in_order();
             values.push(horner(&parts, point) + horner(rest, point) * point.pow([v.len() as u64]));
             parts.zeroize();
             ends.wipe();
@@ -238,7 +238,7 @@ impl<L: Lanes> Job<L> for Parts<'_> {
             lanes.store(sum, run);
         }
         let step = root.pow([stretches.len as u64]);
-        let mut carries: Vec<Carry> = ends.to_vec().into_iter().map(|value| Carry { value, step }).collect();
+        let mut carries: Vec<Carry> = ends.in_order().into_iter().map(|value| Carry { value, step }).collect();
         let rest = &piece[stretches.elements::<L>()..];
         carries.push(Carry { value: horner(rest, root), step: root.pow([rest.len() as u64]) });
         ends.wipe();

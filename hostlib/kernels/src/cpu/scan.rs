@@ -87,7 +87,7 @@ impl<L: Lanes> Job<L> for Totals<'_> {
         for (product, run) in products.iter().zip(&mut ends.0) {
             lanes.store(product, run);
         }
-        let mut totals = ends.to_vec();
+        let mut totals = ends.in_order();
         ends.wipe();
         wipe::<L>(&mut run);
         totals.push(self.piece[stretches.elements::<L>()..].iter().product());

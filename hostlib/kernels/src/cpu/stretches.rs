@@ -64,7 +64,7 @@ impl<L: Lanes> Ends<L> {
     }
 
     /// In the order of the stretches.
-    pub(super) fn to_vec(&mut self) -> Vec<Fr> {
+    pub(super) fn in_order(&mut self) -> Vec<Fr> {
         self.0.iter_mut().flat_map(|run| L::elements(run).iter().copied()).collect()
     }
 
