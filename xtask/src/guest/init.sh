@@ -20,7 +20,7 @@ done
 echo "guest: card at $card, IOMMU group $(basename $(readlink /sys/bus/pci/devices/$card/iommu_group))"
 kiln card bind vfio:$card --yes || end 11
 kiln card list
-kiln card validate vfio:$card --yes || end 12
+kiln card validate vfio:$card --yes --firmware /firmware || end 12
 kiln prove --compiled /compiled --record /record.json -o /tmp/proof --public /tmp/public --backend card:vfio:$card || end 13
 hexdump -v -e '64/1 "%02x" "\n"' /tmp/proof | sed 's/ *$//; s/^/PROOF /'
 hexdump -v -e '64/1 "%02x" "\n"' /tmp/public | sed 's/ *$//; s/^/PUBLIC /'
