@@ -119,6 +119,15 @@ pub struct Term {
     pub target: Option<Vec<Option<u32>>>,
 }
 
+/// One part of a [`Linear::Spread`]: `z[e] += coefficient · Σ_i x[i]` over the elements of a block.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BlockSum {
+    /// What is read.
+    pub input: View,
+    /// Its integer factor.
+    pub coefficient: i64,
+}
+
 /// The integer-linear step. Every operand is read through a view; `bias` may be absent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // the formulas name the fields
@@ -130,6 +139,11 @@ pub enum Linear {
     Conv { input: View, weight: WeightId, bias: Option<WeightId>, geometry: ConvGeometry },
     /// `z[m,n] = bias[n] + Σ_k input[m,k] · weight[k,n]`; input is (M,K), weight is (K,N), output is (M,N).
     MatMul { input: View, weight: WeightId, bias: Option<WeightId> },
+    /// `z[b,m,n] = factor · Σ_k left[b,m,k] · right[b,k,n]`; left is (B,M,K), right is (B,K,N), output is (B,M,N).
+    BatchMatMul { left: View, right: View, factor: i64 },
+    /// `z[e] = Σ terms + Σ_s coefficient_s · Σ_i x_s[i]`, over the elements `i` of that block of `x_s` that `e` is in: output and
+    /// every `x_s` are cut into `blocks` equal blocks. So a sum over rows comes back to each element of its row.
+    Spread { terms: Vec<Term>, sums: Vec<BlockSum>, blocks: usize },
     /// `z[e] = constant + Σ terms`: addition, multiplication by a constant, pooling by sums, steps of a maximum.
     Combine { terms: Vec<Term>, constant: i64 },
 }

@@ -6,6 +6,7 @@
 //! largest magnitude seen in calibration; a tensor whose worst case over *all* inputs would leave the table gets a
 //! coarser scale. The output keeps its resolution: its table is the identity and its scale fills the table.
 
+mod batch_matmul;
 mod function;
 mod linear;
 mod max_pool;
@@ -15,7 +16,7 @@ mod search;
 mod sum;
 
 use crate::accuracy::AccuracyError;
-use crate::float::{FloatError, FloatModel, FloatOp, check_record};
+use crate::float::{FloatError, FloatModel, FloatOp, Function, check_record};
 use crate::graph::{
     IntGraph, Linear, Node, TableKind, Tensor, TensorId, Term, View, Weight, WeightId, WeightValues,
     requantise,
@@ -278,6 +279,8 @@ impl<'a> Builder<'a> {
             }
             FloatOp::Conv { .. } | FloatOp::MatMul { .. } => self.weighted(index),
             FloatOp::Sum { terms, constant } => self.sum(index, terms, *constant),
+            FloatOp::Spread { terms, sums, blocks } => self.spread(index, terms, sums, *blocks),
+            FloatOp::BatchMatMul { left, right, factor } => self.batch_matmul(index, left, right, *factor),
             FloatOp::Max { input, windows } => self.max_pool(index, input, windows),
             FloatOp::Product { factors } => self.product(index, factors),
         }
@@ -301,14 +304,7 @@ impl<'a> Builder<'a> {
     /// Whether a node makes the output and nothing else reads it: then it is not clamped.
     fn is_output(&self, index: usize) -> bool {
         let tensor = self.model.graph.nodes[index].output;
-        let reads = |op: &FloatOp| match op {
-            FloatOp::Input => false,
-            FloatOp::Conv { input, .. } | FloatOp::MatMul { input, .. } | FloatOp::Max { input, .. } => {
-                input.tensor == tensor
-            }
-            FloatOp::Sum { terms, .. } => terms.iter().any(|t| t.input.tensor == tensor),
-            FloatOp::Product { factors } => factors.iter().flatten().any(|t| t.input.tensor == tensor),
-        };
+        let reads = |op: &FloatOp| op.inputs().iter().any(|view| view.tensor == tensor);
         self.model.graph.output.tensor == tensor && !self.model.graph.nodes.iter().any(|n| reads(&n.op))
     }
 
@@ -389,6 +385,23 @@ impl<'a> Builder<'a> {
         z: (i64, i64),
         weight_bits: u32,
     ) -> Result<(), QuantiseError> {
+        let function = self.model.graph.nodes[index].function.clone();
+        self.push_function(index, linear, shift, table, function.as_ref(), (scale, widened), z, weight_bits)
+    }
+
+    /// As [`Self::push`], with a function other than the node's.
+    #[allow(clippy::too_many_arguments)]
+    fn push_function(
+        &mut self,
+        index: usize,
+        linear: Linear,
+        shift: u32,
+        table: TableKind,
+        function: Option<&Function>,
+        (scale, widened): (f64, f64),
+        z: (i64, i64),
+        weight_bits: u32,
+    ) -> Result<(), QuantiseError> {
         let node = &self.model.graph.nodes[index];
         let (name, operator) = (node.name.clone(), node.operator.clone());
         let tensor = &self.model.graph.tensors[index];
@@ -406,7 +419,7 @@ impl<'a> Builder<'a> {
         let accumulator_bound = self.public_bound(z.1.max(-z.0), shift);
         let reach = requantise(accumulator_bound, shift);
         let q = if shift == 0 { q } else { (q.0.signum().min(0) * reach, q.1.signum().max(0) * reach) };
-        let (table, scale) = match &node.function {
+        let (table, scale) = match function {
             Some(function) => self.function_table(index, function, scale, reach),
             None => (table, scale),
         };

@@ -53,6 +53,18 @@ fn fold(producer: &mut FloatNode, view: &View, affine: &Affine) -> bool {
             let channels = weight.shape[1];
             (weight, bias, channels)
         }
+        FloatOp::BatchMatMul { factor, .. } => {
+            let Some(by) = uniform(&affine.factor, 1).filter(|_| affine.offset.iter().all(|v| *v == 0.0))
+            else {
+                return false;
+            };
+            let product = *factor * by[0];
+            if !product.is_finite() || product == 0.0 {
+                return false;
+            }
+            *factor = product;
+            return true;
+        }
         _ => return false,
     };
     let by_column = weight.shape.len() == 2;

@@ -7,6 +7,7 @@ use crate::graph::{Node, TensorId, Term};
 use crate::lower::chain::{Family, Weight};
 use crate::lower::identity::{Part, weightings};
 use crate::lower::layout::{Placed, Spot};
+use crate::lower::monomial::Exponents;
 
 use super::{Planning, add_up};
 
@@ -14,15 +15,23 @@ pub(crate) fn add(planning: &mut Planning<'_>, node: &Node, terms: &[Term], cons
     let sums = planning.accumulators(node, Placed::address);
     let Some(&home) = sums.first() else { return };
     let mut parts = add_up(&sums, 1);
-    for group in disjoint_groups(planning, node, terms) {
-        parts.push(read(planning, group));
-    }
+    let placed = planning.plan.tensors[node.output.0].clone();
+    parts.extend(read_terms(planning, terms, |e| placed.address(e)));
     if constant != 0 {
-        let placed = &planning.plan.tensors[node.output.0];
         let all = (0..placed.spots.len()).map(|e| (None, placed.address(e)));
         parts.push(Part::Known { weight: weightings(-constant, all) });
     }
     planning.plan.identities.push(home, parts);
+}
+
+/// The parts `−Σ_t coefficient_t·Σ_i at(target(i))·x_t[i]`.
+pub(crate) fn read_terms(
+    planning: &mut Planning<'_>,
+    terms: &[Term],
+    at: impl Fn(usize) -> Exponents,
+) -> Vec<Part> {
+    let groups = disjoint_groups(planning, terms, at);
+    groups.into_iter().map(|group| read(planning, group)).collect()
 }
 
 /// Cells of one tensor with their weights.
@@ -33,10 +42,10 @@ struct Group {
 }
 
 /// Terms that read different cells of the same tensor, such as the steps of a maximum, go into one chain.
-fn disjoint_groups(planning: &Planning<'_>, node: &Node, terms: &[Term]) -> Vec<Group> {
+fn disjoint_groups(planning: &Planning<'_>, terms: &[Term], at: impl Fn(usize) -> Exponents) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for term in terms.iter().filter(|term| term.coefficient != 0) {
-        let mut rest = term_entries(planning, node, term);
+        let mut rest = term_entries(planning, term, &at);
         for group in groups.iter_mut().filter(|group| group.tensor == term.input.tensor) {
             if rest.iter().all(|(spot, _)| !group.cells.contains(spot)) {
                 rest = group.take(rest);
@@ -60,14 +69,18 @@ impl Group {
     }
 }
 
-fn term_entries(planning: &Planning<'_>, node: &Node, term: &Term) -> Vec<(Spot, Weight)> {
+fn term_entries(
+    planning: &Planning<'_>,
+    term: &Term,
+    at: impl Fn(usize) -> Exponents,
+) -> Vec<(Spot, Weight)> {
     let target = |i: usize| match &term.target {
         None => Some(i),
         Some(target) => target[i].map(|e| e as usize),
     };
     let entry = |i: usize| {
-        let monomial = planning.address(node.output, target(i)?);
-        Some((planning.seen(&term.input, i), Weight { coefficient: term.coefficient, monomial }))
+        let weight = Weight { coefficient: term.coefficient, monomial: at(target(i)?) };
+        Some((planning.seen(&term.input, i), weight))
     };
     (0..term.input.len()).filter_map(entry).collect()
 }

@@ -1,7 +1,7 @@
 //! Small graphs that between them use every kind of node and view.
 
 use super::*;
-use crate::graph::WeightId;
+use crate::graph::{BlockSum, WeightId};
 
 fn term(tensor: TensorId, shape: &[usize], coefficient: i64, target: Option<Vec<Option<u32>>>) -> Term {
     Term { input: View::plain(tensor, shape.into()), coefficient, target }
@@ -147,6 +147,51 @@ pub(super) fn gated() -> Sample {
     (graph, weights, noise.vector(7, 127))
 }
 
+/// Two heads of a product of three rows by four columns over seven, one factor transposed, and that times a third tensor; a part
+/// of the same cells is in both factors.
+pub(super) fn heads() -> Sample {
+    let (mut noise, mut b) = (Noise(11), GraphBuilder::new(6, 14, (-128, 127)));
+    let x = b.input("x", &[2, 3, 7]);
+    let w = noisy(&mut b, &mut noise, "w", &[42, 56], 4);
+    let keys = b.matmul("keys", x, &[1, 42], w, None, TableKind::Clamp);
+    let turned = (0..56).map(|e| e / 28 * 28 + e % 4 * 7 + e % 28 / 4).collect();
+    let right = View { tensor: keys, shape: vec![2, 7, 4], order: Some(turned) };
+    let scores = b.batch_matmul("scores", View::plain(x, vec![2, 3, 7]), right, 1, TableKind::Clamp);
+    let values = View::plain(keys, vec![2, 4, 7]);
+    let y = b.batch_matmul("mix", View::plain(scores, vec![2, 3, 4]), values, -3, TableKind::Clamp);
+    let one = b.batch_matmul(
+        "square",
+        View { tensor: y, shape: vec![6, 1, 7], order: Some((0..42).rev().collect()) },
+        View::plain(y, vec![6, 7, 1]),
+        1,
+        TableKind::Clamp,
+    );
+    let (graph, weights) = b.finish(one);
+    (graph, weights, noise.vector(42, 127))
+}
+
+/// Every row times a number of its own, after the row's mean is taken away.
+pub(super) fn rows() -> Sample {
+    let (mut noise, mut b) = (Noise(12), GraphBuilder::new(6, 14, (-128, 127)));
+    let x = b.input("x", &[5, 11]);
+    let sums = vec![BlockSum { input: View::plain(x, vec![5, 11]), coefficient: -1 }];
+    let terms = vec![term(x, &[5, 11], 11, None)];
+    let centred = b.spread("centre", terms, sums, 5, 6, TableKind::Clamp, &[5, 11]);
+    let target = (0..55).map(|e| Some(e / 11)).collect();
+    let total = b.combine("total", vec![term(x, &[5, 11], 6, Some(target))], 0, 6, TableKind::Clamp, &[5]);
+    let left = View::plain(total, vec![5, 1, 1]);
+    let scaled = b.batch_matmul("scale", left, View::plain(centred, vec![5, 1, 11]), 2, TableKind::Clamp);
+    let back = vec![BlockSum { input: View::plain(total, vec![5]), coefficient: -2 }];
+    let terms = vec![term(scaled, &[5, 11], 3, None)];
+    let y = b.spread("add", terms, back, 5, 0, TableKind::Clamp, &[5, 11]);
+    let (mut graph, weights) = b.finish(y);
+    // The builder takes each term to reach an output once.
+    for name in ["total", "scale", "add"] {
+        widen(&mut graph, name, 11);
+    }
+    (graph, weights, noise.vector(55, 127))
+}
+
 pub(super) fn all() -> Vec<(&'static str, Sample)> {
     vec![
         ("cnn", cnn()),
@@ -157,5 +202,7 @@ pub(super) fn all() -> Vec<(&'static str, Sample)> {
         ("max pool", samples::max_pool((3, 5, 6))),
         ("residual", samples::residual()),
         ("gated", gated()),
+        ("heads", heads()),
+        ("rows", rows()),
     ]
 }
