@@ -50,9 +50,9 @@ pub struct FloatTerm {
     pub target: Option<Vec<Option<u32>>>,
 }
 
-/// One part of a [`FloatOp::Spread`]; as [`crate::graph::BlockSum`], with a real factor.
+/// One part of a [`FloatOp::Spread`], with a real factor.
 #[derive(Clone, Debug)]
-pub struct FloatBlockSum {
+pub struct FloatPart {
     /// What is read.
     pub input: View,
     /// Its factor.
@@ -86,8 +86,12 @@ pub enum FloatOp {
     MatMul { input: View, weight: FloatWeight, bias: Option<FloatWeight> },
     /// (B,M,K) view times (B,K,N) view, times a factor.
     BatchMatMul { left: View, right: View, factor: f32 },
-    /// Sum of terms and of sums over blocks that come back to each element of their block.
-    Spread { terms: Vec<FloatTerm>, sums: Vec<FloatBlockSum>, blocks: usize },
+    /// Sum of terms, element by element, and of sums over blocks that come back to each element of their block.
+    Spread { terms: Vec<FloatPart>, sums: Vec<FloatPart>, blocks: usize },
+    /// `e^x / Σ e^x` over the rows of a (rows, columns) view.
+    Softmax { input: View },
+    /// `(x − mean) / √(variance + epsilon)` over the rows of a (rows, columns) view; without `centred`, the mean is taken as 0.
+    Normalise { input: View, epsilon: f64, centred: bool },
     /// Sum of terms and a constant.
     Sum { terms: Vec<FloatTerm>, constant: f32 },
     /// Product, element by element, of two factors; a factor is the sum of its terms, of factor 1.
@@ -104,9 +108,13 @@ impl FloatOp {
         }
         match self {
             Self::Input => Vec::new(),
-            Self::Conv { input, .. } | Self::MatMul { input, .. } | Self::Max { input, .. } => vec![input],
+            Self::Conv { input, .. }
+            | Self::MatMul { input, .. }
+            | Self::Max { input, .. }
+            | Self::Softmax { input }
+            | Self::Normalise { input, .. } => vec![input],
             Self::BatchMatMul { left, right, .. } => vec![left, right],
-            Self::Spread { terms, sums, .. } => of(terms).chain(sums.iter().map(|sum| &sum.input)).collect(),
+            Self::Spread { terms, sums, .. } => terms.iter().chain(sums).map(|part| &part.input).collect(),
             Self::Sum { terms, .. } => of(terms).collect(),
             Self::Product { factors } => factors.iter().flat_map(|terms| of(terms)).collect(),
         }

@@ -3,7 +3,8 @@
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::graph::{
-    BlockSum, ConvGeometry, IntGraph, Linear, Node, Term, View, Weight, WeightId, WeightValues, requantise,
+    BlockSum, BlockTerm, ConvGeometry, IntGraph, Linear, Node, Term, View, Weight, WeightId, WeightValues,
+    requantise,
 };
 use crate::validate::{GraphError, validate_graph, validate_weights};
 
@@ -126,7 +127,7 @@ impl<'a> Interpreter<'a> {
             }
             Linear::Spread { terms, sums, blocks } => {
                 let mut z = vec![0; len];
-                terms.iter().for_each(|term| self.add_term(term, trace, &mut z));
+                terms.iter().for_each(|term| self.add_block_term(term, *blocks, trace, &mut z));
                 sums.iter().for_each(|sum| self.add_block_sum(sum, *blocks, trace, &mut z));
                 z
             }
@@ -148,6 +149,16 @@ impl<'a> Interpreter<'a> {
             };
             if let Some(o) = target {
                 z[o] += term.coefficient * i64::from(x);
+            }
+        }
+    }
+
+    fn add_block_term(&self, term: &BlockTerm, blocks: usize, trace: &Trace, z: &mut [i64]) {
+        let x = self.gather(&term.input, trace);
+        let (from, to) = ((x.len() / blocks.max(1)).max(1), (z.len() / blocks.max(1)).max(1));
+        for (x, z) in x.chunks_exact(from).zip(z.chunks_exact_mut(to)) {
+            for (x, z) in x.iter().skip(term.first).zip(z) {
+                *z += term.coefficient * i64::from(*x);
             }
         }
     }

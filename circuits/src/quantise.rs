@@ -10,16 +10,18 @@ mod batch_matmul;
 mod function;
 mod linear;
 mod max_pool;
+mod normalise;
 mod product;
 mod ranges;
 mod search;
+mod softmax;
 mod sum;
 
 use crate::accuracy::AccuracyError;
 use crate::float::{FloatError, FloatModel, FloatOp, Function, check_record};
 use crate::graph::{
-    IntGraph, Linear, Node, TableKind, Tensor, TensorId, Term, View, Weight, WeightId, WeightValues,
-    requantise,
+    IntGraph, Linear, ListedTable, Node, TableId, TableKind, Tensor, TensorId, Term, View, Weight, WeightId,
+    WeightValues, requantise,
 };
 use crate::interpret::RunError;
 use crate::validate::{GraphError, Q_BITS_MAX, SHIFT_MAX, validate_graph, validate_weights};
@@ -280,6 +282,10 @@ impl<'a> Builder<'a> {
             FloatOp::Conv { .. } | FloatOp::MatMul { .. } => self.weighted(index),
             FloatOp::Sum { terms, constant } => self.sum(index, terms, *constant),
             FloatOp::Spread { terms, sums, blocks } => self.spread(index, terms, sums, *blocks),
+            FloatOp::Softmax { input } => self.softmax(index, input),
+            FloatOp::Normalise { input, epsilon, centred } => {
+                self.normalise(index, input, *epsilon, *centred)
+            }
             FloatOp::BatchMatMul { left, right, factor } => self.batch_matmul(index, left, right, *factor),
             FloatOp::Max { input, windows } => self.max_pool(index, input, windows),
             FloatOp::Product { factors } => self.product(index, factors),
@@ -371,6 +377,51 @@ impl<'a> Builder<'a> {
             return magnitude;
         }
         ((((1 << q_bits) - 1) << shift) + (1 << (shift - 1)) - 1).max(magnitude)
+    }
+
+    /// Adds an integer node that float node `index` needs on its way: `y` of table `table`, for |z| of at most `reach`.
+    #[allow(clippy::too_many_arguments)]
+    fn push_step(
+        &mut self,
+        index: usize,
+        what: &str,
+        linear: Linear,
+        shift: u32,
+        table: TableKind,
+        shape: Vec<usize>,
+        reach: i64,
+        scale: f64,
+    ) -> Result<TensorId, QuantiseError> {
+        let node = &self.model.graph.nodes[index];
+        let (name, operator) = (format!("{}.{what}", node.name), node.operator.clone());
+        let ends = (requantise(-reach, shift), requantise(reach, shift));
+        let (got, expected) = (bits(ends), self.graph.q_bits);
+        if got > expected {
+            return Err(QuantiseError::TableRange { node: name, operator, expected, got });
+        }
+        let bound = self.graph.range_of(table, ends);
+        let output = TensorId(self.graph.tensors.len());
+        self.graph.tensors.push(Tensor { name: name.clone(), shape, bound, scale });
+        let accumulator_bound = reach;
+        self.graph.nodes.push(Node { name, operator, linear, shift, table, output, accumulator_bound });
+        Ok(output)
+    }
+
+    /// A listed table of `entry(q)` for −`reach` ≤ q ≤ `reach`, as far as the table range goes.
+    fn listed(&mut self, name: &str, reach: i64, entry: impl Fn(i64) -> i32) -> TableKind {
+        let range = 1i64 << self.graph.q_bits;
+        let (first, last) = ((-reach).max(-range), reach.min(range - 1));
+        self.list(ListedTable { name: name.into(), first, values: (first..=last).map(entry).collect() })
+    }
+
+    /// Adds a table, or finds one that is the same.
+    fn list(&mut self, table: ListedTable) -> TableKind {
+        let known = self.graph.tables.iter().position(|known| *known == table);
+        let id = known.unwrap_or_else(|| {
+            self.graph.tables.push(table);
+            self.graph.tables.len() - 1
+        });
+        TableKind::Listed(TableId(id))
     }
 
     /// Adds the integer node that makes float tensor `index`; `scale` is with its widening, `z` its worst-case range.

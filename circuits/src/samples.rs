@@ -1,8 +1,8 @@
 //! Small hand-made graphs for tests.
 
 use crate::graph::{
-    BlockSum, ConvGeometry, IntGraph, Linear, ListedTable, Node, TableId, TableKind, Tensor, TensorId, Term,
-    View, Weight, WeightId, WeightValues,
+    BlockSum, BlockTerm, ConvGeometry, IntGraph, Linear, ListedTable, Node, TableId, TableKind, Tensor,
+    TensorId, Term, View, Weight, WeightId, WeightValues,
 };
 
 /// Numbers that look random and are always the same (a 64-bit linear congruential generator, Knuth's constants).
@@ -121,14 +121,14 @@ impl GraphBuilder {
     pub fn spread(
         &mut self,
         name: &str,
-        terms: Vec<Term>,
+        terms: Vec<BlockTerm>,
         sums: Vec<BlockSum>,
         blocks: usize,
         shift: u32,
         table: TableKind,
         shape: &[usize],
     ) -> TensorId {
-        let of_term = |t: &Term| t.coefficient.abs() * self.magnitude(t.input.tensor);
+        let of_term = |t: &BlockTerm| t.coefficient.abs() * self.magnitude(t.input.tensor);
         let of_sum = |s: &BlockSum| {
             let len = (s.input.len() / blocks) as i64;
             s.coefficient.abs() * len * self.magnitude(s.input.tensor)

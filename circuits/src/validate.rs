@@ -3,8 +3,8 @@
 //! wrapping.
 
 use crate::graph::{
-    BlockSum, IntGraph, Linear, Node, TableKind, TensorId, Term, View, Weight, WeightId, WeightValues,
-    requantise,
+    BlockSum, BlockTerm, IntGraph, Linear, Node, TableKind, TensorId, Term, View, Weight, WeightId,
+    WeightValues, requantise,
 };
 
 /// No accumulator may exceed this, so that sums of two stay inside `i64`.
@@ -214,20 +214,34 @@ impl Checker<'_> {
 
     fn spread(
         &self,
-        terms: &[Term],
+        terms: &[BlockTerm],
         sums: &[BlockSum],
         blocks: usize,
         output: usize,
     ) -> Result<(), GraphError> {
         self.equal("output elements left over by the blocks", 0, output.checked_rem(blocks).unwrap_or(1))?;
-        let mut reach = self.terms(terms, output)?;
+        let mut reach = 0i128;
+        for term in terms {
+            let size = self.block(&term.input, blocks)?;
+            if term.first >= size {
+                return Err(self.shape("a block with its first element", size, term.first));
+            }
+            let each = i128::from(term.coefficient).abs().saturating_mul(self.magnitude(&term.input));
+            reach = reach.saturating_add(each);
+        }
         for sum in sums {
-            let len = self.view(&sum.input)?;
-            self.equal("elements left over by the blocks", 0, len.checked_rem(blocks).unwrap_or(1))?;
+            let size = self.block(&sum.input, blocks)?;
             let each = i128::from(sum.coefficient).abs().saturating_mul(self.magnitude(&sum.input));
-            reach = reach.saturating_add(each.saturating_mul((len / blocks) as i128));
+            reach = reach.saturating_add(each.saturating_mul(size as i128));
         }
         self.reach(reach)
+    }
+
+    /// The size of a block of a view that is cut into equal ones.
+    fn block(&self, view: &View, blocks: usize) -> Result<usize, GraphError> {
+        let len = self.view(view)?;
+        self.equal("elements left over by the blocks", 0, len.checked_rem(blocks).unwrap_or(1))?;
+        Ok(len / blocks)
     }
 
     /// How far the sum of terms may reach.

@@ -117,6 +117,7 @@ fn work(model: &FloatModel) -> usize {
         FloatOp::MatMul { weight, .. } => elements(index) * weight.shape[0],
         FloatOp::BatchMatMul { left, .. } => elements(index) * left.shape[2],
         FloatOp::Spread { terms, sums, .. } => elements(index) * (terms.len() + sums.len()),
+        FloatOp::Softmax { .. } | FloatOp::Normalise { .. } => 8 * elements(index),
         FloatOp::Sum { terms, .. } => elements(index) * terms.len(),
         FloatOp::Product { .. } => 3 * elements(index),
         FloatOp::Max { windows, .. } => windows.iter().map(Vec::len).sum(),

@@ -2,8 +2,8 @@
 
 use super::linear::output_scale;
 use super::{Builder, QuantiseError, Scaled, Term};
-use crate::float::{FloatBlockSum, FloatTerm};
-use crate::graph::{BlockSum, Linear, View};
+use crate::float::{FloatPart, FloatTerm};
+use crate::graph::{BlockSum, BlockTerm, Linear, View};
 
 /// Integer factors and constant at one scale.
 struct Integers {
@@ -39,24 +39,25 @@ impl Builder<'_> {
     pub(super) fn spread(
         &mut self,
         index: usize,
-        terms: &[FloatTerm],
-        sums: &[FloatBlockSum],
+        terms: &[FloatPart],
+        sums: &[FloatPart],
         blocks: usize,
     ) -> Result<(), QuantiseError> {
-        let len: usize = self.model.graph.tensors[index].shape.iter().product();
-        let mut hits = hits(terms, len);
-        for hits in &mut hits {
-            hits.extend(sums.iter().map(|sum| (sum.input.len() / blocks.max(1)) as u32));
-        }
-        let inputs = terms.iter().map(|t| (&t.input, t.factor));
-        let inputs = inputs.chain(sums.iter().map(|s| (&s.input, s.factor))).collect::<Vec<_>>();
+        let each = terms.iter().map(|_| 1).chain(sums.iter().map(|sum| sum.input.len() / blocks.max(1)));
+        let hits = vec![each.map(|hits| hits as u32).collect::<Vec<_>>()];
+        let inputs = terms.iter().chain(sums).map(|part| (&part.input, part.factor)).collect::<Vec<_>>();
         let (step, calibrated) = self.weighted_sum(index, &inputs, 0.0, &hits)?;
         let (of_terms, of_sums) = step.step.coefficients.split_at(terms.len());
-        let terms = self.integer_terms(terms, of_terms);
+        let terms = terms.iter().zip(of_terms);
+        let terms = terms.map(|(part, coefficient)| BlockTerm {
+            input: self.view(&part.input),
+            coefficient: *coefficient,
+            first: 0,
+        });
         let sums = sums.iter().zip(of_sums);
         let sums = sums
-            .map(|(sum, coefficient)| BlockSum { input: self.view(&sum.input), coefficient: *coefficient });
-        let linear = Linear::Spread { terms, sums: sums.collect(), blocks };
+            .map(|(part, coefficient)| BlockSum { input: self.view(&part.input), coefficient: *coefficient });
+        let linear = Linear::Spread { terms: terms.collect(), sums: sums.collect(), blocks };
         self.push_sum(index, linear, &step, calibrated)
     }
 

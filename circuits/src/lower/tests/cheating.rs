@@ -71,7 +71,9 @@ fn place_of(failures: &[MockFailure]) -> String {
 
 #[test]
 fn a_wrong_accumulator_is_caught_and_its_operator_named() {
-    for (_, sample) in graphs::all() {
+    let mut samples = graphs::all();
+    samples.push(("transformer", graphs::transformer().0));
+    for (_, sample) in samples {
         let case = Case::new(sample, PRIVATE);
         for (index, node) in case.sample.0.nodes.iter().enumerate().skip(1) {
             let values = &case.trace.nodes[index].z;
