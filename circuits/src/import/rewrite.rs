@@ -271,7 +271,7 @@ fn expand(old: NodeProto, constants: &HashSet<String>) -> Vec<NodeProto> {
     let (Some(output), true) = (old.output.first().cloned(), old.domain.is_empty()) else { return vec![old] };
     let part = |name: &str| format!("{output}.{name}");
     let make = |operator: &str, input: &[&str], name: &str| node(operator, &old, input, name);
-    let made = match (old.op_type.as_str(), old.input.as_slice()) {
+    match (old.op_type.as_str(), old.input.as_slice()) {
         ("Div", [a, b]) if !constants.contains(b) => {
             let inverse = part("inverse");
             vec![make("Reciprocal", &[b], &inverse), make("Mul", &[a, &inverse], &output)]
@@ -303,9 +303,8 @@ fn expand(old: NodeProto, constants: &HashSet<String>) -> Vec<NodeProto> {
                 make("Sub", &[&positive, &scaled], &output),
             ]
         }
-        _ => return vec![old],
-    };
-    made
+        _ => vec![old],
+    }
 }
 
 #[cfg(test)]
