@@ -522,7 +522,8 @@ impl Choice {
                 let relays = if input.shape[0] == 1 { input.shape[1] } else { 0 };
                 (size(weight.0) + bias.map_or(0, |bias| size(bias.0)), relays, input.shape[1])
             }
-            Linear::Input | Linear::Combine { .. } => (0, 0, 0),
+            Linear::BatchMatMul { left, .. } => (0, left.shape[0] * left.shape[2], left.shape[2]),
+            Linear::Input | Linear::Combine { .. } | Linear::Spread { .. } => (0, 0, 0),
         };
         LayerReport {
             name: node.name.clone(),
