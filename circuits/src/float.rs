@@ -71,8 +71,14 @@ impl std::fmt::Debug for Function {
 pub enum FloatOp {
     /// The record.
     Input,
-    /// Convolution of a (C,H,W) view.
-    Conv { input: View, weight: FloatWeight, bias: Option<FloatWeight>, geometry: ConvGeometry },
+    /// Convolution of a (C,H,W) view, and terms without targets that are added to it.
+    Conv {
+        input: View,
+        weight: FloatWeight,
+        bias: Option<FloatWeight>,
+        geometry: ConvGeometry,
+        residual: Vec<FloatTerm>,
+    },
     /// (M,K) view times (K,N) weight.
     MatMul { input: View, weight: FloatWeight, bias: Option<FloatWeight> },
     /// Sum of terms and a constant.

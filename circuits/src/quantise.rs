@@ -303,9 +303,10 @@ impl<'a> Builder<'a> {
         let tensor = self.model.graph.nodes[index].output;
         let reads = |op: &FloatOp| match op {
             FloatOp::Input => false,
-            FloatOp::Conv { input, .. } | FloatOp::MatMul { input, .. } | FloatOp::Max { input, .. } => {
-                input.tensor == tensor
+            FloatOp::Conv { input, residual, .. } => {
+                input.tensor == tensor || residual.iter().any(|t| t.input.tensor == tensor)
             }
+            FloatOp::MatMul { input, .. } | FloatOp::Max { input, .. } => input.tensor == tensor,
             FloatOp::Sum { terms, .. } => terms.iter().any(|t| t.input.tensor == tensor),
             FloatOp::Product { factors } => factors.iter().flatten().any(|t| t.input.tensor == tensor),
         };

@@ -29,9 +29,30 @@ pub fn sum(
             "operands of shapes {a:?} and {b:?}; they must be the same"
         )));
     }
+    if add_to_convolution(importer, node, a, b, factor) || (factor == 1.0 && add_to_convolution(importer, node, b, a, 1.0)) {
+        return Ok(());
+    }
     let term = |x: &Activation, factor| FloatTerm { input: x.view.clone(), factor, target: None };
     let op = FloatOp::Sum { terms: vec![term(a, 1.0), term(b, factor)], constant: 0.0 };
     importer.emit(node, op, a.shape().to_vec())
+}
+
+/// Lets the convolution that makes `a`, and for nothing else, add `factor·b`. It must be the later of the two.
+fn add_to_convolution(
+    importer: &mut Importer<'_>,
+    node: &OnnxNode<'_>,
+    a: &Activation,
+    b: &Activation,
+    factor: f32,
+) -> bool {
+    if a.view.order.is_some() || a.view.tensor <= b.view.tensor {
+        return false;
+    }
+    let Some(producer) = importer.producer_of(a) else { return false };
+    let FloatOp::Conv { residual, .. } = &mut producer.op else { return false };
+    residual.push(FloatTerm { input: b.view.clone(), factor, target: None });
+    importer.absorbed(node, a);
+    true
 }
 
 fn add_constant(
@@ -48,7 +69,7 @@ fn add_constant(
 
 #[cfg(test)]
 mod tests {
-    use super::super::check::Onnx;
+    use super::super::check::{Onnx, ints};
     use crate::float::FloatOp;
 
     #[test]
@@ -56,6 +77,28 @@ mod tests {
         let onnx = Onnx::new(&[1, 7]).noise("w", &[7, 5], 1.0).noise("v", &[7, 5], 0.03);
         let onnx = onnx.node("MatMul", &["x", "w"], "a", vec![]).node("MatMul", &["x", "v"], "b", vec![]);
         onnx.node("Add", &["a", "b"], "s", vec![]).node("Relu", &["s"], "y", vec![]).check("y");
+    }
+
+    #[test]
+    fn the_sum_of_a_residual_block_joins_its_last_convolution() {
+        let pads = || vec![ints("pads", &[1, 1, 1, 1])];
+        let base = || {
+            let onnx = Onnx::new(&[1, 2, 5, 7]).noise("w", &[2, 2, 3, 3], 1.0).noise("v", &[2, 2, 3, 3], 0.2);
+            let onnx = onnx.noise("f", &[1, 2, 1, 1], 1.0).node("Conv", &["x", "w"], "a", pads());
+            onnx.node("Relu", &["a"], "r", vec![]).node("Conv", &["r", "v"], "b", pads())
+        };
+        for operands in [["b", "x"], ["x", "b"], ["r", "b"]] {
+            let model = base().node("Add", &operands, "s", vec![]).node("Relu", &["s"], "y", vec![]).check("y");
+            assert_eq!(model.graph.nodes.len(), 3, "{operands:?}");
+        }
+        let model = base().node("Sub", &["b", "x"], "s", vec![]).node("Relu", &["s"], "y", vec![]).check("y");
+        assert_eq!(model.graph.nodes.len(), 3);
+        // Not where the convolution is the subtrahend, is read again, is the earlier one, or is scaled afterwards.
+        assert_eq!(base().node("Sub", &["x", "b"], "y", vec![]).check("y").graph.nodes.len(), 4);
+        let again = base().node("Add", &["b", "x"], "s", vec![]).node("Add", &["s", "b"], "y", vec![]);
+        assert_eq!(again.check("y").graph.nodes.len(), 5);
+        let scaled = base().node("Add", &["b", "x"], "s", vec![]).node("Mul", &["s", "f"], "y", vec![]);
+        assert_eq!(scaled.check("y").graph.nodes.len(), 4);
     }
 
     #[test]

@@ -50,7 +50,7 @@ const K_MIN: u32 = 5;
 /// Largest circuit, log2 of rows.
 pub(crate) const K_MAX: u32 = 24;
 /// Numbers of lanes of activations to try.
-const LANES: [usize; 4] = [4, 8, 16, 32];
+const LANES: [usize; 7] = [4, 8, 14, 16, 20, 28, 32];
 /// Numbers of lanes of weights and of edges to try.
 const LINEAR_LANES: [usize; 6] = [4, 8, 16, 32, 64, 128];
 /// Numbers of lanes to try where every column counts.
@@ -375,7 +375,7 @@ fn try_rows(
     let columns = count_columns(plan, visibility, &colouring, tables, k);
     let cells = colouring.segments.len();
     let with_degree = |degree: u32| {
-        let selectors = place_selectors(&colouring, options.target, degree);
+        let selectors = place_selectors(&colouring, degree);
         let columns = ColumnCounts { selector_columns: selectors.columns(), ..columns };
         let cost = Prediction::new(&columns, cells, k, degree).cost(options.target);
         (cost, degree, selectors, columns)
@@ -387,14 +387,10 @@ fn try_rows(
 }
 
 /// Columns of selectors. A gate multiplies a selector with one cell, so the degree leaves room for several in a column.
-fn place_selectors(colouring: &Colouring, target: Target, degree: u32) -> Selectors {
-    let most = match target {
-        Target::Proving => 1,
-        Target::Ethereum => degree as usize - 1,
-    };
+fn place_selectors(colouring: &Colouring, degree: u32) -> Selectors {
     let rows =
         colouring.columns.iter().flat_map(|uses| uses.multipliers.values().chain(uses.patterns.values()));
-    Selectors::new(rows, most)
+    Selectors::new(rows, degree as usize - 1)
 }
 
 /// Moves the row spaces past each other so that few chains meet; weights and the committed input stay on row 0, so that
