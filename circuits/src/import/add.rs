@@ -29,7 +29,9 @@ pub fn sum(
             "operands of shapes {a:?} and {b:?}; they must be the same"
         )));
     }
-    if add_to_convolution(importer, node, a, b, factor) || (factor == 1.0 && add_to_convolution(importer, node, b, a, 1.0)) {
+    if add_to_convolution(importer, node, a, b, factor)
+        || (factor == 1.0 && add_to_convolution(importer, node, b, a, 1.0))
+    {
         return Ok(());
     }
     let term = |x: &Activation, factor| FloatTerm { input: x.view.clone(), factor, target: None };
@@ -88,7 +90,8 @@ mod tests {
             onnx.node("Relu", &["a"], "r", vec![]).node("Conv", &["r", "v"], "b", pads())
         };
         for operands in [["b", "x"], ["x", "b"], ["r", "b"]] {
-            let model = base().node("Add", &operands, "s", vec![]).node("Relu", &["s"], "y", vec![]).check("y");
+            let model =
+                base().node("Add", &operands, "s", vec![]).node("Relu", &["s"], "y", vec![]).check("y");
             assert_eq!(model.graph.nodes.len(), 3, "{operands:?}");
         }
         let model = base().node("Sub", &["b", "x"], "s", vec![]).node("Relu", &["s"], "y", vec![]).check("y");

@@ -1,7 +1,7 @@
 //! Convolutions and matrix products.
 
-use super::{Builder, QuantiseError, Scaled};
 use super::sum::round_scale;
+use super::{Builder, QuantiseError, Scaled};
 use crate::float::{FloatOp, FloatTerm, FloatWeight};
 use crate::graph::{Linear, Term};
 
@@ -40,9 +40,13 @@ impl Builder<'_> {
     pub(super) fn weighted(&mut self, index: usize) -> Result<(), QuantiseError> {
         let node = &self.model.graph.nodes[index];
         let (input, weight, bias, owner, residual) = match &node.op {
-            FloatOp::Conv { input, weight, bias, residual, .. } => {
-                (input, weight, bias, Owner::Block(weight.values.len() / weight.shape[0]), residual.as_slice())
-            }
+            FloatOp::Conv { input, weight, bias, residual, .. } => (
+                input,
+                weight,
+                bias,
+                Owner::Block(weight.values.len() / weight.shape[0]),
+                residual.as_slice(),
+            ),
             FloatOp::MatMul { input, weight, bias } => {
                 (input, weight, bias, Owner::Column(weight.shape[1]), &[][..])
             }
