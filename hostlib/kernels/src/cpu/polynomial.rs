@@ -238,7 +238,8 @@ impl<L: Lanes> Job<L> for Parts<'_> {
             lanes.store(sum, run);
         }
         let step = root.pow([stretches.len as u64]);
-        let mut carries: Vec<Carry> = ends.in_order().into_iter().map(|value| Carry { value, step }).collect();
+        let mut carries: Vec<Carry> =
+            ends.in_order().into_iter().map(|value| Carry { value, step }).collect();
         let rest = &piece[stretches.elements::<L>()..];
         carries.push(Carry { value: horner(rest, root), step: root.pow([rest.len() as u64]) });
         ends.wipe();
