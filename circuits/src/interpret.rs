@@ -1,11 +1,14 @@
 //! The integer interpreter: what the circuit proves, computed directly.
 
+mod convolve;
+
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::graph::{
-    ConvGeometry, IntGraph, Linear, Node, Term, View, Weight, WeightId, WeightValues, requantise,
+    BlockSum, BlockTerm, IntGraph, Linear, Node, Term, View, Weight, WeightId, WeightValues, requantise,
 };
 use crate::validate::{GraphError, validate_graph, validate_weights};
+use convolve::{Image, Kernel, convolve};
 
 /// The three values of every element of a node, in the order of the node's output tensor. Wiped when dropped.
 #[derive(Clone, Default, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
@@ -115,10 +118,23 @@ impl<'a> Interpreter<'a> {
                 let (w, w_values) = self.weight(*weight);
                 matmul(&self.gather(input, trace), w_values, w.shape[0], w.shape[1], self.bias(*bias))
             }
-            Linear::Conv { input, weight, bias, geometry } => {
+            Linear::Conv { input, weight, bias, geometry, residual } => {
                 let (w, w_values) = self.weight(*weight);
                 let image = Image { values: &self.gather(input, trace), shape: &input.shape };
-                convolve(&image, &w.shape, w_values, self.bias(*bias), geometry, len)
+                let kernel = Kernel { values: w_values, shape: &w.shape, bias: self.bias(*bias) };
+                let mut z = convolve(&image, &kernel, geometry, len);
+                residual.iter().for_each(|term| self.add_term(term, trace, &mut z));
+                z
+            }
+            Linear::BatchMatMul { left, right, factor } => {
+                let (a, b) = (self.gather(left, trace), self.gather(right, trace));
+                batch_matmul((&a, &left.shape), (&b, &right.shape), *factor)
+            }
+            Linear::Spread { terms, sums, blocks } => {
+                let mut z = vec![0; len];
+                terms.iter().for_each(|term| self.add_block_term(term, *blocks, trace, &mut z));
+                sums.iter().for_each(|sum| self.add_block_sum(sum, *blocks, trace, &mut z));
+                z
             }
             Linear::Combine { terms, constant } => {
                 let mut z = vec![*constant; len];
@@ -139,6 +155,25 @@ impl<'a> Interpreter<'a> {
             if let Some(o) = target {
                 z[o] += term.coefficient * i64::from(x);
             }
+        }
+    }
+
+    fn add_block_term(&self, term: &BlockTerm, blocks: usize, trace: &Trace, z: &mut [i64]) {
+        let x = self.gather(&term.input, trace);
+        let (from, to) = ((x.len() / blocks.max(1)).max(1), (z.len() / blocks.max(1)).max(1));
+        for (x, z) in x.chunks_exact(from).zip(z.chunks_exact_mut(to)) {
+            for (x, z) in x.iter().skip(term.first).zip(z) {
+                *z += term.coefficient * i64::from(*x);
+            }
+        }
+    }
+
+    fn add_block_sum(&self, sum: &BlockSum, blocks: usize, trace: &Trace, z: &mut [i64]) {
+        let x = self.gather(&sum.input, trace);
+        let (from, to) = ((x.len() / blocks.max(1)).max(1), (z.len() / blocks.max(1)).max(1));
+        for (x, z) in x.chunks_exact(from).zip(z.chunks_exact_mut(to)) {
+            let total = sum.coefficient * x.iter().map(|x| i64::from(*x)).sum::<i64>();
+            z.iter_mut().for_each(|z| *z += total);
         }
     }
 
@@ -199,53 +234,20 @@ fn matmul(input: &[i32], weight: &[i32], k: usize, n: usize, bias: Option<&[i32]
     z
 }
 
-/// A (C,H,W) tensor.
-struct Image<'a> {
-    values: &'a [i32],
-    shape: &'a [usize],
-}
-
-fn convolve(
-    image: &Image<'_>,
-    kernel: &[usize],
-    weight: &[i32],
-    bias: Option<&[i32]>,
-    geometry: &ConvGeometry,
-    len: usize,
-) -> Vec<i64> {
-    let (channels, height, width) = (image.shape[0], image.shape[1], image.shape[2]);
-    let (outputs, cg, kh, kw) = (kernel[0], kernel[1], kernel[2], kernel[3]);
-    let Some((oh, ow)) = geometry.output((height, width), (kh, kw)) else { return Vec::new() };
-    let mut z = vec![0i64; len];
-    for (o, z) in z.chunks_exact_mut((oh * ow).max(1)).enumerate() {
-        z.fill(bias.map_or(0, |bias| i64::from(bias[o])));
-        let first_channel = o / (outputs / geometry.groups) * (channels / geometry.groups);
-        for tap in 0..cg * kh * kw {
-            let (c, ky, kx) = (tap / (kh * kw), tap / kw % kh, tap % kw);
-            let w = i64::from(weight[o * cg * kh * kw + tap]);
-            let plane = &image.values[(first_channel + c) * height * width..][..height * width];
-            for oy in 0..oh {
-                let iy = (oy * geometry.stride.0 + ky * geometry.dilation.0).wrapping_sub(geometry.pads.0);
-                if iy >= height {
-                    continue;
-                }
-                for ox in 0..ow {
-                    let ix =
-                        (ox * geometry.stride.1 + kx * geometry.dilation.1).wrapping_sub(geometry.pads.1);
-                    if ix < width {
-                        z[oy * ow + ox] += w * i64::from(plane[iy * width + ix]);
-                    }
-                }
-            }
-        }
-    }
+/// `factor` · (B,M,K) · (B,K,N), row-major.
+fn batch_matmul(left: (&[i32], &[usize]), right: (&[i32], &[usize]), factor: i64) -> Vec<i64> {
+    let ((left, left_shape), (right, right_shape)) = (left, right);
+    let (m, k, n) = (left_shape[1], left_shape[2], right_shape[2]);
+    let batches = left.chunks_exact((m * k).max(1)).zip(right.chunks_exact((k * n).max(1)));
+    let mut z = batches.flat_map(|(left, right)| matmul(left, right, k, n, None)).collect::<Vec<_>>();
+    z.iter_mut().for_each(|z| *z *= factor);
     z
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{TableKind, TensorId};
+    use crate::graph::{ConvGeometry, TableKind, TensorId};
     use crate::samples::{self, GraphBuilder};
 
     #[test]

@@ -47,11 +47,21 @@ pub(super) fn choose(
         Ok((graph, values, report))
     };
     let (mut tried, mut refusal) = (Vec::new(), None);
+    // What a table of so many bits cannot hold at one shift it cannot hold at another.
+    let mut too_few_bits = 0;
     for candidate in candidates(options) {
+        if candidate.1 <= too_few_bits {
+            continue;
+        }
         match attempt(candidate) {
             Ok((graph, values, report)) if good_enough(&report) => return Ok((graph, values, report)),
             Ok((_, _, report)) => tried.push((candidate, report.relative_error)),
-            Err(error) => refusal = Some(error),
+            Err(error) => {
+                if matches!(error, QuantiseError::TableRange { .. }) {
+                    too_few_bits = too_few_bits.max(candidate.1);
+                }
+                refusal = Some(error);
+            }
         }
     }
     let least = tried.iter().fold(f64::INFINITY, |least, (_, error)| least.min(*error));
@@ -115,6 +125,9 @@ fn work(model: &FloatModel) -> usize {
     let node = |(index, node): (usize, &crate::float::FloatNode)| match &node.op {
         FloatOp::Conv { weight, .. } => elements(index) * weight.values.len() / weight.shape[0].max(1),
         FloatOp::MatMul { weight, .. } => elements(index) * weight.shape[0],
+        FloatOp::BatchMatMul { left, .. } => elements(index) * left.shape[2],
+        FloatOp::Spread { terms, sums, .. } => elements(index) * (terms.len() + sums.len()),
+        FloatOp::Softmax { .. } | FloatOp::Normalise { .. } => 8 * elements(index),
         FloatOp::Sum { terms, .. } => elements(index) * terms.len(),
         FloatOp::Product { .. } => 3 * elements(index),
         FloatOp::Max { windows, .. } => windows.iter().map(Vec::len).sum(),

@@ -32,7 +32,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use kiln_circuits::Target;
+use kiln_circuits::{PlanReport, Target};
 use kiln_plonk::Srs;
 use serde::Serialize;
 
@@ -82,6 +82,9 @@ pub struct Args {
     expect_fingerprint: Option<setup::Fingerprint>,
     #[command(flatten)]
     backend: BackendArgs,
+    /// Print the layout too, layer by layer: rows, inputs, outputs, weights and committed cells (always part of --json)
+    #[arg(long)]
+    layers: bool,
     /// How to print the result
     #[command(flatten)]
     pub format: Format,
@@ -116,6 +119,9 @@ pub struct Made {
     insecure: bool,
     shape: Shape,
     accuracy: Option<Accuracy>,
+    layout: PlanReport,
+    #[serde(skip)]
+    layers: bool,
     phases: Vec<Phase>,
     used: Used,
 }
@@ -157,6 +163,8 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         insecure: compiled.is_insecure(),
         shape: compiled.shape(),
         accuracy,
+        layout: compiled.layout().clone(),
+        layers: args.layers,
         phases,
         used: start.used(),
     })
@@ -188,6 +196,10 @@ impl fmt::Display for Made {
         if let Some(accuracy) = &self.accuracy {
             writeln!(f, "  accuracy  {accuracy}")?;
         }
-        write!(f, "  took      {}, measured", output::seconds(self.used.wall_s))
+        if self.layers {
+            writeln!(f, "\n{}", self.layout)?;
+        }
+        write!(f, "  used      {}", self.used)?;
+        output::phases(f, &self.phases)
     }
 }

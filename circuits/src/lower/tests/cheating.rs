@@ -71,7 +71,9 @@ fn place_of(failures: &[MockFailure]) -> String {
 
 #[test]
 fn a_wrong_accumulator_is_caught_and_its_operator_named() {
-    for (_, sample) in graphs::all() {
+    let mut samples = graphs::all();
+    samples.push(("transformer", graphs::transformer().0));
+    for (_, sample) in samples {
         let case = Case::new(sample, PRIVATE);
         for (index, node) in case.sample.0.nodes.iter().enumerate().skip(1) {
             let values = &case.trace.nodes[index].z;
@@ -83,6 +85,23 @@ fn a_wrong_accumulator_is_caught_and_its_operator_named() {
                 let place = place_of(&case.failures(&witness));
                 assert!(place.contains(&format!("\"{}\"", node.name)), "{}: got `{place}`", node.name);
             }
+        }
+    }
+}
+
+#[test]
+fn errors_of_a_product_that_cancel_each_other_in_any_sum_are_caught() {
+    let case = Case::new(graphs::heads(), PRIVATE);
+    let product = |node: &crate::graph::Node| matches!(node.linear, Linear::BatchMatMul { .. });
+    for node in (0..case.sample.0.nodes.len()).filter(|node| product(&case.sample.0.nodes[*node])) {
+        let z = &case.trace.nodes[node].z;
+        // In one row, in one column, in two batches, and two values in each other's place.
+        for (one, other) in [(0, 1), (0, z.len() / 6), (0, z.len() - 1), (1, z.len() / 2)] {
+            let mut witness = case.witness();
+            case.set(&mut witness, node, one, z[one] + 1);
+            case.set(&mut witness, node, other, z[other] - 1);
+            let place = place_of(&case.failures(&witness));
+            assert!(place.contains(&case.sample.0.nodes[node].name), "got `{place}`");
         }
     }
 }
@@ -143,6 +162,28 @@ fn a_wrong_edge_is_caught() {
             witness.cells.e[spot.lane as usize][(spot.row + case.lowered.choice.offsets.edges) as usize] += 1;
             assert!(!case.failures(&witness).is_empty());
         }
+    }
+}
+
+#[test]
+fn what_a_convolution_adds_is_the_tensor_that_it_names() {
+    let sample = graphs::residual_block();
+    let case = Case::new(sample, PRIVATE);
+    // The same run but with the skip connection left out, doubled, or taken in another order: the last layer's cells agree
+    // with each other and with their tables, and only the identity can tell.
+    for change in [0, 1, 2] {
+        let mut other = case.sample.0.clone();
+        let Linear::Conv { residual, .. } = &mut other.nodes[3].linear else { panic!("the last node") };
+        match change {
+            0 => residual[0].coefficient = 0,
+            1 => residual[0].coefficient = 38,
+            _ => residual[0].input.order = None,
+        }
+        let trace = run(&other, &case.sample.1, &case.sample.2).unwrap();
+        assert_ne!(trace.nodes[3].z, case.trace.nodes[3].z);
+        let witness = case.lowered.witness(&trace, &case.sample.1).unwrap();
+        let told = failures(&case.lowered, &witness, &case.lowered.public_inputs(&trace).unwrap());
+        assert!(place_of(&told).contains("\"last\""), "change {change}: {}", place_of(&told));
     }
 }
 
