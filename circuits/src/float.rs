@@ -80,8 +80,14 @@ impl std::fmt::Debug for Function {
 pub enum FloatOp {
     /// The record.
     Input,
-    /// Convolution of a (C,H,W) view.
-    Conv { input: View, weight: FloatWeight, bias: Option<FloatWeight>, geometry: ConvGeometry },
+    /// Convolution of a (C,H,W) view, and terms without targets that are added to it.
+    Conv {
+        input: View,
+        weight: FloatWeight,
+        bias: Option<FloatWeight>,
+        geometry: ConvGeometry,
+        residual: Vec<FloatTerm>,
+    },
     /// (M,K) view times (K,N) weight.
     MatMul { input: View, weight: FloatWeight, bias: Option<FloatWeight> },
     /// (B,M,K) view times (B,K,N) view, times a factor.
@@ -108,8 +114,8 @@ impl FloatOp {
         }
         match self {
             Self::Input => Vec::new(),
-            Self::Conv { input, .. }
-            | Self::MatMul { input, .. }
+            Self::Conv { input, residual, .. } => of(residual).chain([input]).collect(),
+            Self::MatMul { input, .. }
             | Self::Max { input, .. }
             | Self::Softmax { input }
             | Self::Normalise { input, .. } => vec![input],

@@ -146,8 +146,16 @@ pub enum Linear {
     /// The model's input: `z` is the quantised record.
     Input,
     /// `z[o,y,x] = bias[o] + Σ weight[o,c,ky,kx] · input[g·C/groups + c, y·stride + ky·dilation − pad, …]`; input is
-    /// (C,H,W), weight is (O, C/groups, KH, KW).
-    Conv { input: View, weight: WeightId, bias: Option<WeightId>, geometry: ConvGeometry },
+    /// (C,H,W), weight is (O, C/groups, KH, KW). The terms of `residual`, as many elements as the output each and without
+    /// targets, are added to `z`: the sum at the end of a residual block needs no tensor of its own before it.
+    Conv {
+        input: View,
+        weight: WeightId,
+        bias: Option<WeightId>,
+        geometry: ConvGeometry,
+        #[serde(default)]
+        residual: Vec<Term>,
+    },
     /// `z[m,n] = bias[n] + Σ_k input[m,k] · weight[k,n]`; input is (M,K), weight is (K,N), output is (M,N).
     MatMul { input: View, weight: WeightId, bias: Option<WeightId> },
     /// `z[b,m,n] = factor · Σ_k left[b,m,k] · right[b,k,n]`; left is (B,M,K), right is (B,K,N), output is (B,M,N).

@@ -1,12 +1,14 @@
 //! The integer interpreter: what the circuit proves, computed directly.
 
+mod convolve;
+
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::graph::{
-    BlockSum, BlockTerm, ConvGeometry, IntGraph, Linear, Node, Term, View, Weight, WeightId, WeightValues,
-    requantise,
+    BlockSum, BlockTerm, IntGraph, Linear, Node, Term, View, Weight, WeightId, WeightValues, requantise,
 };
 use crate::validate::{GraphError, validate_graph, validate_weights};
+use convolve::{Image, Kernel, convolve};
 
 /// The three values of every element of a node, in the order of the node's output tensor. Wiped when dropped.
 #[derive(Clone, Default, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
@@ -116,10 +118,13 @@ impl<'a> Interpreter<'a> {
                 let (w, w_values) = self.weight(*weight);
                 matmul(&self.gather(input, trace), w_values, w.shape[0], w.shape[1], self.bias(*bias))
             }
-            Linear::Conv { input, weight, bias, geometry } => {
+            Linear::Conv { input, weight, bias, geometry, residual } => {
                 let (w, w_values) = self.weight(*weight);
                 let image = Image { values: &self.gather(input, trace), shape: &input.shape };
-                convolve(&image, &w.shape, w_values, self.bias(*bias), geometry, len)
+                let kernel = Kernel { values: w_values, shape: &w.shape, bias: self.bias(*bias) };
+                let mut z = convolve(&image, &kernel, geometry, len);
+                residual.iter().for_each(|term| self.add_term(term, trace, &mut z));
+                z
             }
             Linear::BatchMatMul { left, right, factor } => {
                 let (a, b) = (self.gather(left, trace), self.gather(right, trace));
@@ -239,53 +244,10 @@ fn batch_matmul(left: (&[i32], &[usize]), right: (&[i32], &[usize]), factor: i64
     z
 }
 
-/// A (C,H,W) tensor.
-struct Image<'a> {
-    values: &'a [i32],
-    shape: &'a [usize],
-}
-
-fn convolve(
-    image: &Image<'_>,
-    kernel: &[usize],
-    weight: &[i32],
-    bias: Option<&[i32]>,
-    geometry: &ConvGeometry,
-    len: usize,
-) -> Vec<i64> {
-    let (channels, height, width) = (image.shape[0], image.shape[1], image.shape[2]);
-    let (outputs, cg, kh, kw) = (kernel[0], kernel[1], kernel[2], kernel[3]);
-    let Some((oh, ow)) = geometry.output((height, width), (kh, kw)) else { return Vec::new() };
-    let mut z = vec![0i64; len];
-    for (o, z) in z.chunks_exact_mut((oh * ow).max(1)).enumerate() {
-        z.fill(bias.map_or(0, |bias| i64::from(bias[o])));
-        let first_channel = o / (outputs / geometry.groups) * (channels / geometry.groups);
-        for tap in 0..cg * kh * kw {
-            let (c, ky, kx) = (tap / (kh * kw), tap / kw % kh, tap % kw);
-            let w = i64::from(weight[o * cg * kh * kw + tap]);
-            let plane = &image.values[(first_channel + c) * height * width..][..height * width];
-            for oy in 0..oh {
-                let iy = (oy * geometry.stride.0 + ky * geometry.dilation.0).wrapping_sub(geometry.pads.0);
-                if iy >= height {
-                    continue;
-                }
-                for ox in 0..ow {
-                    let ix =
-                        (ox * geometry.stride.1 + kx * geometry.dilation.1).wrapping_sub(geometry.pads.1);
-                    if ix < width {
-                        z[oy * ow + ox] += w * i64::from(plane[iy * width + ix]);
-                    }
-                }
-            }
-        }
-    }
-    z
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{TableKind, TensorId};
+    use crate::graph::{ConvGeometry, TableKind, TensorId};
     use crate::samples::{self, GraphBuilder};
 
     #[test]

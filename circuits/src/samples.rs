@@ -94,7 +94,8 @@ impl GraphBuilder {
         let w = self.graph.weights[weight.0].shape.clone();
         let (oh, ow) = geometry.output((x[1], x[2]), (w[2], w[3])).unwrap_or((0, 0));
         let reach = self.reach(input, w[1] * w[2] * w[3], weight, bias);
-        let linear = Linear::Conv { input: View::plain(input, x), weight, bias, geometry };
+        let input = View::plain(input, x);
+        let linear = Linear::Conv { input, weight, bias, geometry, residual: Vec::new() };
         let shift = self.graph.shift;
         self.push(name, "Conv", linear, shift, table, &[w[0], oh, ow], reach)
     }

@@ -159,7 +159,7 @@ impl Checker<'_> {
         match &node.linear {
             Linear::Input if node.output != self.graph.input => Err(order_error(node, node.output)),
             Linear::Input => Ok(()),
-            Linear::Conv { input, weight, bias, geometry } => {
+            Linear::Conv { input, weight, bias, geometry, residual } => {
                 let weight = self.weight(*weight)?;
                 let (x, [o, cg, kh, kw]) = (self.dims::<3>(&input.shape)?, self.dims::<4>(&weight.shape)?);
                 self.view(input)?;
@@ -171,7 +171,14 @@ impl Checker<'_> {
                 };
                 self.equal("the output", o.saturating_mul(oh).saturating_mul(ow), output)?;
                 self.bias(*bias, o)?;
-                self.accumulator(cg * kh * kw, input, weight.bound, *bias)
+                let mut added = 0;
+                for term in residual {
+                    self.equal("a residual term", output, self.view(&term.input)?)?;
+                    let targets = term.target.as_ref().map_or(0, |target| target.len().max(1));
+                    self.equal("targets of a residual term", 0, targets)?;
+                    added += i128::from(term.coefficient).abs() * self.magnitude(&term.input);
+                }
+                self.accumulator(cg * kh * kw, input, weight.bound, *bias, added)
             }
             Linear::MatMul { input, weight, bias } => {
                 let weight = self.weight(*weight)?;
@@ -180,7 +187,7 @@ impl Checker<'_> {
                 self.equal("the weight's first dimension", k, kw)?;
                 self.equal("the output", m.saturating_mul(n), output)?;
                 self.bias(*bias, n)?;
-                self.accumulator(k, input, weight.bound, *bias)
+                self.accumulator(k, input, weight.bound, *bias, 0)
             }
             Linear::BatchMatMul { left, right, factor } => {
                 let ([b, m, k], [rb, rk, n]) = (self.dims::<3>(&left.shape)?, self.dims::<3>(&right.shape)?);
@@ -268,12 +275,14 @@ impl Checker<'_> {
         Ok(reach)
     }
 
+    /// `added` is what comes on top of products and bias.
     fn accumulator(
         &self,
         fan_in: usize,
         input: &View,
         weight: i64,
         bias: Option<WeightId>,
+        added: i128,
     ) -> Result<(), GraphError> {
         let bias = match bias {
             Some(bias) => self.weight(bias)?.bound,
@@ -281,7 +290,7 @@ impl Checker<'_> {
         };
         let products =
             i128::from(weight).saturating_mul(self.magnitude(input)).saturating_mul(fan_in as i128);
-        self.reach(products.saturating_add(bias.into()))
+        self.reach(products.saturating_add(bias.into()).saturating_add(added))
     }
 
     /// Largest magnitude of what a view shows; the view has been checked.

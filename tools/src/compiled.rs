@@ -5,7 +5,7 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use kiln_circuits::data::TestSet;
-use kiln_circuits::lower::{Lowered, PlanOptions, Target, Visibility, lower};
+use kiln_circuits::lower::{Lowered, PlanOptions, PlanReport, Target, Visibility, lower};
 use kiln_circuits::{
     IntGraph, QuantiseOptions, Trace, WeightRange, WeightValues, import, measure, quantise, quantise_record,
     run,
@@ -491,6 +491,11 @@ impl Compiled {
             activations: self.graph.tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum(),
             cells: report.small_cells + report.full_cells,
         }
+    }
+
+    /// Where the cells of the circuit go.
+    pub fn layout(&self) -> &PlanReport {
+        &self.lowered.report
     }
 
     fn commitment_text(&self) -> String {

@@ -1,11 +1,12 @@
 //! Results for people and for machines.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::Write;
 
 use serde::Serialize;
 
 use crate::error::Failure;
+use crate::progress::Phase;
 
 /// How a result is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
@@ -73,6 +74,14 @@ fn json<T: Serialize>(value: &T) {
 /// A reader that went away (`kiln … | head`) is no failure: the work is done.
 fn line(text: &impl Display) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// What took how long, a line each.
+pub fn phases(f: &mut fmt::Formatter<'_>, phases: &[Phase]) -> fmt::Result {
+    for Phase { phase, wall_s } in phases {
+        write!(f, "\n    {phase:<28} {}", seconds(*wall_s))?;
+    }
+    Ok(())
 }
 
 /// A count of bytes in the unit that suits it.

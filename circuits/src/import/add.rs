@@ -26,6 +26,11 @@ pub fn sum(
     if a.shape() != b.shape() {
         return spread(importer, node, (a, 1.0), (b, factor));
     }
+    if add_to_convolution(importer, node, a, b, factor)
+        || (factor == 1.0 && add_to_convolution(importer, node, b, a, 1.0))
+    {
+        return Ok(());
+    }
     let term = |x: &Activation, factor| FloatTerm { input: x.view.clone(), factor, target: None };
     let op = FloatOp::Sum { terms: vec![term(a, 1.0), term(b, factor)], constant: 0.0 };
     importer.emit(node, op, a.shape().to_vec())
@@ -55,6 +60,24 @@ fn spread(
     let terms = vec![FloatPart { input: view, factor: all.1 }];
     let sums = vec![FloatPart { input: part.0.reshaped(vec![blocks, 1]), factor: part.1 }];
     importer.emit_permuted(node, FloatOp::Spread { terms, sums, blocks }, &shape, &axes)
+}
+
+/// Lets the convolution that makes `a`, and for nothing else, add `factor·b`. It must be the later of the two.
+fn add_to_convolution(
+    importer: &mut Importer<'_>,
+    node: &OnnxNode<'_>,
+    a: &Activation,
+    b: &Activation,
+    factor: f32,
+) -> bool {
+    if a.view.order.is_some() || a.view.tensor <= b.view.tensor {
+        return false;
+    }
+    let Some(producer) = importer.producer_of(a) else { return false };
+    let FloatOp::Conv { residual, .. } = &mut producer.op else { return false };
+    residual.push(FloatTerm { input: b.view.clone(), factor, target: None });
+    importer.absorbed(node, a);
+    true
 }
 
 fn add_constant(
@@ -93,6 +116,29 @@ mod tests {
         let onnx = Onnx::new(&[1, 3, 5]).node("ReduceMax", &["x"], "m", vec![ints("axes", &[1])]);
         let onnx = onnx.node("ReduceMax", &["x"], "n", vec![ints("axes", &[2])]);
         assert!(onnx.node("Add", &["m", "n"], "y", vec![]).unsupported("y")[0].contains("over each other"));
+    }
+
+    #[test]
+    fn the_sum_of_a_residual_block_joins_its_last_convolution() {
+        let pads = || vec![ints("pads", &[1, 1, 1, 1])];
+        let base = || {
+            let onnx = Onnx::new(&[1, 2, 5, 7]).noise("w", &[2, 2, 3, 3], 1.0).noise("v", &[2, 2, 3, 3], 0.2);
+            let onnx = onnx.noise("f", &[1, 2, 1, 1], 1.0).node("Conv", &["x", "w"], "a", pads());
+            onnx.node("Relu", &["a"], "r", vec![]).node("Conv", &["r", "v"], "b", pads())
+        };
+        for operands in [["b", "x"], ["x", "b"], ["r", "b"]] {
+            let model =
+                base().node("Add", &operands, "s", vec![]).node("Relu", &["s"], "y", vec![]).check("y");
+            assert_eq!(model.graph.nodes.len(), 3, "{operands:?}");
+        }
+        let model = base().node("Sub", &["b", "x"], "s", vec![]).node("Relu", &["s"], "y", vec![]).check("y");
+        assert_eq!(model.graph.nodes.len(), 3);
+        // Not where the convolution is the subtrahend, is read again, is the earlier one, or is scaled afterwards.
+        assert_eq!(base().node("Sub", &["x", "b"], "y", vec![]).check("y").graph.nodes.len(), 4);
+        let again = base().node("Add", &["b", "x"], "s", vec![]).node("Add", &["s", "b"], "y", vec![]);
+        assert_eq!(again.check("y").graph.nodes.len(), 5);
+        let scaled = base().node("Add", &["b", "x"], "s", vec![]).node("Mul", &["s", "f"], "y", vec![]);
+        assert_eq!(scaled.check("y").graph.nodes.len(), 4);
     }
 
     #[test]

@@ -84,7 +84,8 @@ fn trailing(affine: &Affine, shape: &[usize]) -> Option<(Vec<usize>, usize)> {
 /// Folds into the weights of the producer, where factor and offset depend on its output channel alone.
 fn fold(producer: &mut FloatNode, view: &View, affine: &Affine) -> bool {
     let (weight, bias, channels) = match &mut producer.op {
-        FloatOp::Conv { weight, bias, .. } => {
+        // What is added to a convolution cannot be scaled channel by channel.
+        FloatOp::Conv { weight, bias, residual, .. } if residual.is_empty() => {
             let channels = weight.shape[0];
             (weight, bias, channels)
         }
@@ -155,7 +156,7 @@ fn depthwise(node: &OnnxNode<'_>, operand: &Activation, affine: &Affine) -> Floa
         FloatWeight { name: format!("{}.factor", node.name), shape: vec![channels, 1, 1, 1], values: factor };
     let bias = FloatWeight { name: format!("{}.offset", node.name), shape: vec![channels], values: offset };
     let geometry = ConvGeometry { stride: (1, 1), dilation: (1, 1), pads: (0, 0, 0, 0), groups: channels };
-    FloatOp::Conv { input, weight, bias: Some(bias), geometry }
+    FloatOp::Conv { input, weight, bias: Some(bias), geometry, residual: Vec::new() }
 }
 
 /// One value per channel, if the values of each of `channels` equal blocks agree.

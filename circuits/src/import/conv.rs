@@ -43,7 +43,8 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     };
     let shape = vec![outputs, per_group, walk.kernel.0, walk.kernel.1];
     let weight = FloatWeight { name: weight.name, shape, values };
-    let op = FloatOp::Conv { input: image.view(&operand), weight, bias, geometry: walk.geometry };
+    let (input, geometry) = (image.view(&operand), walk.geometry);
+    let op = FloatOp::Conv { input, weight, bias, geometry, residual: Vec::new() };
     importer.emit(node, op, image.result_shape(outputs, walk.output))
 }
 

@@ -293,6 +293,11 @@ impl ChainSet {
         depths.max().unwrap_or(0) as usize
     }
 
+    /// Lets go of what only colouring reads: the colouring has the steps.
+    pub(crate) fn forget_requests(&mut self) {
+        (self.pieces, self.known, self.pattern_ids) = (Vec::new(), HashMap::new(), HashMap::new());
+    }
+
     /// The lane coefficients of a pattern, with its scale.
     pub(crate) fn pattern(&self, id: PatternId) -> Pattern {
         let pattern = &self.patterns[id.0];

@@ -79,8 +79,8 @@ impl Planning<'_> {
     fn add(&mut self, index: usize, node: &Node, visibility: Visibility) {
         match &node.linear {
             Linear::Input => input::add(self, node.output, visibility.input),
-            Linear::Conv { input, weight, bias, geometry } => {
-                conv::add(self, index, input, *weight, *bias, geometry);
+            Linear::Conv { input, weight, bias, geometry, residual } => {
+                conv::add(self, index, input, *weight, *bias, geometry, residual);
             }
             Linear::MatMul { input, weight, bias } => matmul::add(self, node, input, *weight, *bias),
             Linear::BatchMatMul { left, right, factor } => {

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::graph::{IntGraph, Linear};
+use crate::graph::{IntGraph, Linear, Node};
 
 use super::LowerError;
 use super::chain::{Colouring, Lanes, Offsets, PatternId, Space};
@@ -47,10 +47,13 @@ pub struct PlanOptions {
 
 /// Smallest circuit, log2 of rows.
 const K_MIN: u32 = 5;
+/// From so many rows on (log2), selectors share columns where only proving counts: there a column is dear, in transforms
+/// and in memory, and below it a gate of lower degree is the simpler one.
+const SHARED_K_MIN: u32 = 15;
 /// Largest circuit, log2 of rows.
 pub(crate) const K_MAX: u32 = 24;
 /// Numbers of lanes of activations to try.
-const LANES: [usize; 4] = [4, 8, 16, 32];
+const LANES: [usize; 7] = [4, 8, 14, 16, 20, 28, 32];
 /// Numbers of lanes of weights and of edges to try.
 const LINEAR_LANES: [usize; 6] = [4, 8, 16, 32, 64, 128];
 /// Numbers of lanes to try where every column counts.
@@ -102,6 +105,8 @@ pub struct LayerReport {
     pub operator: String,
     /// Rows of its output.
     pub rows: usize,
+    /// Elements that it reads, those of a tensor that it reads several times once.
+    pub inputs: usize,
     /// Elements of its output.
     pub outputs: usize,
     /// Weights and biases.
@@ -352,7 +357,8 @@ struct Settings {
 }
 
 impl Settings {
-    fn with(self, target: Target, plan: Plan) -> Choice {
+    fn with(self, target: Target, mut plan: Plan) -> Choice {
+        plan.chains.forget_requests();
         let Self { k, degree, offsets, colouring, selectors, columns } = self;
         Choice { target, plan, k, degree, offsets, colouring, selectors, columns }
     }
@@ -375,7 +381,7 @@ fn try_rows(
     let columns = count_columns(plan, visibility, &colouring, tables, k);
     let cells = colouring.segments.len();
     let with_degree = |degree: u32| {
-        let selectors = place_selectors(&colouring, options.target, degree);
+        let selectors = place_selectors(&colouring, options.target, k, degree);
         let columns = ColumnCounts { selector_columns: selectors.columns(), ..columns };
         let cost = Prediction::new(&columns, cells, k, degree).cost(options.target);
         (cost, degree, selectors, columns)
@@ -387,10 +393,10 @@ fn try_rows(
 }
 
 /// Columns of selectors. A gate multiplies a selector with one cell, so the degree leaves room for several in a column.
-fn place_selectors(colouring: &Colouring, target: Target, degree: u32) -> Selectors {
+fn place_selectors(colouring: &Colouring, target: Target, k: u32, degree: u32) -> Selectors {
     let most = match target {
-        Target::Proving => 1,
-        Target::Ethereum => degree as usize - 1,
+        Target::Proving if k < SHARED_K_MIN => 1,
+        Target::Proving | Target::Ethereum => degree as usize - 1,
     };
     let rows =
         colouring.columns.iter().flat_map(|uses| uses.multipliers.values().chain(uses.patterns.values()));
@@ -529,11 +535,39 @@ impl Choice {
             name: node.name.clone(),
             operator: node.operator.clone(),
             rows: self.plan.tensors[node.output.0].rows as usize,
+            inputs: inputs(graph, node),
             outputs,
             weights,
             multiply_accumulates: outputs as u64 * fan_in as u64,
             cells: outputs * if node.shift == 0 { 2 } else { 3 } + weights + edges + relays,
         }
+    }
+}
+
+/// Elements of the tensors that a node reads.
+fn inputs(graph: &IntGraph, node: &Node) -> usize {
+    let tensors: BTreeSet<usize> = match &node.linear {
+        Linear::Input => BTreeSet::new(),
+        Linear::Conv { input, residual, .. } => {
+            residual.iter().map(|term| &term.input).chain([input]).map(|view| view.tensor.0).collect()
+        }
+        Linear::MatMul { input, .. } => BTreeSet::from([input.tensor.0]),
+        Linear::BatchMatMul { left, right, .. } => BTreeSet::from([left.tensor.0, right.tensor.0]),
+        Linear::Spread { terms, sums, .. } => {
+            let of_sums = sums.iter().map(|sum| sum.input.tensor.0);
+            terms.iter().map(|term| term.input.tensor.0).chain(of_sums).collect()
+        }
+        Linear::Combine { terms, .. } => terms.iter().map(|term| term.input.tensor.0).collect(),
+    };
+    tensors.into_iter().map(|tensor| graph.tensors[tensor].shape.iter().product::<usize>()).sum()
+}
+
+impl PlanReport {
+    /// Committed cells that hold data over the inputs, weights and outputs of all layers.
+    pub fn cells_per_datum(&self) -> f64 {
+        let data =
+            self.layers.iter().map(|layer| layer.inputs + layer.weights + layer.outputs).sum::<usize>();
+        (self.small_cells + self.full_cells) as f64 / data.max(1) as f64
     }
 }
 
@@ -566,10 +600,10 @@ impl fmt::Display for PlanReport {
         let outputs = self.layers.iter().map(|layer| layer.outputs as u64).sum::<u64>();
         writeln!(
             f,
-            "cells: {} small and {} full-width for {} inputs, weights and outputs; {:.3} a multiply–accumulate, {:.2} an activation",
+            "cells: {} small and {} full-width, {:.2} for each input, weight and output of a layer; {:.3} a multiply–accumulate, {:.2} an activation",
             self.small_cells,
             self.full_cells,
-            self.data,
+            self.cells_per_datum(),
             per(self.small_cells + self.full_cells, self.multiply_accumulates),
             per(self.small_cells + self.full_cells, outputs)
         )?;
@@ -581,10 +615,11 @@ impl fmt::Display for PlanReport {
         for layer in &self.layers {
             writeln!(
                 f,
-                "  {} \"{}\": {} rows, {} outputs, {} weights, {} multiply–accumulates, {} cells",
+                "  {} \"{}\": {} rows, {} inputs, {} outputs, {} weights, {} multiply–accumulates, {} cells",
                 layer.operator,
                 layer.name,
                 layer.rows,
+                layer.inputs,
                 layer.outputs,
                 layer.weights,
                 layer.multiply_accumulates,

@@ -1,13 +1,22 @@
 //! Convolutions and matrix products.
 
+use super::sum::round_scale;
 use super::{Builder, QuantiseError, Scaled};
-use crate::float::{FloatOp, FloatWeight};
-use crate::graph::Linear;
+use crate::float::{FloatOp, FloatTerm, FloatWeight};
+use crate::graph::{Linear, Term};
 
-/// Integer weights and biases at one scale.
+/// Integer weights and biases at one scale, and the factors of what is added.
 struct Integers {
     weight: Vec<i64>,
     bias: Option<Vec<i64>>,
+    residual: Vec<i64>,
+}
+
+/// What a convolution adds besides.
+struct Residual {
+    /// What one unit of each term's input is worth.
+    worth: Vec<f64>,
+    bounds: Vec<(i64, i64)>,
 }
 
 /// How weights belong to outputs: weight `e` belongs to output channel `e % columns`, or `e / block`.
@@ -30,30 +39,46 @@ impl Builder<'_> {
     /// A convolution or a matrix product: float node `index`.
     pub(super) fn weighted(&mut self, index: usize) -> Result<(), QuantiseError> {
         let node = &self.model.graph.nodes[index];
-        let (input, weight, bias, owner) = match &node.op {
-            FloatOp::Conv { input, weight, bias, .. } => {
-                (input, weight, bias, Owner::Block(weight.values.len() / weight.shape[0]))
+        let (input, weight, bias, owner, residual) = match &node.op {
+            FloatOp::Conv { input, weight, bias, residual, .. } => (
+                input,
+                weight,
+                bias,
+                Owner::Block(weight.values.len() / weight.shape[0]),
+                residual.as_slice(),
+            ),
+            FloatOp::MatMul { input, weight, bias } => {
+                (input, weight, bias, Owner::Column(weight.shape[1]), &[][..])
             }
-            FloatOp::MatMul { input, weight, bias } => (input, weight, bias, Owner::Column(weight.shape[1])),
             _ => return Ok(()),
         };
+        let residual = self.residual(residual);
         // Padding is 0, so 0 is always among the values read.
         let (lo, hi) = self.bound_of(input);
         let (range, scale_in) = ((lo.min(0), hi.max(0)), self.scale_of(input));
         let calibrated = match self.fills_table(index) {
             false => self.calibrated_scale(index),
-            true => output_scale(self.graph.q_bits, worst_float(weight, bias, owner, range, scale_in)),
+            true => {
+                let worst = worst_float(weight, bias, owner, range, scale_in) + residual.worst_float();
+                output_scale(self.graph.q_bits, worst)
+            }
         };
         let shift = self.graph.shift;
         let scaled = self.fit(index, calibrated, |scale| {
+            let scale = match residual.worth.is_empty() {
+                true => scale,
+                false => round_scale(&residual.worth, (shift as f64).exp2(), scale),
+            };
             let unit = (shift as f64).exp2() / scale;
             let integer = |v: &f32, factor: f64| (f64::from(*v) * factor).round() as i64;
             let weight: Vec<i64> = weight.values.iter().map(|w| integer(w, scale_in * unit)).collect();
             let bias: Option<Vec<i64>> =
                 bias.as_ref().map(|b| b.values.iter().map(|b| integer(b, unit)).collect());
-            let z = worst_case(&weight, bias.as_deref(), owner, range);
-            Scaled { step: Integers { weight, bias }, scale, z }
+            let added: Vec<i64> = residual.worth.iter().map(|worth| (worth * unit).round() as i64).collect();
+            let z = residual.add_to(worst_case(&weight, bias.as_deref(), owner, range), &added);
+            Scaled { step: Integers { weight, bias, residual: added }, scale, z }
         })?;
+        self.check_residual(index, &residual, scaled.scale)?;
         let weight_bits = scaled.step.weight.iter().map(|w| super::bits((*w, *w)) + 1).max().unwrap_or(0);
         let bias_bits =
             scaled.step.bias.iter().flatten().map(|b| super::bits((*b, *b)) + 1).max().unwrap_or(0);
@@ -66,6 +91,25 @@ impl Builder<'_> {
         self.push_weighted(index, scaled, calibrated, weight_bits)
     }
 
+    fn residual(&self, terms: &[FloatTerm]) -> Residual {
+        let worth = terms.iter().map(|t| f64::from(t.factor) * self.scale_of(&t.input)).collect();
+        let bounds = terms.iter().map(|t| self.bound_of(&t.input)).collect();
+        Residual { worth, bounds }
+    }
+
+    /// A term that rounds away is an error, as in a sum.
+    fn check_residual(&self, index: usize, residual: &Residual, scale: f64) -> Result<(), QuantiseError> {
+        let unit = f64::from(self.graph.shift).exp2() / scale;
+        match residual.worth.iter().map(|w| (w * unit).abs()).find(|c| (f64::MIN_POSITIVE..0.5).contains(c)) {
+            None => Ok(()),
+            Some(got) => {
+                let node = &self.model.graph.nodes[index];
+                let (name, operator, shift) = (node.name.clone(), node.operator.clone(), self.graph.shift);
+                Err(QuantiseError::Factor { node: name, operator, shift, got })
+            }
+        }
+    }
+
     fn push_weighted(
         &mut self,
         index: usize,
@@ -76,9 +120,11 @@ impl Builder<'_> {
         let node = &self.model.graph.nodes[index];
         // The bit checks above leave values of at most 31 bits.
         let narrow = |values: Vec<i64>| values.into_iter().map(|v| v as i32).collect();
-        let Integers { weight: weight_values, bias: bias_values } = scaled.step;
-        let (input, weight, bias, geometry) = match &node.op {
-            FloatOp::Conv { input, weight, bias, geometry } => (input, weight, bias, Some(geometry)),
+        let Integers { weight: weight_values, bias: bias_values, residual: coefficients } = scaled.step;
+        let (input, weight, bias, conv) = match &node.op {
+            FloatOp::Conv { input, weight, bias, geometry, residual } => {
+                (input, weight, bias, Some((geometry, residual)))
+            }
             FloatOp::MatMul { input, weight, bias } => (input, weight, bias, None),
             _ => return Ok(()),
         };
@@ -90,8 +136,16 @@ impl Builder<'_> {
             }
             _ => None,
         };
-        let linear = match geometry {
-            Some(geometry) => Linear::Conv { input, weight, bias, geometry: geometry.clone() },
+        let linear = match conv {
+            Some((geometry, residual)) => {
+                let term = |(term, coefficient): (&FloatTerm, i64)| Term {
+                    input: self.view(&term.input),
+                    coefficient,
+                    target: None,
+                };
+                let residual = residual.iter().zip(coefficients).map(term).collect();
+                Linear::Conv { input, weight, bias, geometry: geometry.clone(), residual }
+            }
             None => Linear::MatMul { input, weight, bias },
         };
         let (shift, table) = (self.graph.shift, self.table(index));
@@ -104,6 +158,21 @@ impl Builder<'_> {
             scaled.z,
             weight_bits,
         )
+    }
+}
+
+impl Residual {
+    /// The largest magnitude of all terms together, in real numbers.
+    fn worst_float(&self) -> f64 {
+        self.worth.iter().zip(&self.bounds).map(|(w, b)| w.abs() * b.1.max(-b.0) as f64).sum()
+    }
+
+    /// The range of z with all terms.
+    fn add_to(&self, z: (i64, i64), coefficients: &[i64]) -> (i64, i64) {
+        coefficients.iter().zip(&self.bounds).fold(z, |z, (c, bound)| {
+            let (a, b) = (c.saturating_mul(bound.0), c.saturating_mul(bound.1));
+            (z.0.saturating_add(a.min(b)), z.1.saturating_add(a.max(b)))
+        })
     }
 }
 

@@ -47,11 +47,21 @@ pub(super) fn choose(
         Ok((graph, values, report))
     };
     let (mut tried, mut refusal) = (Vec::new(), None);
+    // What a table of so many bits cannot hold at one shift it cannot hold at another.
+    let mut too_few_bits = 0;
     for candidate in candidates(options) {
+        if candidate.1 <= too_few_bits {
+            continue;
+        }
         match attempt(candidate) {
             Ok((graph, values, report)) if good_enough(&report) => return Ok((graph, values, report)),
             Ok((_, _, report)) => tried.push((candidate, report.relative_error)),
-            Err(error) => refusal = Some(error),
+            Err(error) => {
+                if matches!(error, QuantiseError::TableRange { .. }) {
+                    too_few_bits = too_few_bits.max(candidate.1);
+                }
+                refusal = Some(error);
+            }
         }
     }
     let least = tried.iter().fold(f64::INFINITY, |least, (_, error)| least.min(*error));

@@ -32,7 +32,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use kiln_circuits::{QuantiseOptions, Target};
+use kiln_circuits::{PlanReport, QuantiseOptions, Target};
 use kiln_plonk::Srs;
 use serde::Serialize;
 
@@ -94,6 +94,9 @@ pub struct Args {
     expect_fingerprint: Option<setup::Fingerprint>,
     #[command(flatten)]
     backend: BackendArgs,
+    /// Print the layout too, layer by layer: rows, inputs, outputs, weights and committed cells (always part of --json)
+    #[arg(long)]
+    layers: bool,
     /// How to print the result
     #[command(flatten)]
     pub format: Format,
@@ -128,6 +131,9 @@ pub struct Made {
     insecure: bool,
     shape: Shape,
     accuracy: Option<Accuracy>,
+    layout: PlanReport,
+    #[serde(skip)]
+    layers: bool,
     phases: Vec<Phase>,
     used: Used,
 }
@@ -178,6 +184,8 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         insecure: compiled.is_insecure(),
         shape: compiled.shape(),
         accuracy,
+        layout: compiled.layout().clone(),
+        layers: args.layers,
         phases,
         used: start.used(),
     })
@@ -209,6 +217,10 @@ impl fmt::Display for Made {
         if let Some(accuracy) = &self.accuracy {
             writeln!(f, "  accuracy  {accuracy}")?;
         }
-        write!(f, "  took      {}, measured", output::seconds(self.used.wall_s))
+        if self.layers {
+            writeln!(f, "\n{}", self.layout)?;
+        }
+        write!(f, "  used      {}", self.used)?;
+        output::phases(f, &self.phases)
     }
 }

@@ -167,7 +167,9 @@ impl fmt::Display for Made {
         if let Some(memory) = &self.memory {
             writeln!(f, "  memory    {memory}")?;
         }
-        writeln!(f, "  used      {}", self.used)?;
+        write!(f, "  used      {}", self.used)?;
+        output::phases(f, &self.phases)?;
+        writeln!(f)?;
         for device in &self.devices {
             write!(f, "\n{device}")?;
         }

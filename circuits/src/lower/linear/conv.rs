@@ -4,13 +4,14 @@
 //! input is at position `j = y + a` of phase `φ` (the inputs ≡ φ mod s). So with one polynomial a channel and phase,
 //! `P_{c,φ} = Σ_j x[c, s·j + φ]·β^{j_y}·γ^{j_x}` and `K_{c,φ} = Σ_{o,taps} δ^o·β^{−a_y}·γ^{−a_x}·w[o,c,k]`,
 //!
-//! `Σ_o δ^o·Y_o = Σ_{c,φ} P_{c,φ}·K_{c,φ} + Σ_o δ^o·bias[o]·Σ_valid β^y·γ^x`,
+//! `Σ_o δ^o·Y_o = Σ_{c,φ} P_{c,φ}·K_{c,φ} + Σ_o δ^o·bias[o]·Σ_valid β^y·γ^x + Σ_t a_t·Σ_{o,y,x} δ^o·β^y·γ^x·t[o,y,x]`,
 //!
 //! where `Y_o` runs over every position at which the product can be non-zero. Those inside the output are its accumulators;
-//! the others, the *edges*, are cells of their own, and this identity alone fixes them. Its degree is at most that of the
+//! the others, the *edges*, are cells of their own, and this identity alone fixes them. The last sum is that of residual
+//! terms: each output adds `a_t` times the term's element at the same place. The identity's degree is at most that of the
 //! padded output plus the number of output channels.
 
-use crate::graph::{ConvGeometry, IntGraph, Linear, View, WeightId};
+use crate::graph::{ConvGeometry, IntGraph, Linear, Term, View, WeightId};
 use crate::lower::chain::Family;
 use crate::lower::identity::{Part, Source, Weighting};
 use crate::lower::layout::{Arrangement, Placed};
@@ -191,6 +192,7 @@ pub(crate) fn add(
     weight: WeightId,
     bias: Option<WeightId>,
     geometry: &ConvGeometry,
+    residual: &[Term],
 ) {
     let kernel = planning.graph.weights[weight.0].shape.clone();
     let (y, x) = axes(&input.shape, &kernel, geometry);
@@ -221,6 +223,11 @@ pub(crate) fn add(
         step: at(0, 0, 1),
     });
     parts.extend(planning.bias(bias, |o| at(o, 0, 0), lines.collect()));
+    for term in residual.iter().filter(|term| term.coefficient != 0) {
+        let cells = (0..term.input.len()).map(|e| (planning.seen(&term.input, e), position(e)));
+        let cells = cells.collect::<Vec<_>>();
+        parts.extend(add_up(&planning.sums(Family::Y, cells), -term.coefficient));
+    }
     planning.plan.identities.push(home, parts);
 }
 

@@ -166,6 +166,28 @@ fn a_wrong_edge_is_caught() {
 }
 
 #[test]
+fn what_a_convolution_adds_is_the_tensor_that_it_names() {
+    let sample = graphs::residual_block();
+    let case = Case::new(sample, PRIVATE);
+    // The same run but with the skip connection left out, doubled, or taken in another order: the last layer's cells agree
+    // with each other and with their tables, and only the identity can tell.
+    for change in [0, 1, 2] {
+        let mut other = case.sample.0.clone();
+        let Linear::Conv { residual, .. } = &mut other.nodes[3].linear else { panic!("the last node") };
+        match change {
+            0 => residual[0].coefficient = 0,
+            1 => residual[0].coefficient = 38,
+            _ => residual[0].input.order = None,
+        }
+        let trace = run(&other, &case.sample.1, &case.sample.2).unwrap();
+        assert_ne!(trace.nodes[3].z, case.trace.nodes[3].z);
+        let witness = case.lowered.witness(&trace, &case.sample.1).unwrap();
+        let told = failures(&case.lowered, &witness, &case.lowered.public_inputs(&trace).unwrap());
+        assert!(place_of(&told).contains("\"last\""), "change {change}: {}", place_of(&told));
+    }
+}
+
+#[test]
 fn a_wrong_relay_is_caught() {
     let (mut cells, mut chains) = (0, 0);
     for (_, sample) in graphs::all() {

@@ -58,6 +58,32 @@ pub(super) fn cnn() -> Sample {
     (graph, weights, noise.vector(36, 127))
 }
 
+/// A strided convolution that adds a view of an earlier tensor and its own input's double to its sums.
+pub(super) fn residual_block() -> Sample {
+    let (mut noise, mut b) = (Noise(11), GraphBuilder::new(6, 11, (-128, 127)));
+    let x = b.input("x", &[2, 5, 7]);
+    let skip_geometry = ConvGeometry { stride: (2, 2), ..square(0) };
+    let w = noisy(&mut b, &mut noise, "skip.w", &[3, 2, 1, 1], 20);
+    let skip = b.conv("skip", x, w, None, skip_geometry, TableKind::Clamp);
+    let w = noisy(&mut b, &mut noise, "first.w", &[3, 2, 3, 3], 20);
+    let first =
+        b.conv("first", x, w, None, ConvGeometry { stride: (2, 2), ..square(1) }, TableKind::ReluClamp);
+    let w = noisy(&mut b, &mut noise, "last.w", &[3, 3, 3, 3], 15);
+    let bias = noisy(&mut b, &mut noise, "last.b", &[3], 100);
+    let last = b.conv("last", first, w, Some(bias), square(1), TableKind::ReluClamp);
+    let (mut graph, weights) = b.finish(last);
+    let shape = [3, 3, 4];
+    let mut terms =
+        vec![term(skip, &shape, 37, None), term(first, &shape, -2, None), term(first, &shape, 0, None)];
+    terms[0].input.order = Some((0..36).rev().collect());
+    let node = &mut graph.nodes[3];
+    if let Linear::Conv { residual, .. } = &mut node.linear {
+        *residual = terms;
+    }
+    node.accumulator_bound += 128 * 39;
+    (graph, weights, noise.vector(70, 127))
+}
+
 /// Two matrix products with four rows, the second of a transposed view, with one weight used twice.
 fn matrices() -> Sample {
     let (mut noise, mut b) = (Noise(6), GraphBuilder::new(6, 11, (-128, 127)));
@@ -253,6 +279,7 @@ pub(super) fn all() -> Vec<(&'static str, Sample)> {
         ("strided", strided()),
         ("max pool", samples::max_pool((3, 5, 6))),
         ("residual", samples::residual()),
+        ("residual block", residual_block()),
         ("gated", gated()),
         ("heads", heads()),
         ("rows", rows()),
