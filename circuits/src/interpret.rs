@@ -398,6 +398,88 @@ mod tests {
     }
 
     #[test]
+    fn malformed_products_and_spreads_are_refused_without_a_panic() {
+        type Spoil = fn(&mut Linear);
+        let graph = || {
+            let mut b = GraphBuilder::new(4, 14, (-8, 7));
+            let x = b.input("x", &[2, 3, 2]);
+            let right = View::plain(x, vec![2, 2, 3]);
+            let y = b.batch_matmul("y", View::plain(x, vec![2, 3, 2]), right, 5, TableKind::Clamp);
+            let term = BlockTerm { input: View::plain(y, vec![18]), coefficient: 2, first: 1 };
+            let sum = BlockSum { input: View::plain(x, vec![12]), coefficient: -1 };
+            let z = b.spread("z", vec![term], vec![sum], 2, 0, TableKind::Clamp, &[2, 4]);
+            b.finish(z)
+        };
+        let (whole, values) = graph();
+        let record = [1, 2, 3, 4, 5, 6, -1, -2, -3, -4, -5, -6];
+        let trace = run(&whole, &values, &record).unwrap();
+        // The first rows: (1 2)·(1 2 3; 4 5 6) and 2·y − Σ x.
+        assert_eq!(trace.nodes[1].z[..3], [45, 60, 75]);
+        let y: Vec<i64> = trace.nodes[1].y.iter().map(|y| i64::from(*y)).collect();
+        assert_eq!(trace.nodes[2].z[..2], [2 * y[1] - 21, 2 * y[2] - 21]);
+        let product: [(&str, Spoil); 5] = [
+            ("ranks", |l| {
+                if let Linear::BatchMatMul { left, .. } = l {
+                    left.shape = vec![6, 2]
+                }
+            }),
+            ("batches", |l| {
+                if let Linear::BatchMatMul { left, .. } = l {
+                    left.shape = vec![3, 2, 2]
+                }
+            }),
+            ("inner sizes", |l| {
+                if let Linear::BatchMatMul { right, .. } = l {
+                    right.shape = vec![2, 3, 2]
+                }
+            }),
+            ("order", |l| {
+                if let Linear::BatchMatMul { right, .. } = l {
+                    right.order = Some(vec![12; 12])
+                }
+            }),
+            ("factor", |l| {
+                if let Linear::BatchMatMul { factor, .. } = l {
+                    *factor = i64::MIN
+                }
+            }),
+        ];
+        let spread: [(&str, Spoil); 5] = [
+            ("no blocks", |l| {
+                if let Linear::Spread { blocks, .. } = l {
+                    *blocks = 0
+                }
+            }),
+            ("blocks left over", |l| {
+                if let Linear::Spread { blocks, .. } = l {
+                    *blocks = 8
+                }
+            }),
+            ("first beyond the end", |l| {
+                if let Linear::Spread { terms, .. } = l {
+                    terms[0].first = 9
+                }
+            }),
+            ("factor of a term", |l| {
+                if let Linear::Spread { terms, .. } = l {
+                    terms[0].coefficient = i64::MIN
+                }
+            }),
+            ("factor of a sum", |l| {
+                if let Linear::Spread { sums, .. } = l {
+                    sums[0].coefficient = i64::MIN
+                }
+            }),
+        ];
+        let all = product.into_iter().map(|spoil| (1, spoil)).chain(spread.map(|spoil| (2, spoil)));
+        for (node, (name, spoil)) in all {
+            let (mut graph, values) = graph();
+            spoil(&mut graph.nodes[node].linear);
+            assert!(matches!(run(&graph, &values, &record), Err(RunError::Graph(_))), "{name}");
+        }
+    }
+
+    #[test]
     fn sums_of_large_listed_entries_that_could_wrap_are_refused() {
         let mut b = GraphBuilder::new(4, 8, (-8, 7));
         let x = b.input("x", &[3]);

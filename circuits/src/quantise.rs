@@ -54,6 +54,10 @@ pub struct QuantiseOptions {
     pub q_bits_max: u32,
     /// Largest number of bits of a weight, with its sign.
     pub weight_bits_max: u32,
+    /// How many times the range seen in calibration a tensor may reach before its function or clamping, where its worst case over all
+    /// inputs is more. A record that goes further is refused when it is run, so it has no proof. `None`: the worst case is
+    /// what counts, and no record is ever refused.
+    pub margin: Option<f64>,
 }
 
 impl Default for QuantiseOptions {
@@ -65,6 +69,7 @@ impl Default for QuantiseOptions {
             q_bits: None,
             q_bits_max: 16,
             weight_bits_max: 24,
+            margin: None,
         }
     }
 }
@@ -122,6 +127,9 @@ pub enum QuantiseError {
     /// An option is out of range.
     #[error("option {option} is {got}, outside {lo}..={hi}")]
     Option { option: &'static str, lo: u32, hi: u32, got: u32 },
+    /// A margin that is none.
+    #[error("a margin over calibration is at least 1, got {got}")]
+    Margin { got: f64 },
     /// A node cannot be held within the table range.
     #[error(
         "node `{node}` ({operator}) needs values of {got} bits in its worst case, more than the {expected} that tables have; allow larger tables"
@@ -202,6 +210,9 @@ fn check_options(options: &QuantiseOptions) -> Result<(), QuantiseError> {
     check("q_bits_max", options.q_bits_max, options.activation_bits, Q_BITS_MAX)?;
     check("weight_bits_max", options.weight_bits_max, 2, 31)?;
     check("shift", options.shift.unwrap_or(1), 1, SHIFT_MAX)?;
+    if let Some(got) = options.margin.filter(|margin| !margin.is_finite() || *margin < 1.0) {
+        return Err(QuantiseError::Margin { got });
+    }
     let q_bits = options.q_bits.unwrap_or(options.q_bits_max);
     check("q_bits", q_bits, options.activation_bits, options.q_bits_max)
 }
@@ -335,7 +346,8 @@ impl<'a> Builder<'a> {
         let (calibrated, mut scale) = (scale, scale);
         let finer = self.model.graph.nodes[index].function.as_ref().map_or(1.0, |_| function::FINER);
         while scale <= WIDENING_MAX * finer * calibrated {
-            let scaled = quantise(scale);
+            let mut scaled = quantise(scale);
+            scaled.z = self.within_margin(index, scaled.scale, scaled.z);
             let q = (requantise(scaled.z.0, self.graph.shift), requantise(scaled.z.1, self.graph.shift));
             need = bits(q);
             if need <= self.graph.q_bits {
@@ -346,6 +358,20 @@ impl<'a> Builder<'a> {
         let node = &self.model.graph.nodes[index];
         let (name, operator, expected) = (node.name.clone(), node.operator.clone(), self.graph.q_bits);
         Err(QuantiseError::TableRange { node: name, operator, expected, got: need })
+    }
+
+    /// The range of z, or as much of it as the margin over calibration allows.
+    fn within_margin(&self, index: usize, scale: f64, z: (i64, i64)) -> (i64, i64) {
+        let Range { result, before } = self.ranges[index];
+        let seen = if self.model.graph.nodes[index].function.is_some() { before } else { result };
+        match self.options.margin {
+            Some(margin) if seen > 0.0 => {
+                let reach = (margin * seen / scale).ceil().min(f64::from(1u32 << 31)) as i64;
+                let reach = (reach + 1) << self.graph.shift;
+                (z.0.max(-reach), z.1.min(reach))
+            }
+            _ => z,
+        }
     }
 
     /// A float graph's view on the integer graph's tensors.
@@ -605,6 +631,29 @@ mod tests {
         let error = quantise(&model, &quiet, &options).unwrap_err();
         assert!(matches!(error, QuantiseError::TableRange { node, expected: 9, .. } if node == "h"));
         assert!(quantise(&model, &quiet, &QuantiseOptions::default()).is_ok());
+    }
+
+    #[test]
+    fn with_a_margin_the_worst_case_counts_only_as_far_as_that() {
+        let onnx = Onnx::new(&[1, 12]).noise("w", &[12, 9], 100.0).noise("v", &[9, 3], 1.0);
+        let onnx = onnx.node("Gemm", &["x", "w"], "h", vec![]).node("Relu", &["h"], "r", vec![]);
+        let model = onnx.node("Gemm", &["r", "v"], "y", vec![]).import("y").unwrap();
+        // One input at a time is far from the worst case.
+        let alone = |at: usize| (0..12).map(|e| f32::from(u8::from(e == at))).collect();
+        let calibration = (0..12).map(alone).collect::<Vec<Vec<f32>>>();
+        let options = QuantiseOptions { q_bits_max: 9, shift: Some(8), ..QuantiseOptions::default() };
+        let least = quantise(&model, &calibration, &options).unwrap().2.nodes[1].widened;
+        let options = QuantiseOptions { margin: Some(2.0), ..options };
+        let (graph, weights, report) = quantise(&model, &calibration, &options).unwrap();
+        assert!(report.nodes[1].widened < least.min(1.001), "{report:?}");
+        assert!(run(&graph, &weights, &quantise_record(&graph, &calibration[3]).unwrap()).is_ok());
+        let refused = run(&graph, &weights, &[127; 12]).unwrap_err();
+        assert!(
+            matches!(refused, crate::RunError::AccumulatorRange { ref node, .. } if node == "h"),
+            "{refused}"
+        );
+        let options = QuantiseOptions { margin: Some(0.5), ..options };
+        assert_eq!(quantise(&model, &calibration, &options).unwrap_err(), QuantiseError::Margin { got: 0.5 });
     }
 
     #[test]

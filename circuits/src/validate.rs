@@ -97,7 +97,7 @@ pub fn validate_weights(graph: &IntGraph, values: &WeightValues) -> Result<(), G
     Ok(())
 }
 
-/// The largest |y| of a node: it looks up no `q` beyond its accumulators' bound and the table range.
+/// The largest |y| of a node, at least 1, so that every factor counts: it looks up no `q` beyond its accumulators' bound and the table range.
 fn magnitude(graph: &IntGraph, node: &Node) -> i64 {
     let (bound, range) = (node.accumulator_bound.clamp(0, ACCUMULATOR_MAX), 1i64 << graph.q_bits);
     let reach = match node.linear {
@@ -105,7 +105,7 @@ fn magnitude(graph: &IntGraph, node: &Node) -> i64 {
         _ => (requantise(-bound, node.shift).max(-range), requantise(bound, node.shift).min(range - 1)),
     };
     let (lo, hi) = graph.range_of(node.table, reach);
-    hi.max(lo.saturating_neg())
+    hi.max(lo.saturating_neg()).max(1)
 }
 
 /// Listed tables have an entry for 0, and only entries that a table may have.

@@ -55,6 +55,8 @@ pub struct Options {
     pub weights: WeightVisibility,
     /// What the circuit is laid out for.
     pub target: Target,
+    /// How the model becomes integers.
+    pub quantise: QuantiseOptions,
 }
 
 /// A compiled model.
@@ -179,8 +181,7 @@ impl Compiled {
     ) -> Result<Self, Failure> {
         let float = progress.phase("read the model", || import(onnx));
         let float = float.map_err(|e| Failure::refused("read the model", e))?;
-        let quantised =
-            progress.phase("quantise", || quantise(&float, calibration, &QuantiseOptions::default()));
+        let quantised = progress.phase("quantise", || quantise(&float, calibration, &options.quantise));
         let (graph, weights, _) = quantised.map_err(|e| Failure::refused("quantise the model", e))?;
         let meaning = meaning_of(&graph, &options)?;
         let lowered = {

@@ -94,6 +94,7 @@ impl Onnx {
             q_bits: Some(16),
             q_bits_max: 16,
             weight_bits_max: 30,
+            margin: None,
         };
         let (graph, weights, _) = quantise(&model, &records, &options).unwrap();
         let output_len = model.run(&records[0]).unwrap().output.len();

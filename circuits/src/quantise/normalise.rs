@@ -14,8 +14,12 @@ use crate::graph::{BlockSum, BlockTerm, Linear, TableKind, TensorId, View};
 const CENTRED_MAX: i64 = (1 << 15) - 1;
 /// How much finer than `x` is `c` at most.
 const FINER: f64 = 8.0;
+/// A part of so many is not noticed.
+const NEGLIGIBLE: f64 = 1_048_576.0;
 /// Most bits of a requantised sum of squares.
 const SQUARES_BITS_MAX: u32 = 17;
+/// With a margin of 1 over calibration, a row's squares add up to at most so many times the largest of all rows.
+const LARGEST: f64 = 4.0;
 
 /// Rows less their means.
 struct Centred {
@@ -37,7 +41,11 @@ impl Builder<'_> {
         centred: bool,
     ) -> Result<(), QuantiseError> {
         let (rows, columns) = (input.shape[0], input.shape[1]);
-        let rest = self.centre(index, input, centred)?;
+        let mut rest = self.centre(index, input, centred)?;
+        if let Some(margin) = self.options.margin {
+            // Few elements of a row are as large as the largest of all rows: as much as so many of these together.
+            rest.squares = rest.squares.min(LARGEST * margin * (rest.reach as f64 / 2.0).powi(2).max(1.0));
+        }
         let shift = self.graph.shift;
         let q_bits = self.graph.q_bits.min(SQUARES_BITS_MAX);
         let unit = f64::from(shift).exp2();
@@ -48,7 +56,10 @@ impl Builder<'_> {
         let squares = self.squares(index, &rest, of_square)?;
         let reach = (rest.squares / of_square).ceil() as i64 + columns as i64;
         let one = self.normal_units(columns);
-        let floor = epsilon / (rest.scale * rest.scale);
+        // An epsilon that changes no entry is left out, so that models with many normalisations have one table.
+        let least = 0.5 * unit * of_square / columns as f64;
+        let floor = Some(epsilon / (rest.scale * rest.scale)).filter(|floor| *floor > least / NEGLIGIBLE);
+        let floor = floor.unwrap_or(0.0);
         // Nothing is divided by zero: a sum that rounds to 0 counts as the largest that does.
         let variance = |q: i64| (q as f64).max(0.5) * unit * of_square / columns as f64 + floor;
         let factor = |q: i64| (one * unit / libm::sqrt(variance(q)) + 0.5).floor().min(f64::from(i32::MAX));

@@ -32,7 +32,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use kiln_circuits::{PlanReport, Target};
+use kiln_circuits::{PlanReport, QuantiseOptions, Target};
 use kiln_plonk::Srs;
 use serde::Serialize;
 
@@ -73,6 +73,18 @@ pub struct Args {
     /// What the circuit is laid out for
     #[arg(long, value_enum, default_value_t = TargetName::Proving)]
     target: TargetName,
+    /// Bits of an activation, with its sign, 2 to 16
+    #[arg(long, value_name = "BITS", default_value_t = 8)]
+    activation_bits: u32,
+    /// Bits that requantisation drops; searched where this and the next are left out
+    #[arg(long, value_name = "BITS")]
+    shift: Option<u32>,
+    /// Range of the tables in bits, up to 24
+    #[arg(long, value_name = "BITS")]
+    table_bits: Option<u32>,
+    /// Count on sums of at most so many times what calibration saw, and refuse other records; without it, on the worst case
+    #[arg(long, value_name = "TIMES")]
+    margin: Option<f64>,
     /// The reference string; without it an INSECURE one is generated
     #[arg(long, value_name = "FILE")]
     srs: Option<PathBuf>,
@@ -138,7 +150,16 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         args.srs.as_deref().map(|path| progress.phase("check the reference string", || open_srs(path, args)));
     let srs = srs.transpose()?;
     let name = args.model.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let options = Options { name, input: args.input, weights: args.weights, target: args.target.into() };
+    let quantise = QuantiseOptions {
+        activation_bits: args.activation_bits,
+        shift: args.shift,
+        q_bits: args.table_bits,
+        q_bits_max: args.table_bits.unwrap_or(16),
+        margin: args.margin,
+        ..QuantiseOptions::default()
+    };
+    let (input, weights, target) = (args.input, args.weights, args.target.into());
+    let options = Options { name, input, weights, target, quantise };
     let compiled =
         Compiled::make(&engine, &onnx, &calibration, options, srs, secret::randomness()?, &progress)?;
     let accuracy = match &args.held_out {

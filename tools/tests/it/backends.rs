@@ -8,7 +8,7 @@ use kiln::meaning::{InputVisibility, WeightVisibility};
 use kiln::memory::MemoryArgs;
 use kiln::progress::Progress;
 use kiln::public::Commitment;
-use kiln_circuits::lower::Target;
+use kiln_circuits::{QuantiseOptions, Target};
 use kiln_kernels::Engine;
 use kiln_plonk::{Randomness, Srs};
 
@@ -21,8 +21,13 @@ fn json<T: serde::de::DeserializeOwned>(name: &str) -> T {
 fn compile(engine: &Engine, model: &str, input: InputVisibility, seed: u8) -> Compiled {
     let onnx = std::fs::read(model_file(&format!("{model}.onnx"))).unwrap();
     let calibration: Vec<Vec<f32>> = json(&format!("{model}.calibration.json"));
-    let options =
-        Options { name: model.into(), input, weights: WeightVisibility::Hidden, target: Target::default() };
+    let options = Options {
+        name: model.into(),
+        input,
+        weights: WeightVisibility::Hidden,
+        target: Target::default(),
+        quantise: QuantiseOptions::default(),
+    };
     let srs = Srs::insecure_local(12, [7; 32]).unwrap();
     let randomness = Randomness::insecure_from_seed([seed; 32]);
     Compiled::make(engine, &onnx, &calibration, options, Some(srs), randomness, &Progress::new(true)).unwrap()
