@@ -51,7 +51,7 @@ mod sqrt;
 mod squeeze;
 mod sub;
 mod tanh;
-mod tensor;
+pub(crate) mod tensor;
 mod transpose;
 mod unsqueeze;
 mod window;
