@@ -50,6 +50,15 @@ pub struct FloatTerm {
     pub target: Option<Vec<Option<u32>>>,
 }
 
+/// One part of a [`FloatOp::Spread`], with a real factor.
+#[derive(Clone, Debug)]
+pub struct FloatPart {
+    /// What is read.
+    pub input: View,
+    /// Its factor.
+    pub factor: f32,
+}
+
 /// A function of one number that becomes a table. Its constants are public with the table: no learned value may be one.
 #[derive(Clone)]
 pub struct Function {
@@ -81,12 +90,41 @@ pub enum FloatOp {
     },
     /// (M,K) view times (K,N) weight.
     MatMul { input: View, weight: FloatWeight, bias: Option<FloatWeight> },
+    /// (B,M,K) view times (B,K,N) view, times a factor.
+    BatchMatMul { left: View, right: View, factor: f32 },
+    /// Sum of terms, element by element, and of sums over blocks that come back to each element of their block.
+    Spread { terms: Vec<FloatPart>, sums: Vec<FloatPart>, blocks: usize },
+    /// `e^x / Σ e^x` over the rows of a (rows, columns) view.
+    Softmax { input: View },
+    /// `(x − mean) / √(variance + epsilon)` over the rows of a (rows, columns) view; without `centred`, the mean is taken as 0.
+    Normalise { input: View, epsilon: f64, centred: bool },
     /// Sum of terms and a constant.
     Sum { terms: Vec<FloatTerm>, constant: f32 },
     /// Product, element by element, of two factors; a factor is the sum of its terms, of factor 1.
     Product { factors: [Vec<FloatTerm>; 2] },
     /// Maximum over windows: for each output element, the elements of the view in its window (at least one).
     Max { input: View, windows: Vec<Vec<u32>> },
+}
+
+impl FloatOp {
+    /// The views that it reads.
+    pub fn inputs(&self) -> Vec<&View> {
+        fn of(terms: &[FloatTerm]) -> impl Iterator<Item = &View> {
+            terms.iter().map(|term| &term.input)
+        }
+        match self {
+            Self::Input => Vec::new(),
+            Self::Conv { input, residual, .. } => of(residual).chain([input]).collect(),
+            Self::MatMul { input, .. }
+            | Self::Max { input, .. }
+            | Self::Softmax { input }
+            | Self::Normalise { input, .. } => vec![input],
+            Self::BatchMatMul { left, right, .. } => vec![left, right],
+            Self::Spread { terms, sums, .. } => terms.iter().chain(sums).map(|part| &part.input).collect(),
+            Self::Sum { terms, .. } => of(terms).collect(),
+            Self::Product { factors } => factors.iter().flat_map(|terms| of(terms)).collect(),
+        }
+    }
 }
 
 /// A node.

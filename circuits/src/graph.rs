@@ -119,6 +119,26 @@ pub struct Term {
     pub target: Option<Vec<Option<u32>>>,
 }
 
+/// One part of a [`Linear::Spread`]: `z[b,p] += coefficient · x[b, first + p]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BlockTerm {
+    /// What is read.
+    pub input: View,
+    /// Its integer factor.
+    pub coefficient: i64,
+    /// The element of a block with which the output's block begins.
+    pub first: usize,
+}
+
+/// One part of a [`Linear::Spread`]: `z[b,p] += coefficient · Σ_i x[b,i]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BlockSum {
+    /// What is read.
+    pub input: View,
+    /// Its integer factor.
+    pub coefficient: i64,
+}
+
 /// The integer-linear step. Every operand is read through a view; `bias` may be absent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // the formulas name the fields
@@ -138,6 +158,11 @@ pub enum Linear {
     },
     /// `z[m,n] = bias[n] + Σ_k input[m,k] · weight[k,n]`; input is (M,K), weight is (K,N), output is (M,N).
     MatMul { input: View, weight: WeightId, bias: Option<WeightId> },
+    /// `z[b,m,n] = factor · Σ_k left[b,m,k] · right[b,k,n]`; left is (B,M,K), right is (B,K,N), output is (B,M,N).
+    BatchMatMul { left: View, right: View, factor: i64 },
+    /// `z[b,p] = Σ_t coefficient_t · x_t[b, first_t + p] + Σ_s coefficient_s · Σ_i x_s[b,i]`: output and inputs are cut into
+    /// `blocks` equal blocks, such as rows. An `x_t` that ends before `first_t + p` gives nothing there.
+    Spread { terms: Vec<BlockTerm>, sums: Vec<BlockSum>, blocks: usize },
     /// `z[e] = constant + Σ terms`: addition, multiplication by a constant, pooling by sums, steps of a maximum.
     Combine { terms: Vec<Term>, constant: i64 },
 }

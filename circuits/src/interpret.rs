@@ -4,7 +4,9 @@ mod convolve;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::graph::{IntGraph, Linear, Node, Term, View, Weight, WeightId, WeightValues, requantise};
+use crate::graph::{
+    BlockSum, BlockTerm, IntGraph, Linear, Node, Term, View, Weight, WeightId, WeightValues, requantise,
+};
 use crate::validate::{GraphError, validate_graph, validate_weights};
 use convolve::{Image, Kernel, convolve};
 
@@ -124,6 +126,16 @@ impl<'a> Interpreter<'a> {
                 residual.iter().for_each(|term| self.add_term(term, trace, &mut z));
                 z
             }
+            Linear::BatchMatMul { left, right, factor } => {
+                let (a, b) = (self.gather(left, trace), self.gather(right, trace));
+                batch_matmul((&a, &left.shape), (&b, &right.shape), *factor)
+            }
+            Linear::Spread { terms, sums, blocks } => {
+                let mut z = vec![0; len];
+                terms.iter().for_each(|term| self.add_block_term(term, *blocks, trace, &mut z));
+                sums.iter().for_each(|sum| self.add_block_sum(sum, *blocks, trace, &mut z));
+                z
+            }
             Linear::Combine { terms, constant } => {
                 let mut z = vec![*constant; len];
                 for term in terms {
@@ -143,6 +155,25 @@ impl<'a> Interpreter<'a> {
             if let Some(o) = target {
                 z[o] += term.coefficient * i64::from(x);
             }
+        }
+    }
+
+    fn add_block_term(&self, term: &BlockTerm, blocks: usize, trace: &Trace, z: &mut [i64]) {
+        let x = self.gather(&term.input, trace);
+        let (from, to) = ((x.len() / blocks.max(1)).max(1), (z.len() / blocks.max(1)).max(1));
+        for (x, z) in x.chunks_exact(from).zip(z.chunks_exact_mut(to)) {
+            for (x, z) in x.iter().skip(term.first).zip(z) {
+                *z += term.coefficient * i64::from(*x);
+            }
+        }
+    }
+
+    fn add_block_sum(&self, sum: &BlockSum, blocks: usize, trace: &Trace, z: &mut [i64]) {
+        let x = self.gather(&sum.input, trace);
+        let (from, to) = ((x.len() / blocks.max(1)).max(1), (z.len() / blocks.max(1)).max(1));
+        for (x, z) in x.chunks_exact(from).zip(z.chunks_exact_mut(to)) {
+            let total = sum.coefficient * x.iter().map(|x| i64::from(*x)).sum::<i64>();
+            z.iter_mut().for_each(|z| *z += total);
         }
     }
 
@@ -200,6 +231,16 @@ fn matmul(input: &[i32], weight: &[i32], k: usize, n: usize, bias: Option<&[i32]
             }
         }
     }
+    z
+}
+
+/// `factor` · (B,M,K) · (B,K,N), row-major.
+fn batch_matmul(left: (&[i32], &[usize]), right: (&[i32], &[usize]), factor: i64) -> Vec<i64> {
+    let ((left, left_shape), (right, right_shape)) = (left, right);
+    let (m, k, n) = (left_shape[1], left_shape[2], right_shape[2]);
+    let batches = left.chunks_exact((m * k).max(1)).zip(right.chunks_exact((k * n).max(1)));
+    let mut z = batches.flat_map(|(left, right)| matmul(left, right, k, n, None)).collect::<Vec<_>>();
+    z.iter_mut().for_each(|z| *z *= factor);
     z
 }
 

@@ -9,11 +9,11 @@
 )]
 
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
-use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, tensor_proto, type_proto};
+use tract_onnx::pb::{GraphProto, ModelProto, OperatorSetIdProto, ValueInfoProto, tensor_proto, type_proto};
 use tract_onnx::prelude::Framework;
 
 use crate::float::{FloatError, FloatModel};
-use crate::import::Importer;
+use crate::import::{Importer, rewrite};
 
 /// Largest number of elements of one tensor that an ONNX file may ask for.
 pub const TENSOR_ELEMENTS_MAX: usize = 1 << 26;
@@ -83,6 +83,9 @@ pub fn import(onnx_bytes: &[u8]) -> Result<FloatModel, ImportError> {
 
 /// As [`import`], from the decoded protobuf.
 pub(crate) fn import_proto(proto: &ModelProto) -> Result<FloatModel, ImportError> {
+    let proto = &rewrite::rewritten(proto);
+    let standard = |set: &&OperatorSetIdProto| set.domain.is_empty() || set.domain == "ai.onnx";
+    let opset = proto.opset_import.iter().find(standard).map_or(1, |set| set.version);
     let graph = proto.graph.as_ref().ok_or(ImportError::NoGraph)?;
     let input = the_input(graph)?;
     let shape = input_shape(input)?;
@@ -90,7 +93,7 @@ pub(crate) fn import_proto(proto: &ModelProto) -> Result<FloatModel, ImportError
         [output] => output.name.as_str(),
         other => return Err(ImportError::Arity { what: "output", got: names(other.iter()) }),
     };
-    let imported = Importer::new(graph, &input.name, &shape, output)?.run()?;
+    let imported = Importer::new(graph, &input.name, &shape, output, opset)?.run()?;
     Ok(FloatModel::new(proto, imported.graph, imported.notes, shape, &imported.output_value)?)
 }
 
@@ -184,9 +187,9 @@ mod tests {
         let onnx = Onnx::new(&[1, 2, 4]).noise("w", &[4, 3], 1.0).node("GRU", &["x"], "a", vec![]);
         let onnx = onnx.node("MatMul", &["a", "w"], "b", vec![]).node("LSTM", &["b"], "c", vec![]);
         let reports =
-            onnx.node("Div", &["x", "x"], "d", vec![]).node("Add", &["c", "d"], "y", vec![]).unsupported("y");
+            onnx.node("Mod", &["x", "x"], "d", vec![]).node("Add", &["c", "d"], "y", vec![]).unsupported("y");
         assert_eq!(reports.len(), 3, "{reports:?}");
-        for (report, name) in reports.iter().zip(["`a` (GRU)", "`c` (LSTM)", "`d` (Div)"]) {
+        for (report, name) in reports.iter().zip(["`a` (GRU)", "`c` (LSTM)", "`d` (Mod)"]) {
             assert!(report.contains(name), "{report}");
         }
     }

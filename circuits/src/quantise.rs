@@ -6,19 +6,22 @@
 //! largest magnitude seen in calibration; a tensor whose worst case over *all* inputs would leave the table gets a
 //! coarser scale. The output keeps its resolution: its table is the identity and its scale fills the table.
 
+mod batch_matmul;
 mod function;
 mod linear;
 mod max_pool;
+mod normalise;
 mod product;
 mod ranges;
 mod search;
+mod softmax;
 mod sum;
 
 use crate::accuracy::AccuracyError;
-use crate::float::{FloatError, FloatModel, FloatOp, check_record};
+use crate::float::{FloatError, FloatModel, FloatOp, Function, check_record};
 use crate::graph::{
-    IntGraph, Linear, Node, TableKind, Tensor, TensorId, Term, View, Weight, WeightId, WeightValues,
-    requantise,
+    IntGraph, Linear, ListedTable, Node, TableId, TableKind, Tensor, TensorId, Term, View, Weight, WeightId,
+    WeightValues, requantise,
 };
 use crate::interpret::RunError;
 use crate::validate::{GraphError, Q_BITS_MAX, SHIFT_MAX, validate_graph, validate_weights};
@@ -278,6 +281,12 @@ impl<'a> Builder<'a> {
             }
             FloatOp::Conv { .. } | FloatOp::MatMul { .. } => self.weighted(index),
             FloatOp::Sum { terms, constant } => self.sum(index, terms, *constant),
+            FloatOp::Spread { terms, sums, blocks } => self.spread(index, terms, sums, *blocks),
+            FloatOp::Softmax { input } => self.softmax(index, input),
+            FloatOp::Normalise { input, epsilon, centred } => {
+                self.normalise(index, input, *epsilon, *centred)
+            }
+            FloatOp::BatchMatMul { left, right, factor } => self.batch_matmul(index, left, right, *factor),
             FloatOp::Max { input, windows } => self.max_pool(index, input, windows),
             FloatOp::Product { factors } => self.product(index, factors),
         }
@@ -301,15 +310,7 @@ impl<'a> Builder<'a> {
     /// Whether a node makes the output and nothing else reads it: then it is not clamped.
     fn is_output(&self, index: usize) -> bool {
         let tensor = self.model.graph.nodes[index].output;
-        let reads = |op: &FloatOp| match op {
-            FloatOp::Input => false,
-            FloatOp::Conv { input, residual, .. } => {
-                input.tensor == tensor || residual.iter().any(|t| t.input.tensor == tensor)
-            }
-            FloatOp::MatMul { input, .. } | FloatOp::Max { input, .. } => input.tensor == tensor,
-            FloatOp::Sum { terms, .. } => terms.iter().any(|t| t.input.tensor == tensor),
-            FloatOp::Product { factors } => factors.iter().flatten().any(|t| t.input.tensor == tensor),
-        };
+        let reads = |op: &FloatOp| op.inputs().iter().any(|view| view.tensor == tensor);
         self.model.graph.output.tensor == tensor && !self.model.graph.nodes.iter().any(|n| reads(&n.op))
     }
 
@@ -378,6 +379,51 @@ impl<'a> Builder<'a> {
         ((((1 << q_bits) - 1) << shift) + (1 << (shift - 1)) - 1).max(magnitude)
     }
 
+    /// Adds an integer node that float node `index` needs on its way: `y` of table `table`, for |z| of at most `reach`.
+    #[allow(clippy::too_many_arguments)]
+    fn push_step(
+        &mut self,
+        index: usize,
+        what: &str,
+        linear: Linear,
+        shift: u32,
+        table: TableKind,
+        shape: Vec<usize>,
+        reach: i64,
+        scale: f64,
+    ) -> Result<TensorId, QuantiseError> {
+        let node = &self.model.graph.nodes[index];
+        let (name, operator) = (format!("{}.{what}", node.name), node.operator.clone());
+        let ends = (requantise(-reach, shift), requantise(reach, shift));
+        let (got, expected) = (bits(ends), self.graph.q_bits);
+        if got > expected {
+            return Err(QuantiseError::TableRange { node: name, operator, expected, got });
+        }
+        let bound = self.graph.range_of(table, ends);
+        let output = TensorId(self.graph.tensors.len());
+        self.graph.tensors.push(Tensor { name: name.clone(), shape, bound, scale });
+        let accumulator_bound = reach;
+        self.graph.nodes.push(Node { name, operator, linear, shift, table, output, accumulator_bound });
+        Ok(output)
+    }
+
+    /// A listed table of `entry(q)` for −`reach` ≤ q ≤ `reach`, as far as the table range goes.
+    fn listed(&mut self, name: &str, reach: i64, entry: impl Fn(i64) -> i32) -> TableKind {
+        let range = 1i64 << self.graph.q_bits;
+        let (first, last) = ((-reach).max(-range), reach.min(range - 1));
+        self.list(ListedTable { name: name.into(), first, values: (first..=last).map(entry).collect() })
+    }
+
+    /// Adds a table, or finds one that is the same.
+    fn list(&mut self, table: ListedTable) -> TableKind {
+        let known = self.graph.tables.iter().position(|known| *known == table);
+        let id = known.unwrap_or_else(|| {
+            self.graph.tables.push(table);
+            self.graph.tables.len() - 1
+        });
+        TableKind::Listed(TableId(id))
+    }
+
     /// Adds the integer node that makes float tensor `index`; `scale` is with its widening, `z` its worst-case range.
     #[allow(clippy::too_many_arguments)]
     fn push(
@@ -386,6 +432,23 @@ impl<'a> Builder<'a> {
         linear: Linear,
         shift: u32,
         table: TableKind,
+        (scale, widened): (f64, f64),
+        z: (i64, i64),
+        weight_bits: u32,
+    ) -> Result<(), QuantiseError> {
+        let function = self.model.graph.nodes[index].function.clone();
+        self.push_function(index, linear, shift, table, function.as_ref(), (scale, widened), z, weight_bits)
+    }
+
+    /// As [`Self::push`], with a function other than the node's.
+    #[allow(clippy::too_many_arguments)]
+    fn push_function(
+        &mut self,
+        index: usize,
+        linear: Linear,
+        shift: u32,
+        table: TableKind,
+        function: Option<&Function>,
         (scale, widened): (f64, f64),
         z: (i64, i64),
         weight_bits: u32,
@@ -407,7 +470,7 @@ impl<'a> Builder<'a> {
         let accumulator_bound = self.public_bound(z.1.max(-z.0), shift);
         let reach = requantise(accumulator_bound, shift);
         let q = if shift == 0 { q } else { (q.0.signum().min(0) * reach, q.1.signum().max(0) * reach) };
-        let (table, scale) = match &node.function {
+        let (table, scale) = match function {
             Some(function) => self.function_table(index, function, scale, reach),
             None => (table, scale),
         };

@@ -1,8 +1,8 @@
 //! Small hand-made graphs for tests.
 
 use crate::graph::{
-    ConvGeometry, IntGraph, Linear, ListedTable, Node, TableId, TableKind, Tensor, TensorId, Term, View,
-    Weight, WeightId, WeightValues,
+    BlockSum, BlockTerm, ConvGeometry, IntGraph, Linear, ListedTable, Node, TableId, TableKind, Tensor,
+    TensorId, Term, View, Weight, WeightId, WeightValues,
 };
 
 /// Numbers that look random and are always the same (a 64-bit linear congruential generator, Knuth's constants).
@@ -98,6 +98,44 @@ impl GraphBuilder {
         let linear = Linear::Conv { input, weight, bias, geometry, residual: Vec::new() };
         let shift = self.graph.shift;
         self.push(name, "Conv", linear, shift, table, &[w[0], oh, ow], reach)
+    }
+
+    /// (B,M,K) view times (B,K,N) view.
+    pub fn batch_matmul(
+        &mut self,
+        name: &str,
+        left: View,
+        right: View,
+        factor: i64,
+        table: TableKind,
+    ) -> TensorId {
+        let shape = [left.shape[0], left.shape[1], right.shape[2]];
+        let fan_in = factor.abs() * left.shape[2] as i64;
+        let reach = fan_in * self.magnitude(left.tensor) * self.magnitude(right.tensor);
+        let linear = Linear::BatchMatMul { left, right, factor };
+        let shift = self.graph.shift;
+        self.push(name, "MatMul", linear, shift, table, &shape, reach)
+    }
+
+    /// A sum of terms and of sums over blocks; `shift` is 0 or the graph's shift.
+    #[allow(clippy::too_many_arguments)]
+    pub fn spread(
+        &mut self,
+        name: &str,
+        terms: Vec<BlockTerm>,
+        sums: Vec<BlockSum>,
+        blocks: usize,
+        shift: u32,
+        table: TableKind,
+        shape: &[usize],
+    ) -> TensorId {
+        let of_term = |t: &BlockTerm| t.coefficient.abs() * self.magnitude(t.input.tensor);
+        let of_sum = |s: &BlockSum| {
+            let len = (s.input.len() / blocks) as i64;
+            s.coefficient.abs() * len * self.magnitude(s.input.tensor)
+        };
+        let reach = terms.iter().map(of_term).sum::<i64>() + sums.iter().map(of_sum).sum::<i64>();
+        self.push(name, "Sub", Linear::Spread { terms, sums, blocks }, shift, table, shape, reach)
     }
 
     /// A sum of terms; `shift` is 0 or the graph's shift.

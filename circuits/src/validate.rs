@@ -3,7 +3,8 @@
 //! wrapping.
 
 use crate::graph::{
-    IntGraph, Linear, Node, TableKind, TensorId, Term, View, Weight, WeightId, WeightValues, requantise,
+    BlockSum, BlockTerm, IntGraph, Linear, Node, TableKind, TensorId, Term, View, Weight, WeightId,
+    WeightValues, requantise,
 };
 
 /// No accumulator may exceed this, so that sums of two stay inside `i64`.
@@ -57,11 +58,11 @@ pub fn validate_graph(graph: &IntGraph) -> Result<(), GraphError> {
     parameter("the lower end of the activation range", graph.activation.0, -range, 0)?;
     parameter("the upper end of the activation range", graph.activation.1, 0, range - 1)?;
     check_tables(graph)?;
-    let mut made = vec![false; graph.tensors.len()];
+    let mut made = vec![None; graph.tensors.len()];
     for node in &graph.nodes {
         Checker { graph, node, made: &made }.check()?;
         match made.get_mut(node.output.0) {
-            Some(made) if !*made => *made = true,
+            Some(made) if made.is_none() => *made = Some(magnitude(graph, node)),
             Some(_) => return Err(order_error(node, node.output)),
             None => return Err(index_error(node, "tensor", node.output.0, graph.tensors.len())),
         }
@@ -69,7 +70,7 @@ pub fn validate_graph(graph: &IntGraph) -> Result<(), GraphError> {
     let Some(last) = graph.nodes.last() else {
         return Err(GraphError::Parameter { what: "the number of nodes", lo: 1, hi: i64::MAX, got: 0 });
     };
-    if !made.get(graph.input.0).copied().unwrap_or(false) {
+    if made.get(graph.input.0).copied().flatten().is_none() {
         return Err(order_error(last, graph.input));
     }
     Checker { graph, node: last, made: &made }.view(&graph.output).map(|_| ())
@@ -96,6 +97,17 @@ pub fn validate_weights(graph: &IntGraph, values: &WeightValues) -> Result<(), G
     Ok(())
 }
 
+/// The largest |y| of a node: it looks up no `q` beyond its accumulators' bound and the table range.
+fn magnitude(graph: &IntGraph, node: &Node) -> i64 {
+    let (bound, range) = (node.accumulator_bound.clamp(0, ACCUMULATOR_MAX), 1i64 << graph.q_bits);
+    let reach = match node.linear {
+        Linear::Input => graph.activation,
+        _ => (requantise(-bound, node.shift).max(-range), requantise(bound, node.shift).min(range - 1)),
+    };
+    let (lo, hi) = graph.range_of(node.table, reach);
+    hi.max(lo.saturating_neg())
+}
+
 /// Listed tables have an entry for 0, and only entries that a table may have.
 fn check_tables(graph: &IntGraph) -> Result<(), GraphError> {
     let range = 1i64 << graph.q_bits;
@@ -120,11 +132,11 @@ fn order_error(node: &Node, tensor: TensorId) -> GraphError {
     GraphError::Order { node: node.name.clone(), operator: node.operator.clone(), tensor: tensor.0 }
 }
 
-/// One node under inspection, with the tensors made before it.
+/// One node under inspection, with the largest magnitudes of the tensors made before it.
 struct Checker<'a> {
     graph: &'a IntGraph,
     node: &'a Node,
-    made: &'a [bool],
+    made: &'a [Option<i64>],
 }
 
 impl Checker<'_> {
@@ -164,9 +176,9 @@ impl Checker<'_> {
                     self.equal("a residual term", output, self.view(&term.input)?)?;
                     let targets = term.target.as_ref().map_or(0, |target| target.len().max(1));
                     self.equal("targets of a residual term", 0, targets)?;
-                    added += i128::from(term.coefficient).abs() * self.input_bound();
+                    added += i128::from(term.coefficient).abs() * self.magnitude(&term.input);
                 }
-                self.accumulator(cg * kh * kw, weight.bound, *bias, added)
+                self.accumulator(cg * kh * kw, input, weight.bound, *bias, added)
             }
             Linear::MatMul { input, weight, bias } => {
                 let weight = self.weight(*weight)?;
@@ -175,9 +187,23 @@ impl Checker<'_> {
                 self.equal("the weight's first dimension", k, kw)?;
                 self.equal("the output", m.saturating_mul(n), output)?;
                 self.bias(*bias, n)?;
-                self.accumulator(k, weight.bound, *bias, 0)
+                self.accumulator(k, input, weight.bound, *bias, 0)
             }
-            Linear::Combine { terms, constant } => self.combine(terms, *constant, output),
+            Linear::BatchMatMul { left, right, factor } => {
+                let ([b, m, k], [rb, rk, n]) = (self.dims::<3>(&left.shape)?, self.dims::<3>(&right.shape)?);
+                self.view(left)?;
+                self.view(right)?;
+                self.equal("the batches of the second factor", b, rb)?;
+                self.equal("the rows of the second factor", k, rk)?;
+                self.equal("the output", b.saturating_mul(m).saturating_mul(n), output)?;
+                let product = self.magnitude(left).saturating_mul(self.magnitude(right));
+                self.reach(i128::from(*factor).abs().saturating_mul(product).saturating_mul(k as i128))
+            }
+            Linear::Spread { terms, sums, blocks } => self.spread(terms, sums, *blocks, output),
+            Linear::Combine { terms, constant } => {
+                let reach = self.terms(terms, output)?;
+                self.reach(reach.saturating_add(i128::from(*constant).abs()))
+            }
         }
     }
 
@@ -193,8 +219,41 @@ impl Checker<'_> {
         parameter("the last entry of a table in use", table.last(), hi.min(range - 1), range - 1)
     }
 
-    fn combine(&self, terms: &[Term], constant: i64, output: usize) -> Result<(), GraphError> {
-        let mut reach = i128::from(constant).abs();
+    fn spread(
+        &self,
+        terms: &[BlockTerm],
+        sums: &[BlockSum],
+        blocks: usize,
+        output: usize,
+    ) -> Result<(), GraphError> {
+        self.equal("output elements left over by the blocks", 0, output.checked_rem(blocks).unwrap_or(1))?;
+        let mut reach = 0i128;
+        for term in terms {
+            let size = self.block(&term.input, blocks)?;
+            if term.first >= size {
+                return Err(self.shape("a block with its first element", size, term.first));
+            }
+            let each = i128::from(term.coefficient).abs().saturating_mul(self.magnitude(&term.input));
+            reach = reach.saturating_add(each);
+        }
+        for sum in sums {
+            let size = self.block(&sum.input, blocks)?;
+            let each = i128::from(sum.coefficient).abs().saturating_mul(self.magnitude(&sum.input));
+            reach = reach.saturating_add(each.saturating_mul(size as i128));
+        }
+        self.reach(reach)
+    }
+
+    /// The size of a block of a view that is cut into equal ones.
+    fn block(&self, view: &View, blocks: usize) -> Result<usize, GraphError> {
+        let len = self.view(view)?;
+        self.equal("elements left over by the blocks", 0, len.checked_rem(blocks).unwrap_or(1))?;
+        Ok(len / blocks)
+    }
+
+    /// How far the sum of terms may reach.
+    fn terms(&self, terms: &[Term], output: usize) -> Result<i128, GraphError> {
+        let mut reach = 0i128;
         for term in terms {
             let len = self.view(&term.input)?;
             let mut hits = 1;
@@ -210,15 +269,17 @@ impl Checker<'_> {
                     hits = count.into_iter().max().unwrap_or(0);
                 }
             }
-            reach += i128::from(hits) * i128::from(term.coefficient).abs() * self.input_bound();
+            let each = i128::from(term.coefficient).abs().saturating_mul(self.magnitude(&term.input));
+            reach = reach.saturating_add(each.saturating_mul(hits.into()));
         }
-        self.reach(reach)
+        Ok(reach)
     }
 
     /// `added` is what comes on top of products and bias.
     fn accumulator(
         &self,
         fan_in: usize,
+        input: &View,
         weight: i64,
         bias: Option<WeightId>,
         added: i128,
@@ -227,14 +288,14 @@ impl Checker<'_> {
             Some(bias) => self.weight(bias)?.bound,
             None => 0,
         };
-        let products = i128::from(weight).saturating_mul(self.input_bound()).saturating_mul(fan_in as i128);
+        let products =
+            i128::from(weight).saturating_mul(self.magnitude(input)).saturating_mul(fan_in as i128);
         self.reach(products.saturating_add(bias.into()).saturating_add(added))
     }
 
-    /// Every `y` is at most 2^q_bits, as every `q` is, or an entry of a listed table.
-    fn input_bound(&self) -> i128 {
-        let listed = self.graph.tables.iter().flat_map(|table| &table.values);
-        listed.fold(1 << self.graph.q_bits, |bound, y| bound.max(i128::from(*y).abs()))
+    /// Largest magnitude of what a view shows; the view has been checked.
+    fn magnitude(&self, view: &View) -> i128 {
+        self.made.get(view.tensor.0).copied().flatten().map_or(i128::MAX, i128::from)
     }
 
     fn reach(&self, got: i128) -> Result<(), GraphError> {
@@ -250,7 +311,7 @@ impl Checker<'_> {
         let tensors = &self.graph.tensors;
         let tensor = tensors.get(view.tensor.0);
         let tensor = tensor.ok_or_else(|| index_error(self.node, "tensor", view.tensor.0, tensors.len()))?;
-        if !self.made.get(view.tensor.0).copied().unwrap_or(false) {
+        if self.made.get(view.tensor.0).copied().flatten().is_none() {
             return Err(order_error(self.node, view.tensor));
         }
         let len = self.elements("a tensor", &tensor.shape)?;

@@ -46,7 +46,7 @@ impl Address {
     /// Opens the way to the card. The card itself is not touched beyond being made to answer.
     ///
     /// # Errors
-    /// [`CardError::InUse`] and [`CardError::Transport`], see [`Vfio::open`] and [`VfioUser::open`].
+    /// [`CardError::InUse`], [`CardError::NoDevice`], [`CardError::NotOpen`] and [`CardError::Transport`], see [`Vfio::open`] and [`VfioUser::open`].
     pub fn open(&self) -> Result<Arc<dyn Transport>, CardError> {
         Ok(match self {
             Address::Vfio(address) => Arc::new(Vfio::open(*address)?),

@@ -89,6 +89,10 @@ impl Card<Found> {
         Card { link: Link { transport, loss: Arc::new(OnceLock::new()) }, state: Found }
     }
 
+    pub(crate) fn shared_transport(&self) -> Arc<dyn Transport> {
+        self.link.transport.clone()
+    }
+
     /// How many I/O queue pairs it has.
     ///
     /// # Errors
@@ -219,7 +223,7 @@ impl Card<Ready> {
         Ok(errors)
     }
 
-    fn log<const N: usize>(&self, page: LogPage) -> Result<[u8; N], CardError> {
+    pub(crate) fn log<const N: usize>(&self, page: LogPage) -> Result<[u8; N], CardError> {
         let buffer = Arc::new(self.dma_buffer(N)?);
         let command = AdminCommand::GetLog { page, address: buffer.address(), bytes: N as u32 };
         self.admin(&command, Some(buffer.clone()))?;
@@ -269,7 +273,15 @@ impl Card<Ready> {
         write(&*self.link.transport, Register::Reset, RESET_KEY_ENGINES);
     }
 
-    fn admin(&self, command: &AdminCommand, buffer: Option<Arc<DmaBuffer>>) -> Result<u64, CardError> {
+    pub(crate) fn set_timeout(&mut self, timeout: Duration) {
+        self.state.timeout = timeout;
+    }
+
+    pub(crate) fn admin(
+        &self,
+        command: &AdminCommand,
+        buffer: Option<Arc<DmaBuffer>>,
+    ) -> Result<u64, CardError> {
         self.state.admin.run_admin(command, buffer, Deadline::after(self.state.timeout))
     }
 
@@ -281,6 +293,12 @@ impl Card<Ready> {
 }
 
 impl Card<Lost> {
+    /// A card that was given up behind a transport.
+    pub(crate) fn lost(transport: Arc<dyn Transport>) -> Card<Lost> {
+        let loss = Arc::new(OnceLock::from(Loss::GivenUp));
+        Card { link: Link { transport, loss }, state: Lost { reason: Loss::GivenUp } }
+    }
+
     /// Why.
     pub fn reason(&self) -> &Loss {
         &self.state.reason

@@ -1,5 +1,7 @@
 //! What can go wrong with a card, and what an operator can do about it.
 
+use crate::address::PciAddress;
+use kiln_abi::page::TrialOutcome;
 use kiln_abi::{ParseError, Status};
 use thiserror::Error;
 
@@ -83,6 +85,20 @@ pub enum CardError {
         /// Why not.
         reason: String,
     },
+    /// There is no such device on the bus.
+    #[error("there is no PCI device {address}; `kiln card list` names the cards there are")]
+    NoDevice {
+        /// Where it was looked for.
+        address: PciAddress,
+    },
+    /// Something is there, and it cannot be opened as it is. The reason ends in what to do.
+    #[error("{card} cannot be opened: {reason}")]
+    NotOpen {
+        /// Which card.
+        card: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// Another process has the card.
     #[error(
         "the card {card} is in use by {}; a card has one owner at a time: end that one, or use another card",
@@ -101,6 +117,19 @@ pub enum CardError {
     Quarantined {
         /// How often it was reset.
         resets: u32,
+    },
+    /// A firmware image did not come up, and the card went back to another.
+    #[error(
+        "the image of slot {slot} did not come up ({}), and the card runs slot {running} again; install another image, and report this one",
+        outcome.name()
+    )]
+    FirmwareNotStarted {
+        /// The slot that was to run.
+        slot: u8,
+        /// The slot that runs.
+        running: u8,
+        /// What the card says of it.
+        outcome: TrialOutcome,
     },
     /// An access beyond the end of a DMA buffer.
     #[error(

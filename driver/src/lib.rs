@@ -26,6 +26,7 @@ pub mod conformance;
 pub mod dma;
 pub mod error;
 pub mod features;
+pub mod firmware;
 pub mod job;
 pub mod memory;
 pub mod queue;

@@ -68,7 +68,7 @@ fn ended(queue: &Queue, ticket: &Ticket, patience: Duration, how: Ending) -> Res
     }
 }
 
-fn wait_until_it_answers(transport: &dyn Transport, deadline: Deadline) -> Result<(), CardError> {
+pub(crate) fn wait_until_it_answers(transport: &dyn Transport, deadline: Deadline) -> Result<(), CardError> {
     while read(transport, Register::Magic) == ALL_ONES {
         if deadline.passed() {
             return Err(CardError::Gone);

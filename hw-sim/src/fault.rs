@@ -11,6 +11,9 @@
 //! | removal | the same, for ever | never |
 //! | timeout | the next job ends only after a while of the host's time | by itself |
 //! | firmware-crash | the control program stops; registers still answer | function-level reset |
+//! | power-loss | power fails in the middle of the next change of flash, of which half is done; reads give all ones | function-level reset, which stands for power that comes back |
+//!
+//! A plan counts jobs, and for power-loss the changes of flash: erased sectors and programmed pages.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,12 +21,16 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use crate::flash::PowerCut;
+
 /// Host accesses that a dropped link swallows.
 const DROPPED_ACCESSES: u32 = 40;
 /// How long a job that times out takes.
 const TIMEOUT: Duration = Duration::from_millis(700);
 /// Jobs among which the faults of a seed fall.
 const SEED_JOBS: u64 = 150;
+/// Changes of flash among which power fails: those of an update with a small image.
+const SEED_FLASH_STEPS: u64 = 32;
 /// Most faults of a seed.
 const SEED_FAULTS: u64 = 3;
 
@@ -44,6 +51,11 @@ macro_rules! faults {
                 match self {
                     $(Fault::$name => $text,)*
                 }
+            }
+
+            /// Whether a job can suffer it; loss of power strikes flash.
+            pub const fn strikes_jobs(self) -> bool {
+                !matches!(self, Fault::PowerLoss)
             }
         }
     };
@@ -68,38 +80,61 @@ faults! {
     Timeout = "timeout",
     /// The control program stops.
     FirmwareCrash = "firmware-crash",
+    /// Power fails while flash is written.
+    PowerLoss = "power-loss",
 }
 
 /// A text that names no fault.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{text:?} is no fault; write seed=NUMBER, or NAME or NAME@JOB with one of {known}")]
+#[error(
+    "{text:?} is no fault; write seed=NUMBER, update-seed=NUMBER, or NAME or NAME@JOB with one of {known}"
+)]
 pub struct FaultError {
     text: String,
     known: String,
 }
 
-/// When which fault happens: at the start of a job, counted from 0 since power-up.
+/// When which fault happens: at the start of a job, or for loss of power at a change of flash, counted from 0 since
+/// power-up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FaultPlan {
     faults: Vec<(u64, Fault)>,
+    /// Which part of the change of flash is done when power fails, in thousandths; the half where nothing is said.
+    part: Option<u16>,
+}
+
+/// A generator of numbers below a bound: SplitMix64 (Steele, Lea and Flood, 2014).
+fn numbers(mut state: u64) -> impl FnMut(u64) -> u64 {
+    move |bound| {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ mixed >> 31) % bound
+    }
 }
 
 impl FaultPlan {
-    /// One to three faults of any kind, chosen by a number: the same number, the same faults.
+    /// One to three faults that jobs can suffer, chosen by a number: the same number, the same faults.
     pub fn from_seed(seed: u64) -> FaultPlan {
-        let mut state = seed;
-        let mut below = |bound: u64| {
-            // SplitMix64 (Steele, Lea and Flood, 2014).
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-            (mixed ^ mixed >> 31) % bound
-        };
+        let mut below = numbers(seed);
         let count = 1 + below(SEED_FAULTS);
-        let kinds = Fault::ALL.len() as u64;
-        FaultPlan {
-            faults: (0..count).map(|_| (below(SEED_JOBS), Fault::ALL[below(kinds) as usize])).collect(),
-        }
+        let kinds: Vec<Fault> = Fault::ALL.iter().copied().filter(|fault| fault.strikes_jobs()).collect();
+        let faults = (0..count).map(|_| (below(SEED_JOBS), kinds[below(kinds.len() as u64) as usize]));
+        FaultPlan { faults: faults.collect(), part: None }
+    }
+
+    /// Power that fails during a firmware update, at a change of flash and after a part of it that are chosen by a number.
+    pub fn update_from_seed(seed: u64) -> FaultPlan {
+        let mut below = numbers(seed);
+        let step = below(SEED_FLASH_STEPS);
+        FaultPlan { faults: vec![(step, Fault::PowerLoss)], part: Some(below(1001) as u16) }
+    }
+
+    /// When power fails, if it does.
+    pub(crate) fn power_cut(&self) -> Option<PowerCut> {
+        let steps = self.faults.iter().filter(|(_, fault)| *fault == Fault::PowerLoss).map(|(step, _)| *step);
+        let cut = PowerCut::at(steps.min()?);
+        Some(PowerCut { part: self.part.unwrap_or(cut.part), ..cut })
     }
 
     /// The faults, each with its job.
@@ -110,6 +145,7 @@ impl FaultPlan {
     /// All faults of both.
     pub fn and(mut self, other: FaultPlan) -> FaultPlan {
         self.faults.extend(other.faults);
+        self.part = self.part.or(other.part);
         self
     }
 }
@@ -123,10 +159,13 @@ impl FromStr for FaultPlan {
         if let Some(seed) = text.strip_prefix("seed=") {
             return seed.parse().map(FaultPlan::from_seed).map_err(|_| refused());
         }
+        if let Some(seed) = text.strip_prefix("update-seed=") {
+            return seed.parse().map(FaultPlan::update_from_seed).map_err(|_| refused());
+        }
         let (name, job) = text.split_once('@').unwrap_or((text, "0"));
         let fault = Fault::ALL.iter().find(|fault| fault.name() == name).ok_or_else(refused)?;
         let job = job.parse().map_err(|_| refused())?;
-        Ok(FaultPlan { faults: vec![(job, *fault)] })
+        Ok(FaultPlan { faults: vec![(job, *fault)], part: None })
     }
 }
 
@@ -187,6 +226,8 @@ impl Condition {
             Fault::Removal => self.removed = true,
             Fault::Timeout => self.next_job.not_before = Some(Instant::now() + TIMEOUT),
             Fault::FirmwareCrash => self.crashed = true,
+            // Not a condition of jobs: the flash keeps it.
+            Fault::PowerLoss => {}
         }
     }
 
@@ -260,10 +301,11 @@ mod tests {
 
     #[test]
     fn seeds_repeat_and_reach_every_kind() {
+        assert_eq!("update-seed=3".parse::<FaultPlan>().unwrap(), FaultPlan::update_from_seed(3));
         assert_eq!("seed=3".parse::<FaultPlan>().unwrap(), FaultPlan::from_seed(3));
         let plans: Vec<FaultPlan> = (0..200).map(FaultPlan::from_seed).collect();
         assert!(plans.iter().all(|plan| (1..=3).contains(&plan.faults().len())));
-        for fault in Fault::ALL {
+        for fault in Fault::ALL.iter().filter(|fault| fault.strikes_jobs()) {
             assert!(plans.iter().flat_map(FaultPlan::faults).any(|(_, kind)| kind == fault), "{fault:?}");
         }
     }

@@ -14,7 +14,9 @@
 
 pub mod card;
 pub mod fault;
+pub mod flash;
 pub mod hbm;
+pub mod image;
 pub mod memory;
 pub mod msm;
 pub mod ntt;
@@ -27,6 +29,7 @@ pub mod vector;
 
 pub use card::{Card, VECTORS};
 pub use fault::{Fault, FaultPlan};
+pub use flash::{FlashError, FlashMemory};
 pub use profile::{DEFAULT_PROFILE, Profile, ProfileError};
 
 #[cfg(doctest)]

@@ -72,7 +72,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             .arg(&compiled),
     )?;
     let initrd = folder.path().join("initrd");
-    initial_files(&system, &kiln, &compiled, folder.path())?.write_to(&initrd)?;
+    let mut archive = initial_files(&system, &kiln, &compiled, folder.path())?;
+    archive.file_from("firmware", &firmware(&programs, &args.profile, folder.path())?)?;
+    archive.write_to(&initrd)?;
     say("card");
     let socket = folder.path().join("card.sock");
     let _card = Served::start(&programs.join("kiln-sim"), &socket, &args.profile)?;
@@ -108,6 +110,17 @@ fn build(as_they_are: bool) -> Result<PathBuf, Failure> {
     }
     let own = std::env::current_exe().map_err(at("this program"))?;
     Ok(own.parent().unwrap_or(Path::new(".")).to_owned())
+}
+
+/// A firmware image that the simulated card takes.
+fn firmware(programs: &Path, profile: &str, scratch: &Path) -> Result<PathBuf, Failure> {
+    let image = scratch.join("firmware");
+    run_program(
+        Command::new(programs.join("kiln-sim"))
+            .args(["image", "--version", "1.2", "--insecure-test-key", "--profile", profile, "-o"])
+            .arg(&image),
+    )?;
+    Ok(image)
 }
 
 /// Everything that the guest has: a shell, the kernel's modules, kiln with its libraries, and the compiled model.

@@ -20,7 +20,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Run the card's conformance suite and a proof inside a virtual machine, over the kernel's VFIO
+    /// Run the card's conformance suite, a firmware update, a bench and a proof inside a virtual machine, over the kernel's VFIO
     ///
     /// A simulated card is served over a vfio-user socket; QEMU plugs it into a guest; the guest's vfio-pci binds it; the
     /// driver opens it there. The proof that the card makes in the guest is verified outside. QEMU and a kernel come

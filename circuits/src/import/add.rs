@@ -1,8 +1,8 @@
-//! `Add`: of two computed tensors of one shape, or of a constant.
+//! `Add`: of two computed tensors, one of which may spread over the other, or of a constant.
 
 use super::affine::{self, Affine};
-use super::{Activation, Importer, OnnxNode, Problem, Value, broadcast};
-use crate::float::{FloatOp, FloatTerm};
+use super::{Activation, Importer, OnnxNode, Problem, Value, blocks, broadcast, common_shape};
+use crate::float::{FloatOp, FloatPart, FloatTerm};
 
 pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Problem> {
     match (importer.value(node, 0)?, importer.value(node, 1)?) {
@@ -24,10 +24,7 @@ pub fn sum(
     factor: f32,
 ) -> Result<(), Problem> {
     if a.shape() != b.shape() {
-        let (a, b) = (a.shape(), b.shape());
-        return Err(Problem::unsupported(format!(
-            "operands of shapes {a:?} and {b:?}; they must be the same"
-        )));
+        return spread(importer, node, (a, 1.0), (b, factor));
     }
     if add_to_convolution(importer, node, a, b, factor)
         || (factor == 1.0 && add_to_convolution(importer, node, b, a, 1.0))
@@ -37,6 +34,32 @@ pub fn sum(
     let term = |x: &Activation, factor| FloatTerm { input: x.view.clone(), factor, target: None };
     let op = FloatOp::Sum { terms: vec![term(a, 1.0), term(b, factor)], constant: 0.0 };
     importer.emit(node, op, a.shape().to_vec())
+}
+
+/// The sum of two parts, one of which spreads over the other.
+fn spread(
+    importer: &mut Importer<'_>,
+    node: &OnnxNode<'_>,
+    a: (&Activation, f32),
+    b: (&Activation, f32),
+) -> Result<(), Problem> {
+    let shape = common_shape(a.0.shape(), b.0.shape())?;
+    importer.fits(&shape)?;
+    let whole = |x: &Activation| x.view.len() == shape.iter().product::<usize>();
+    let (all, part) = match (whole(a.0), whole(b.0)) {
+        (true, _) => (a, b),
+        (false, true) => (b, a),
+        (false, false) => {
+            let (a, b) = (a.0.shape(), b.0.shape());
+            let reason = format!("operands of shapes {a:?} and {b:?} that spread over each other");
+            return Err(Problem::unsupported(reason));
+        }
+    };
+    let (axes, blocks) = blocks(part.0.shape(), &shape);
+    let view = Activation { view: all.0.reshaped(shape.clone()), ..all.0.clone() }.permuted(&axes);
+    let terms = vec![FloatPart { input: view, factor: all.1 }];
+    let sums = vec![FloatPart { input: part.0.reshaped(vec![blocks, 1]), factor: part.1 }];
+    importer.emit_permuted(node, FloatOp::Spread { terms, sums, blocks }, &shape, &axes)
 }
 
 /// Lets the convolution that makes `a`, and for nothing else, add `factor·b`. It must be the later of the two.
@@ -71,7 +94,7 @@ fn add_constant(
 
 #[cfg(test)]
 mod tests {
-    use super::super::check::{Onnx, ints};
+    use super::super::check::{Onnx, int, ints};
     use crate::float::FloatOp;
 
     #[test]
@@ -79,6 +102,20 @@ mod tests {
         let onnx = Onnx::new(&[1, 7]).noise("w", &[7, 5], 1.0).noise("v", &[7, 5], 0.03);
         let onnx = onnx.node("MatMul", &["x", "w"], "a", vec![]).node("MatMul", &["x", "v"], "b", vec![]);
         onnx.node("Add", &["a", "b"], "s", vec![]).node("Relu", &["s"], "y", vec![]).check("y");
+    }
+
+    #[test]
+    fn one_tensor_spreads_over_the_other_along_any_axes() {
+        for (axes, keep) in [(&[2][..], 1), (&[3], 1), (&[1, 3], 1), (&[1, 2, 3], 1), (&[0, 1], 0)] {
+            for order in [["m", "x"], ["x", "m"]] {
+                let attributes = vec![ints("axes", axes), int("keepdims", keep)];
+                let onnx = Onnx::new(&[1, 2, 3, 5]).node("ReduceMax", &["x"], "m", attributes);
+                onnx.node("Sub", &order, "y", vec![]).check("y");
+            }
+        }
+        let onnx = Onnx::new(&[1, 3, 5]).node("ReduceMax", &["x"], "m", vec![ints("axes", &[1])]);
+        let onnx = onnx.node("ReduceMax", &["x"], "n", vec![ints("axes", &[2])]);
+        assert!(onnx.node("Add", &["m", "n"], "y", vec![]).unsupported("y")[0].contains("over each other"));
     }
 
     #[test]
@@ -131,6 +168,6 @@ mod tests {
         let onnx = Onnx::new(&[1, 1, 5]).noise("c", &[3, 1], 1.0).node("Add", &["x", "c"], "y", vec![]);
         assert!(onnx.unsupported("y")[0].contains("node `y` (Add)"));
         let onnx = Onnx::new(&[1, 2]).noise("w", &[2, 1], 1.0).node("MatMul", &["x", "w"], "a", vec![]);
-        assert!(onnx.node("Add", &["x", "a"], "y", vec![]).unsupported("y")[0].contains("the same"));
+        onnx.node("Add", &["x", "a"], "y", vec![]).check("y");
     }
 }

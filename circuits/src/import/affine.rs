@@ -32,14 +32,53 @@ pub fn apply(
         return Ok(());
     }
     let shape = operand.shape().to_vec();
+    if affine.factor.iter().all(|v| *v == 1.0) && affine.offset.iter().all(|v| *v == 0.0) {
+        importer.emit_view(node, operand, operand.view.clone());
+        return Ok(());
+    }
     let op = match (uniform(&affine.factor, 1), uniform(&affine.offset, 1)) {
         (Some(factor), Some(offset)) => {
             let terms = vec![FloatTerm { input: operand.view.clone(), factor: factor[0], target: None }];
             FloatOp::Sum { terms, constant: offset[0] }
         }
-        _ => depthwise(node, operand, affine),
+        _ => {
+            let leading = depthwise(node, operand, affine);
+            return match trailing(affine, &shape).filter(|(_, size)| *size < channels(&leading)) {
+                None => importer.emit(node, leading, shape),
+                Some((axes, size)) => {
+                    let turned = Activation { view: operand.permuted(&axes), ..operand.clone() };
+                    // Constants repeat with period `size`, so turning the axes brings equal ones together.
+                    let turn = |values: &[f32]| {
+                        let repeats = values.len() / size;
+                        (0..values.len()).map(|e| values[e / repeats]).collect()
+                    };
+                    let affine = Affine { factor: turn(&affine.factor), offset: turn(&affine.offset) };
+                    importer.emit_permuted(node, depthwise(node, &turned, &affine), &shape, &axes)
+                }
+            };
+        }
     };
     importer.emit(node, op, shape)
+}
+
+fn channels(op: &FloatOp) -> usize {
+    match op {
+        FloatOp::Conv { weight, .. } => weight.shape[0],
+        _ => 0,
+    }
+}
+
+/// Axes with as few trailing ones brought to the front as tell the constants apart, and the size of these together.
+fn trailing(affine: &Affine, shape: &[usize]) -> Option<(Vec<usize>, usize)> {
+    let repeats = |values: &[f32], size: usize| values.iter().zip(&values[size..]).all(|(a, b)| a == b);
+    let mut size = 1;
+    for axis in (1..shape.len()).rev() {
+        size *= shape[axis];
+        if repeats(&affine.factor, size) && repeats(&affine.offset, size) {
+            return Some(((axis..shape.len()).chain(0..axis).collect(), size));
+        }
+    }
+    None
 }
 
 /// Folds into the weights of the producer, where factor and offset depend on its output channel alone.
@@ -53,6 +92,18 @@ fn fold(producer: &mut FloatNode, view: &View, affine: &Affine) -> bool {
         FloatOp::MatMul { weight, bias, .. } => {
             let channels = weight.shape[1];
             (weight, bias, channels)
+        }
+        FloatOp::BatchMatMul { factor, .. } => {
+            let Some(by) = uniform(&affine.factor, 1).filter(|_| affine.offset.iter().all(|v| *v == 0.0))
+            else {
+                return false;
+            };
+            let product = *factor * by[0];
+            if !product.is_finite() || product == 0.0 {
+                return false;
+            }
+            *factor = product;
+            return true;
         }
         _ => return false,
     };

@@ -43,6 +43,22 @@ impl Onnx {
         self
     }
 
+    /// A `Split`, called after its first output.
+    pub fn split(mut self, input: &str, outputs: &[&str], sizes: Option<&str>, axis: i64) -> Self {
+        let input = [Some(input), sizes].into_iter().flatten().map(str::to_owned).collect();
+        let output = outputs.iter().map(|o| o.to_string()).collect();
+        let (op_type, name, attribute) = ("Split".into(), outputs[0].into(), vec![int("axis", axis)]);
+        self.0.node.push(NodeProto { op_type, name, input, output, attribute, ..Default::default() });
+        self
+    }
+
+    pub fn bools(mut self, name: &str, shape: &[i64], bits: &[i32]) -> Self {
+        let (name, dims, data_type) = (name.into(), shape.to_vec(), DataType::Bool as i32);
+        let int32_data = bits.to_vec();
+        self.0.initializer.push(TensorProto { name, dims, data_type, int32_data, ..Default::default() });
+        self
+    }
+
     /// A node called after its output.
     pub fn node(
         mut self,

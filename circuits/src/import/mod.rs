@@ -21,6 +21,7 @@ mod div;
 mod elu;
 mod erf;
 mod exp;
+mod expand;
 mod flatten;
 mod gather;
 mod gelu;
@@ -29,6 +30,7 @@ mod global_average_pool;
 mod hard_sigmoid;
 mod hard_swish;
 mod identity;
+mod layer_normalization;
 mod leaky_relu;
 mod log;
 mod matmul;
@@ -42,18 +44,22 @@ mod reciprocal;
 mod reduce;
 mod relu;
 mod reshape;
+pub(crate) mod rewrite;
 mod shape;
 mod sigmoid;
 mod slice;
 mod softmax;
 mod softplus;
+mod split;
 mod sqrt;
 mod squeeze;
 mod sub;
+mod swish;
 mod tanh;
 pub(crate) mod tensor;
 mod transpose;
 mod unsqueeze;
+mod where_;
 mod window;
 
 use std::collections::HashMap;
@@ -87,6 +93,7 @@ fn importer_for(operator: &str) -> Option<OperatorImporter> {
         "Elu" => elu::import,
         "Erf" => erf::import,
         "Exp" => exp::import,
+        "Expand" => expand::import,
         "Flatten" => flatten::import,
         "Gather" => gather::import,
         "Gelu" => gelu::import,
@@ -94,6 +101,7 @@ fn importer_for(operator: &str) -> Option<OperatorImporter> {
         "GlobalAveragePool" => global_average_pool::import,
         "HardSigmoid" => hard_sigmoid::import,
         "HardSwish" => hard_swish::import,
+        "LayerNormalization" => layer_normalization::import,
         "LeakyRelu" => leaky_relu::import,
         "Log" => log::import,
         "LogSoftmax" | "Softmax" => softmax::import,
@@ -104,6 +112,7 @@ fn importer_for(operator: &str) -> Option<OperatorImporter> {
         "Pad" => pad::import,
         "Pow" => pow::import,
         "Reciprocal" => reciprocal::import,
+        "RMSNormalization" => layer_normalization::rms,
         "ReduceMax" => reduce::max,
         "ReduceMean" => reduce::mean,
         "ReduceSum" => reduce::sum,
@@ -113,12 +122,15 @@ fn importer_for(operator: &str) -> Option<OperatorImporter> {
         "Sigmoid" => sigmoid::import,
         "Slice" => slice::import,
         "Softplus" => softplus::import,
+        "Split" => split::import,
         "Sqrt" => sqrt::import,
         "Squeeze" => squeeze::import,
         "Sub" => sub::import,
+        "Swish" => swish::import,
         "Tanh" => tanh::import,
         "Transpose" => transpose::import,
         "Unsqueeze" => unsqueeze::import,
+        "Where" => where_::import,
         _ => return None,
     })
 }
@@ -226,6 +238,8 @@ pub(crate) struct Importer<'a> {
     tensors: Vec<FloatTensor>,
     pub(crate) nodes: Vec<FloatNode>,
     notes: Vec<String>,
+    /// Version of the standard operators.
+    pub(crate) opset: i64,
 }
 
 impl<'a> Importer<'a> {
@@ -235,13 +249,14 @@ impl<'a> Importer<'a> {
         input: &'a str,
         input_shape: &[usize],
         output: &'a str,
+        opset: i64,
     ) -> Result<Self, ImportError> {
         let mut readers = HashMap::from([(output, 1)]);
         for name in onnx.node.iter().flat_map(|n| &n.input) {
             *readers.entry(name.as_str()).or_default() += 1;
         }
         let (values, tensors, nodes, notes) = (HashMap::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut importer = Self { onnx, output, values, readers, tensors, nodes, notes };
+        let mut importer = Self { onnx, output, values, readers, tensors, nodes, notes, opset };
         for tensor in &onnx.initializer {
             importer.values.insert(tensor.name.clone(), Value::Constant(Constant::read(tensor)?));
         }
@@ -362,14 +377,52 @@ impl<'a> Importer<'a> {
 
     /// Adds a node that makes a new tensor of `shape` (with the batch), and binds it to the ONNX node's output.
     pub fn emit(&mut self, node: &OnnxNode<'_>, op: FloatOp, shape: Vec<usize>) -> Result<(), Problem> {
+        self.emit_as(node, op, shape, node.output())
+    }
+
+    /// As [`Self::emit`], for the output called `value`.
+    pub fn emit_as(
+        &mut self,
+        node: &OnnxNode<'_>,
+        op: FloatOp,
+        shape: Vec<usize>,
+        value: &str,
+    ) -> Result<(), Problem> {
         self.fits(&shape)?;
         let dropped = match shape.as_slice() {
             [1, rest @ ..] if !rest.is_empty() => rest.to_vec(),
             all => all.to_vec(),
         };
-        let tensor = self.push(node.name.clone(), node.proto.op_type.clone(), op, node.output(), dropped);
-        self.bind_view(node.output(), View::plain(tensor, shape), true);
+        let tensor = self.push(node.name.clone(), node.proto.op_type.clone(), op, value, dropped);
+        self.bind_view(value, View::plain(tensor, shape), true);
         Ok(())
+    }
+
+    /// As [`Self::emit`], of a node whose result has its axes in another order: its axis `i` is axis `axes[i]` of the ONNX value.
+    pub fn emit_permuted(
+        &mut self,
+        node: &OnnxNode<'_>,
+        op: FloatOp,
+        shape: &[usize],
+        axes: &[usize],
+    ) -> Result<(), Problem> {
+        self.emit(node, op, axes.iter().map(|axis| shape[*axis]).collect())?;
+        let Some(Value::Activation(made)) = self.values.get(node.output()).cloned() else {
+            return Err(Problem::Unknown);
+        };
+        let mut inverse = vec![0; axes.len()];
+        axes.iter().enumerate().for_each(|(position, axis)| inverse[*axis] = position);
+        self.bind_view(node.output(), made.permuted(&inverse), true);
+        Ok(())
+    }
+
+    /// The activation that a node has just made; its tensor goes on under the ONNX value `name`, because the node goes on.
+    pub fn unfinished(&mut self, node: &OnnxNode<'_>, name: &str) -> Result<Activation, Problem> {
+        let Some(Value::Activation(made)) = self.values.get(node.output()).cloned() else {
+            return Err(Problem::Unknown);
+        };
+        self.tensors[made.view.tensor.0].name = name.into();
+        Ok(Activation { name: name.into(), exclusive: true, ..made })
     }
 
     /// Binds another view of the operand's tensor to the node's output.
@@ -450,6 +503,31 @@ impl<'a> Importer<'a> {
         self.nodes.push(FloatNode { name, operator, op, relu: false, function: None, output });
         output
     }
+}
+
+/// The shape over which both operands spread, by the ONNX broadcasting rule.
+pub(crate) fn common_shape(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Problem> {
+    let rank = a.len().max(b.len());
+    let common = (0..rank).map(|axis| match (size(a, axis, rank), size(b, axis, rank)) {
+        (a, b) if a == b || b == 1 => Ok(a),
+        (1, b) => Ok(b),
+        _ => Err(Problem::malformed(format!("shapes {a:?} and {b:?} do not spread over each other"))),
+    });
+    common.collect()
+}
+
+/// The size of an axis of a shape that is seen with `rank` dimensions.
+fn size(shape: &[usize], axis: usize, rank: usize) -> usize {
+    (axis + shape.len()).checked_sub(rank).map_or(1, |position| shape[position])
+}
+
+/// Axes of `shape` such that those over which an operand of shape `operand` spreads come last, and the size of all the others
+/// together: the operand has one element for each block.
+pub(crate) fn blocks(operand: &[usize], shape: &[usize]) -> (Vec<usize>, usize) {
+    let spreads = |axis: &usize| shape[*axis] > 1 && size(operand, *axis, shape.len()) == 1;
+    let (last, first) = (0..shape.len()).partition::<Vec<_>, _>(spreads);
+    let blocks = first.iter().map(|axis| shape[*axis]).product();
+    ([first, last].concat(), blocks)
 }
 
 /// `values` of `shape` repeated over `target` by the ONNX broadcasting rule, row-major.

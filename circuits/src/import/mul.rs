@@ -1,9 +1,9 @@
 //! `Mul`, by a constant or of two computed tensors.
 
 use super::affine::{self, Affine};
-use super::{Activation, Importer, OnnxNode, Problem, Value, broadcast};
+use super::{Activation, Importer, OnnxNode, Problem, Value, blocks, broadcast, common_shape};
 use crate::float::{FloatOp, FloatTerm};
-use crate::onnx::elements;
+use crate::graph::View;
 
 pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Problem> {
     let (operand, constant) = match (importer.value(node, 0)?, importer.value(node, 1)?) {
@@ -20,9 +20,7 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     affine::apply(importer, node, &operand, &Affine { offset: vec![0.0; factor.len()], factor })
 }
 
-/// Most elements that one element of a factor is spread over.
-const SPREAD_MAX: usize = 64;
-
+/// Two tensors of one shape: quarter squares. Or one factor spreads over the other: a product of each block with a number.
 fn product(
     importer: &mut Importer<'_>,
     node: &OnnxNode<'_>,
@@ -30,53 +28,27 @@ fn product(
     b: &Activation,
 ) -> Result<(), Problem> {
     let shape = common_shape(a.shape(), b.shape())?;
-    let factors = [spread(a, &shape)?, spread(b, &shape)?];
-    importer.emit(node, FloatOp::Product { factors }, shape)
-}
-
-/// The shape over which both operands spread, by the ONNX broadcasting rule.
-fn common_shape(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Problem> {
-    let rank = a.len().max(b.len());
-    let size = |shape: &[usize], axis: usize| {
-        (axis + shape.len()).checked_sub(rank).map_or(1, |position| shape[position])
-    };
-    let common = (0..rank).map(|axis| match (size(a, axis), size(b, axis)) {
-        (a, b) if a == b || b == 1 => Ok(a),
-        (1, b) => Ok(b),
-        _ => Err(Problem::malformed(format!("shapes {a:?} and {b:?} do not spread over each other"))),
-    });
-    common.collect()
-}
-
-/// The operand over `shape`: each of its elements goes to one element of the result a term.
-fn spread(operand: &Activation, shape: &[usize]) -> Result<Vec<FloatTerm>, Problem> {
-    let term = |target| FloatTerm { input: operand.view.clone(), factor: 1.0, target };
-    if operand.shape() == shape {
-        return Ok(vec![term(None)]);
-    }
-    let repeats = elements(shape).map_or(usize::MAX, |len| len / operand.view.len().max(1));
-    if repeats > SPREAD_MAX {
-        let have = operand.shape();
-        let reason =
-            format!("a factor of shape {have:?} spread over {shape:?}, more than {SPREAD_MAX} times");
-        return Err(Problem::unsupported(reason));
-    }
-    let lead = shape.len() - operand.shape().len();
-    let mut targets = vec![vec![None; operand.view.len()]; repeats];
-    let mut seen = vec![0; operand.view.len()];
-    for e in 0..operand.view.len() * repeats {
-        let (mut rest, mut from, mut stride) = (e, 0, 1);
-        for (axis, size) in shape.iter().enumerate().rev() {
-            if let Some(have) = axis.checked_sub(lead).map(|axis| operand.shape()[axis]) {
-                from += if have == 1 { 0 } else { rest % size * stride };
-                stride *= have;
-            }
-            rest /= size;
+    importer.fits(&shape)?;
+    let whole = |x: &Activation| x.view.len() == shape.iter().product::<usize>();
+    let (all, part) = match (whole(a), whole(b)) {
+        (true, true) => {
+            let factor =
+                |x: &Activation| vec![FloatTerm { input: x.view.clone(), factor: 1.0, target: None }];
+            return importer.emit(node, FloatOp::Product { factors: [factor(a), factor(b)] }, shape);
         }
-        targets[seen[from]][from] = Some(e as u32);
-        seen[from] += 1;
-    }
-    Ok(targets.into_iter().map(|target| term(Some(target))).collect())
+        (true, false) => (a, b),
+        (false, true) => (b, a),
+        (false, false) => {
+            let (a, b) = (a.shape(), b.shape());
+            let reason = format!("factors of shapes {a:?} and {b:?} that spread over each other");
+            return Err(Problem::unsupported(reason));
+        }
+    };
+    let (axes, blocks) = blocks(part.shape(), &shape);
+    let all = Activation { view: all.reshaped(shape.clone()), ..all.clone() }.permuted(&axes);
+    let size = all.len() / blocks;
+    let (left, right) = (part.reshaped(vec![blocks, 1, 1]), View { shape: vec![blocks, 1, size], ..all });
+    importer.emit_permuted(node, FloatOp::BatchMatMul { left, right, factor: 1.0 }, &shape, &axes)
 }
 
 #[cfg(test)]
@@ -126,16 +98,12 @@ mod tests {
     }
 
     #[test]
-    fn silu_as_exporters_write_it() {
-        let onnx = Onnx::new(&[1, 7]).noise("w", &[7, 5], 1.0).node("MatMul", &["x", "w"], "a", vec![]);
-        onnx.node("Sigmoid", &["a"], "s", vec![]).node("Mul", &["a", "s"], "y", vec![]).check("y");
-    }
-
-    #[test]
-    fn misfits_and_wide_spreads_are_refused() {
+    fn misfits_are_refused() {
         let base = || Onnx::new(&[1, 3, 70]).node("ReduceMax", &["x"], "m", vec![ints("axes", &[2])]);
-        assert!(base().node("Mul", &["m", "x"], "y", vec![]).unsupported("y")[0].contains("more than 64"));
+        base().node("Mul", &["m", "x"], "y", vec![]).check("y");
         let transposed = base().node("Transpose", &["x"], "t", vec![ints("perm", &[0, 2, 1])]);
         assert!(transposed.node("Mul", &["t", "x"], "y", vec![]).malformed("y").contains("do not spread"));
+        let other = base().node("ReduceMax", &["x"], "n", vec![ints("axes", &[1])]);
+        assert!(other.node("Mul", &["m", "n"], "y", vec![]).unsupported("y")[0].contains("over each other"));
     }
 }

@@ -1,4 +1,4 @@
-//! `Sub`: of two computed tensors of one shape, of a constant, or from a constant.
+//! `Sub`: of two computed tensors, one of which may spread over the other, of a constant, or from a constant.
 
 use super::affine::{self, Affine};
 use super::{Importer, OnnxNode, Problem, Value, add, broadcast};

@@ -116,6 +116,12 @@ fn arrange_activation(graph: &IntGraph, tensor: TensorId, lanes: usize) -> (Arra
             Linear::MatMul { input, .. } if reads(input) && input.shape[0] > 1 => {
                 return (by_matrix_column(input), Variable::Delta);
             }
+            Linear::BatchMatMul { left, .. } if reads(left) && left.shape[1] > 1 => {
+                return (by_batch_column(left), Variable::Delta);
+            }
+            Linear::BatchMatMul { right, .. } if reads(right) && right.shape[2] > 1 => {
+                return (by_batch_row(right), Variable::Delta);
+            }
             _ => {}
         }
     }
@@ -142,6 +148,20 @@ fn by_matrix_column(view: &View) -> Arrangement {
     let (m, k) = (view.shape[0], view.shape[1]);
     let order = (0..k).flat_map(|column| (0..m).map(move |row| row * k + column));
     Arrangement::regular(order.map(|e| view.element(e) as u32).collect(), m, m)
+}
+
+/// A (B,M,K) view: one group a column of each matrix.
+fn by_batch_column(view: &View) -> Arrangement {
+    let (batches, m, k) = (view.shape[0], view.shape[1], view.shape[2]);
+    let columns = (0..batches).flat_map(|b| (0..k).map(move |column| (b, column)));
+    let order = columns.flat_map(|(b, column)| (0..m).map(move |row| (b * m + row) * k + column));
+    Arrangement::regular(order.map(|e| view.element(e) as u32).collect(), m, m)
+}
+
+/// A (B,K,N) view: one group a row of each matrix.
+fn by_batch_row(view: &View) -> Arrangement {
+    let order = (0..view.len()).map(|e| view.element(e) as u32).collect();
+    Arrangement::regular(order, view.shape[2], view.shape[2])
 }
 
 /// Where each weight lies in the model's columns, and how many rows that takes. The layout depends on the lanes and on

@@ -1,10 +1,12 @@
 //! What each kind of node asks of chains and identities, one file a kind.
 
+pub(crate) mod batch_matmul;
 pub(crate) mod combine;
 pub(crate) mod conv;
 pub(crate) mod input;
 pub(crate) mod matmul;
 pub(crate) mod output;
+pub(crate) mod spread;
 
 use std::collections::HashSet;
 
@@ -81,6 +83,10 @@ impl Planning<'_> {
                 conv::add(self, index, input, *weight, *bias, geometry, residual);
             }
             Linear::MatMul { input, weight, bias } => matmul::add(self, node, input, *weight, *bias),
+            Linear::BatchMatMul { left, right, factor } => {
+                batch_matmul::add(self, node, left, right, *factor);
+            }
+            Linear::Spread { terms, sums, blocks } => spread::add(self, node, terms, sums, *blocks),
             Linear::Combine { terms, constant } => combine::add(self, node, terms, *constant),
         }
     }
@@ -91,13 +97,30 @@ impl Planning<'_> {
         family: Family,
         entries: impl IntoIterator<Item = (Spot, Exponents)>,
     ) -> Vec<RequestId> {
+        self.sums_of(family, entries, true)
+    }
+
+    /// As [`Self::sums`], over activations and each in one piece, so that a relay can stand beside its end.
+    pub(crate) fn whole_sums(
+        &mut self,
+        entries: impl IntoIterator<Item = (Spot, Exponents)>,
+    ) -> Vec<RequestId> {
+        self.sums_of(Family::Y, entries, false)
+    }
+
+    fn sums_of(
+        &mut self,
+        family: Family,
+        entries: impl IntoIterator<Item = (Spot, Exponents)>,
+        breakable: bool,
+    ) -> Vec<RequestId> {
         let mut rest =
             entries.into_iter().map(|(spot, monomial)| (spot, Weight::unit(monomial))).collect::<Vec<_>>();
         let mut requests = Vec::new();
         while !rest.is_empty() {
             let mut seen = HashSet::new();
             let (entries, again) = rest.into_iter().partition(|(spot, _)| seen.insert(*spot));
-            requests.push(self.sum(family, entries));
+            requests.push(self.plan.chains.request(Request { family, entries, breakable }));
             rest = again;
         }
         requests

@@ -528,7 +528,8 @@ impl Choice {
                 let relays = if input.shape[0] == 1 { input.shape[1] } else { 0 };
                 (size(weight.0) + bias.map_or(0, |bias| size(bias.0)), relays, input.shape[1])
             }
-            Linear::Input | Linear::Combine { .. } => (0, 0, 0),
+            Linear::BatchMatMul { left, .. } => (0, left.shape[0] * left.shape[2], left.shape[2]),
+            Linear::Input | Linear::Combine { .. } | Linear::Spread { .. } => (0, 0, 0),
         };
         LayerReport {
             name: node.name.clone(),
@@ -551,6 +552,11 @@ fn inputs(graph: &IntGraph, node: &Node) -> usize {
             residual.iter().map(|term| &term.input).chain([input]).map(|view| view.tensor.0).collect()
         }
         Linear::MatMul { input, .. } => BTreeSet::from([input.tensor.0]),
+        Linear::BatchMatMul { left, right, .. } => BTreeSet::from([left.tensor.0, right.tensor.0]),
+        Linear::Spread { terms, sums, .. } => {
+            let of_sums = sums.iter().map(|sum| sum.input.tensor.0);
+            terms.iter().map(|term| term.input.tensor.0).chain(of_sums).collect()
+        }
         Linear::Combine { terms, .. } => terms.iter().map(|term| term.input.tensor.0).collect(),
     };
     tensors.into_iter().map(|tensor| graph.tensors[tensor].shape.iter().product::<usize>()).sum()

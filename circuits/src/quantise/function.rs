@@ -6,7 +6,7 @@
 
 use super::{Builder, WIDENING_MAX, fill};
 use crate::float::Function;
-use crate::graph::{ListedTable, TableId, TableKind};
+use crate::graph::{ListedTable, TableKind};
 
 /// How many activation ranges the calibrated range takes before a function: two bits more than an activation has.
 pub(super) const FINER: f64 = 4.0;
@@ -34,11 +34,6 @@ impl Builder<'_> {
         let entry = |v: &f64| (v / scale + 0.5).floor().clamp(lo as f64, hi as f64) as i32;
         let table =
             ListedTable { name: function.name.clone(), first, values: results.iter().map(entry).collect() };
-        let known = self.graph.tables.iter().position(|known| *known == table);
-        let id = known.unwrap_or_else(|| {
-            self.graph.tables.push(table);
-            self.graph.tables.len() - 1
-        });
-        (TableKind::Listed(TableId(id)), scale)
+        (self.list(table), scale)
     }
 }

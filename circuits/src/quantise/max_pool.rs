@@ -4,7 +4,7 @@
 //! and only the end is written down. All of it is exact.
 
 use super::{Builder, QuantiseError};
-use crate::graph::{Linear, Node, TableKind, Tensor, TensorId, Term, View};
+use crate::graph::{Linear, TableKind, TensorId, Term, View};
 
 impl Builder<'_> {
     /// A maximum over windows: float node `index`.
@@ -22,36 +22,14 @@ impl Builder<'_> {
         for depth in 1..deepest {
             let mut terms = maximum(&input, windows, &steps, &shape, depth, -1);
             terms.extend(element_terms(&input, windows, depth, depth, 1));
-            steps.push(self.push_step(index, depth, terms, scale, bound.1 - bound.0)?);
+            let (linear, name) = (Linear::Combine { terms, constant: 0 }, format!("step{depth}"));
+            let (table, span) = (TableKind::Relu, bound.1 - bound.0);
+            steps.push(self.push_step(index, &name, linear, 0, table, shape.clone(), span, scale)?);
         }
         let terms = maximum(&input, windows, &steps, &shape, 0, 1);
         let linear = Linear::Combine { terms, constant: 0 };
         let z = (bound.0.min(0), bound.1.max(0));
         self.push(index, linear, 0, self.table(index), (scale, 1.0), z, 0)
-    }
-
-    /// One step: a tensor of values in 0..=`span`.
-    fn push_step(
-        &mut self,
-        index: usize,
-        depth: usize,
-        terms: Vec<Term>,
-        scale: f64,
-        span: i64,
-    ) -> Result<TensorId, QuantiseError> {
-        let node = &self.model.graph.nodes[index];
-        let (name, operator) = (format!("{}.step{depth}", node.name), node.operator.clone());
-        let got = super::bits((-span, span));
-        if got > self.graph.q_bits {
-            return Err(QuantiseError::TableRange { node: name, operator, expected: self.graph.q_bits, got });
-        }
-        let output = TensorId(self.graph.tensors.len());
-        let shape = self.model.graph.tensors[index].shape.clone();
-        self.graph.tensors.push(Tensor { name: name.clone(), shape, bound: (0, span), scale });
-        let linear = Linear::Combine { terms, constant: 0 };
-        let (shift, table) = (0, TableKind::Relu);
-        self.graph.nodes.push(Node { name, operator, linear, shift, table, output, accumulator_bound: span });
-        Ok(output)
     }
 }
 

@@ -125,6 +125,9 @@ fn work(model: &FloatModel) -> usize {
     let node = |(index, node): (usize, &crate::float::FloatNode)| match &node.op {
         FloatOp::Conv { weight, .. } => elements(index) * weight.values.len() / weight.shape[0].max(1),
         FloatOp::MatMul { weight, .. } => elements(index) * weight.shape[0],
+        FloatOp::BatchMatMul { left, .. } => elements(index) * left.shape[2],
+        FloatOp::Spread { terms, sums, .. } => elements(index) * (terms.len() + sums.len()),
+        FloatOp::Softmax { .. } | FloatOp::Normalise { .. } => 8 * elements(index),
         FloatOp::Sum { terms, .. } => elements(index) * terms.len(),
         FloatOp::Product { .. } => 3 * elements(index),
         FloatOp::Max { windows, .. } => windows.iter().map(Vec::len).sum(),

@@ -2,8 +2,8 @@
 
 use super::linear::output_scale;
 use super::{Builder, QuantiseError, Scaled, Term};
-use crate::float::FloatTerm;
-use crate::graph::Linear;
+use crate::float::{FloatPart, FloatTerm};
+use crate::graph::{BlockSum, BlockTerm, Linear, View};
 
 /// Integer factors and constant at one scale.
 struct Integers {
@@ -20,17 +20,80 @@ impl Builder<'_> {
         constant: f32,
     ) -> Result<(), QuantiseError> {
         let len: usize = self.model.graph.tensors[index].shape.iter().product();
+        let hits = hits(terms, len);
         if let [term] = terms
             && constant == 0.0
             && term.factor != 0.0
-            && hits(terms, len).iter().all(|h| h[0] <= 1)
+            && hits.iter().all(|h| h[0] <= 1)
         {
             return self.rescaled(index, term);
         }
-        // What one unit of each term's input is worth.
-        let worth: Vec<f64> = terms.iter().map(|t| f64::from(t.factor) * self.scale_of(&t.input)).collect();
-        let bounds: Vec<(i64, i64)> = terms.iter().map(|t| self.bound_of(&t.input)).collect();
-        let hits = hits(terms, len);
+        let inputs = terms.iter().map(|t| (&t.input, t.factor)).collect::<Vec<_>>();
+        let (step, calibrated) = self.weighted_sum(index, &inputs, constant, &hits)?;
+        let terms = self.integer_terms(terms, &step.step.coefficients);
+        let linear = Linear::Combine { terms, constant: step.step.constant };
+        self.push_sum(index, linear, &step, calibrated)
+    }
+
+    /// A sum with sums over blocks: float node `index`.
+    pub(super) fn spread(
+        &mut self,
+        index: usize,
+        terms: &[FloatPart],
+        sums: &[FloatPart],
+        blocks: usize,
+    ) -> Result<(), QuantiseError> {
+        let each = terms.iter().map(|_| 1).chain(sums.iter().map(|sum| sum.input.len() / blocks.max(1)));
+        let hits = vec![each.map(|hits| hits as u32).collect::<Vec<_>>()];
+        let inputs = terms.iter().chain(sums).map(|part| (&part.input, part.factor)).collect::<Vec<_>>();
+        let (step, calibrated) = self.weighted_sum(index, &inputs, 0.0, &hits)?;
+        let (of_terms, of_sums) = step.step.coefficients.split_at(terms.len());
+        let terms = terms.iter().zip(of_terms);
+        let terms = terms.map(|(part, coefficient)| BlockTerm {
+            input: self.view(&part.input),
+            coefficient: *coefficient,
+            first: 0,
+        });
+        let sums = sums.iter().zip(of_sums);
+        let sums = sums
+            .map(|(part, coefficient)| BlockSum { input: self.view(&part.input), coefficient: *coefficient });
+        let linear = Linear::Spread { terms: terms.collect(), sums: sums.collect(), blocks };
+        self.push_sum(index, linear, &step, calibrated)
+    }
+
+    fn push_sum(
+        &mut self,
+        index: usize,
+        linear: Linear,
+        scaled: &Scaled<Integers>,
+        calibrated: f64,
+    ) -> Result<(), QuantiseError> {
+        let (shift, table) = (self.graph.shift, self.table(index));
+        let scale = (scaled.scale, scaled.scale / calibrated);
+        self.push(index, linear, shift, table, scale, scaled.z, 0)
+    }
+
+    fn integer_terms(&self, terms: &[FloatTerm], coefficients: &[i64]) -> Vec<Term> {
+        let term = |(term, coefficient): (&FloatTerm, &i64)| Term {
+            input: self.view(&term.input),
+            coefficient: *coefficient,
+            target: term.target.clone(),
+        };
+        terms.iter().zip(coefficients).map(term).collect()
+    }
+
+    /// Integer factors of the inputs at a scale that fits, and the calibrated scale; `hits` as from [`hits`].
+    fn weighted_sum(
+        &self,
+        index: usize,
+        inputs: &[(&View, f32)],
+        constant: f32,
+        hits: &[Vec<u32>],
+    ) -> Result<(Scaled<Integers>, f64), QuantiseError> {
+        // What one unit of each input is worth.
+        let worth: Vec<f64> =
+            inputs.iter().map(|(input, factor)| f64::from(*factor) * self.scale_of(input)).collect();
+        let bounds: Vec<(i64, i64)> = inputs.iter().map(|(input, _)| self.bound_of(input)).collect();
         let calibrated = match self.fills_table(index) {
             false => self.calibrated_scale(index),
             true => {
@@ -47,7 +110,7 @@ impl Builder<'_> {
             let scale = round_scale(&worth, unit, scale);
             let coefficients: Vec<i64> = worth.iter().map(|w| (w * unit / scale).round() as i64).collect();
             let constant = (f64::from(constant) * unit / scale).round() as i64;
-            let z = worst_case(&coefficients, constant, &bounds, &hits);
+            let z = worst_case(&coefficients, constant, &bounds, hits);
             Scaled { step: Integers { coefficients, constant }, scale, z }
         })?;
         let exact = worth
@@ -60,16 +123,7 @@ impl Builder<'_> {
             let (name, operator, shift) = (node.name.clone(), node.operator.clone(), self.graph.shift);
             return Err(QuantiseError::Factor { node: name, operator, shift, got: exact });
         }
-        let Integers { coefficients, constant } = scaled.step;
-        let term = |(term, coefficient): (&FloatTerm, i64)| Term {
-            input: self.view(&term.input),
-            coefficient,
-            target: term.target.clone(),
-        };
-        let terms = terms.iter().zip(coefficients).map(term).collect();
-        let (shift, table) = (self.graph.shift, self.table(index));
-        let scale = (scaled.scale, scaled.scale / calibrated);
-        self.push(index, Linear::Combine { terms, constant }, shift, table, scale, scaled.z, 0)
+        Ok((scaled, calibrated))
     }
 
     /// One term and no constant: the same integers (or their negatives) at another scale, exactly.

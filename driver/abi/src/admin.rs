@@ -34,7 +34,7 @@ codes! {
         GetFeature = 0x0a,
         /// Be told of the next event.
         AsyncEvent = 0x0c,
-        /// Make a firmware slot active.
+        /// Put the downloaded firmware image into a slot, or choose the slot to start from.
         FirmwareCommit = 0x10,
         /// Transfer a piece of a firmware image.
         FirmwareDownload = 0x11,
@@ -81,6 +81,16 @@ codes! {
 }
 
 codes! {
+    /// What FirmwareCommit does.
+    pub enum CommitAction: u8 {
+        /// Check the downloaded image and write it into the slot.
+        Install = 1,
+        /// Start the slot's image at the next function-level reset.
+        Activate = 2,
+    }
+}
+
+codes! {
     /// Self-tests.
     pub enum SelfTestKind: u8 {
         /// Registers, queues and card memory's first page; under a millisecond.
@@ -116,9 +126,10 @@ pub enum AdminCommand {
     GetFeature { feature: Feature },
     /// Completes at the next event. Result: the event's code.
     AsyncEvent,
-    /// Makes a firmware slot active at the next reset.
-    FirmwareCommit { slot: u8 },
-    /// Transfers a piece of a firmware image to the card.
+    /// Puts the downloaded image into slot 1 or 2, or starts a slot's image (0: the factory image) at the next reset.
+    FirmwareCommit { slot: u8, action: CommitAction },
+    /// Transfers a piece of a firmware image to the card's image buffer: 1 to [`crate::firmware::CHUNK_BYTES_MAX`] bytes.
+    /// Offset 0 starts anew; any other continues where the last piece ended.
     FirmwareDownload { address: u64, bytes: u32, offset: u32 },
     /// Runs a self-test. Result: 0, or the number of the first test that failed.
     SelfTest { kind: SelfTestKind },
@@ -176,7 +187,7 @@ impl AdminCommand {
             AdminCommand::SetFeature { feature, value } => (feature.code(), 0, [value, 0, 0]),
             AdminCommand::GetFeature { feature } => (feature.code(), 0, [0; 3]),
             AdminCommand::AsyncEvent | AdminCommand::KeepAlive => (0, 0, [0; 3]),
-            AdminCommand::FirmwareCommit { slot } => (slot, 0, [0; 3]),
+            AdminCommand::FirmwareCommit { slot, action } => (slot, u32::from(action.code()), [0; 3]),
             AdminCommand::FirmwareDownload { address, bytes, offset } => {
                 (0, bytes, [address, u64::from(offset), 0])
             }
@@ -227,7 +238,12 @@ impl AdminCommand {
             AdminOpcode::SetFeature => AdminCommand::SetFeature { feature: feature()?, value: b0 },
             AdminOpcode::GetFeature => AdminCommand::GetFeature { feature: feature()? },
             AdminOpcode::AsyncEvent => AdminCommand::AsyncEvent,
-            AdminOpcode::FirmwareCommit => AdminCommand::FirmwareCommit { slot: option },
+            AdminOpcode::FirmwareCommit => AdminCommand::FirmwareCommit {
+                slot: option,
+                action: u8::try_from(count).ok().and_then(CommitAction::from_code).ok_or(
+                    ParseError::UnknownCode { field: "action of a firmware commit", got: u64::from(count) },
+                )?,
+            },
             AdminOpcode::FirmwareDownload => AdminCommand::FirmwareDownload {
                 address: b0,
                 bytes: count,
@@ -260,7 +276,8 @@ mod tests {
             AdminCommand::SetFeature { feature: Feature::WatchdogLimit, value: u64::MAX },
             AdminCommand::GetFeature { feature: Feature::KeepAliveTimeout },
             AdminCommand::AsyncEvent,
-            AdminCommand::FirmwareCommit { slot: 2 },
+            AdminCommand::FirmwareCommit { slot: 2, action: CommitAction::Install },
+            AdminCommand::FirmwareCommit { slot: 0, action: CommitAction::Activate },
             AdminCommand::FirmwareDownload { address: 0x40, bytes: 4096, offset: 8192 },
             AdminCommand::SelfTest { kind: SelfTestKind::Full },
             AdminCommand::Attest { nonce: 0x40, result: 0x80 },
@@ -283,5 +300,9 @@ mod tests {
         let entry = AdminCommand::DeleteSubmissionQueue { id: 1 }.to_entry(0, 0);
         assert!(AdminCommand::parse(&Entry { count: 0x1_0001, ..entry }).is_err());
         assert!(AdminCommand::parse(&Entry { opcode: 0x7f, ..entry }).is_err());
+        let commit = AdminCommand::FirmwareCommit { slot: 1, action: CommitAction::Install }.to_entry(0, 0);
+        for count in [0, 3, 0x101] {
+            assert!(AdminCommand::parse(&Entry { count, ..commit }).is_err());
+        }
     }
 }

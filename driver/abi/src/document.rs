@@ -5,9 +5,11 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use crate::admin::{AdminOpcode, Event, Feature, LogPage, SelfTestKind};
+use crate::admin::{AdminOpcode, CommitAction, Event, Feature, LogPage, SelfTestKind};
 use crate::feature::FeatureKind;
+use crate::firmware;
 use crate::io::IoOpcode;
+use crate::page::TrialOutcome;
 use crate::program::Operation;
 use crate::record::EngineKind;
 use crate::register::{MAGIC, RESET_KEY_CONTROLLER, RESET_KEY_ENGINES, Register};
@@ -79,12 +81,38 @@ fn document_lists_every_other_code() {
     for kind in SelfTestKind::ALL {
         assert_row(7, &format!("{}", kind.code()), kind.name());
     }
+    for action in CommitAction::ALL {
+        assert_row(7, &format!("{}", action.code()), action.name());
+    }
+    for outcome in TrialOutcome::ALL {
+        assert_row(12, &format!("{}", outcome.code()), outcome.name());
+    }
     for operation in Operation::ALL {
         assert_row(9, &format!("{}", operation.code()), operation.name());
     }
     for engine in EngineKind::ALL {
         let text = format!("{} {}", engine.code(), engine.name());
         assert!(section(11).contains(&text), "{text}");
+    }
+}
+
+#[test]
+fn document_lays_out_a_firmware_image() {
+    let text = section(14);
+    assert!(text.contains(&format!("a header of {} bytes", firmware::HEADER_BYTES)));
+    let magic = core::str::from_utf8(&firmware::IMAGE_MAGIC).expect("characters");
+    assert!(text.contains(&format!("| 0 | magic, the 8 characters `{magic}` |")));
+    let signature = format!("| {} | Ed25519 signature (RFC 8032, no context)", firmware::SIGNED_BYTES);
+    assert!(text.contains(&signature), "{signature}");
+    assert!(text.contains(&format!("| {} | payload |", firmware::HEADER_BYTES)));
+    assert_eq!(firmware::STARTS_MAX, 3);
+    assert!(text.contains("started three times without becoming ready"));
+    assert!(section(7).contains(&format!("bytes, 1–{}", firmware::CHUNK_BYTES_MAX)));
+    for (offset, field) in [(8, "version u32"), (12, "bytes of the payload u32"), (16, "floor u32")] {
+        assert!(text.contains(&format!("| {offset} | {field}")), "{field}");
+    }
+    for (offset, field) in [(24, "model, 40 bytes"), (64, "name, 24 bytes"), (88, "SHA-256 of the payload")] {
+        assert!(text.contains(&format!("| {offset} | {field}")), "{field}");
     }
 }
 

@@ -20,6 +20,7 @@ pub mod endpoint;
 pub mod entry;
 pub mod error;
 pub mod feature;
+pub mod firmware;
 pub mod io;
 pub mod page;
 pub mod program;
@@ -38,7 +39,7 @@ pub use register::Register;
 pub use status::Status;
 
 /// Version of this interface: major in the upper 16 bits, minor in the lower. A driver refuses another major version.
-pub const INTERFACE_VERSION: u32 = 0x0001_0000;
+pub const INTERFACE_VERSION: u32 = 0x0001_0001;
 
 /// A field element of BN254's scalar field: four 64-bit limbs, least significant first, in Montgomery form with
 /// R = 2^256. In memory: 32 bytes, little-endian.

@@ -1,6 +1,7 @@
 //! Pages that the card writes to host memory: identify and logs.
 
-use crate::error::ParseError;
+use crate::codes::codes;
+use crate::error::{ParseError, in_range};
 
 /// Bytes of the identify page.
 pub const IDENTIFY_BYTES: usize = 128;
@@ -41,7 +42,12 @@ impl<const N: usize> Text<N> {
         core::str::from_utf8(&self.0[..end]).unwrap_or("")
     }
 
-    fn parse(what: &'static str, offset: u64, bytes: &[u8]) -> Result<Text<N>, ParseError> {
+    /// The whole field.
+    pub fn as_bytes(&self) -> &[u8; N] {
+        &self.0
+    }
+
+    pub(crate) fn parse(what: &'static str, offset: u64, bytes: &[u8]) -> Result<Text<N>, ParseError> {
         let mut text = [0; N];
         for (slot, byte) in text.iter_mut().zip(bytes) {
             *slot = *byte;
@@ -228,40 +234,88 @@ impl Health {
     }
 }
 
-/// What the firmware slots hold.
+codes! {
+    /// How the last trial of a firmware image ended.
+    pub enum TrialOutcome: u8 {
+        /// There was none, or the image came up.
+        None = 0,
+        /// The image did not come up, so the card went back to the one before.
+        DidNotComeUp = 1,
+        /// The slot's image was damaged when it should have started.
+        Damaged = 2,
+    }
+}
+
+/// The slot number of the factory image, which is always there and cannot be replaced.
+pub const FACTORY_SLOT: u8 = 0;
+/// Stands for no slot.
+pub const NO_SLOT: u8 = 0xff;
+
+/// What the firmware slots hold. Slot 0 is the factory image.
 ///
 /// ```text
-/// 0 active slot u8 | 1 slot after the next reset u8 | 2 reserved | 8 version of slot 1 u32 | 12 version of slot 2 u32 | 16 reserved
+/// 0 running slot u8 | 1 slot after the next reset u8 | 2 slot that came up last u8 | 3 slot before that u8, 0xff for none
+/// 4 outcome of the last trial u8 | 5 reserved | 8, 12, 16 version of slots 0, 1, 2 u32, 0 for empty | 20 floor u32
+/// 24 largest image u32 [bytes] | 28 reserved
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FirmwareSlots {
-    /// The slot that is running, from 1.
-    pub active: u8,
-    /// The slot that runs after the next reset, from 1.
+    /// The slot whose image is running.
+    pub running: u8,
+    /// The slot whose image runs after the next function-level reset.
     pub next: u8,
-    /// Version of each slot's image, 0 for an empty slot.
-    pub versions: [u32; FIRMWARE_SLOTS],
+    /// The slot whose image came up last: the one to which the card goes back by itself.
+    pub confirmed: u8,
+    /// The slot that was confirmed before, if its image is still there.
+    pub previous: Option<u8>,
+    /// How the last trial ended.
+    pub outcome: TrialOutcome,
+    /// Version of each slot's image, 0 for an empty slot; the factory image first.
+    pub versions: [u32; FIRMWARE_SLOTS + 1],
+    /// The card takes no image of a lower version.
+    pub floor: u32,
+    /// Largest image that fits. \[bytes\]
+    pub image_bytes_max: u32,
 }
 
 impl FirmwareSlots {
     /// The page.
     pub fn to_bytes(&self) -> [u8; FIRMWARE_SLOTS_BYTES] {
         let mut bytes = [0; FIRMWARE_SLOTS_BYTES];
-        bytes[0] = self.active;
-        bytes[1] = self.next;
-        for (at, version) in (8..).step_by(4).zip(self.versions) {
-            put(&mut bytes, at, &version.to_le_bytes());
+        let previous = self.previous.unwrap_or(NO_SLOT);
+        put(&mut bytes, 0, &[self.running, self.next, self.confirmed, previous, self.outcome.code()]);
+        let words = self.versions.into_iter().chain([self.floor, self.image_bytes_max]);
+        for (at, word) in (8..).step_by(4).zip(words) {
+            put(&mut bytes, at, &word.to_le_bytes());
         }
         bytes
     }
 
-    /// Decodes the page.
-    pub fn from_bytes(bytes: &[u8; FIRMWARE_SLOTS_BYTES]) -> FirmwareSlots {
-        let versions = word(bytes, 8);
-        FirmwareSlots {
-            active: bytes[0],
-            next: bytes[1],
-            versions: [versions as u32, (versions >> 32) as u32],
+    /// Parses the page: slots exist, the running one is not empty, and reserved bytes are zero.
+    pub fn parse(bytes: &[u8; FIRMWARE_SLOTS_BYTES]) -> Result<FirmwareSlots, ParseError> {
+        let slot = |field, at: usize| {
+            in_range(field, u64::from(bytes[at]), 0, FIRMWARE_SLOTS as u64).map(|slot| slot as u8)
+        };
+        let half = |at| (word(bytes, at) & 0xffff_ffff) as u32;
+        let got = u64::from(bytes[4]);
+        let slots = FirmwareSlots {
+            running: slot("running firmware slot", 0)?,
+            next: slot("next firmware slot", 1)?,
+            confirmed: slot("confirmed firmware slot", 2)?,
+            previous: if bytes[3] == NO_SLOT { None } else { Some(slot("previous firmware slot", 3)?) },
+            outcome: TrialOutcome::from_code(bytes[4])
+                .ok_or(ParseError::UnknownCode { field: "outcome of a firmware trial", got })?,
+            versions: [half(8), half(12), half(16)],
+            floor: half(20),
+            image_bytes_max: half(24),
+        };
+        let running = slots.versions[usize::from(slots.running)];
+        in_range("version of the running firmware", u64::from(running), 1, u64::from(u32::MAX))?;
+        match slots.to_bytes().iter().zip(bytes).position(|(a, b)| a != b) {
+            None => Ok(slots),
+            Some(offset) => {
+                Err(ParseError::Reserved { what: "page of firmware slots", offset: offset as u64 })
+            }
         }
     }
 }
@@ -302,8 +356,30 @@ mod tests {
             memory_errors_uncorrected: 5,
         };
         assert_eq!(Health::from_bytes(&health.to_bytes()), health);
-        let slots = FirmwareSlots { active: 1, next: 2, versions: [3, 4] };
-        assert_eq!(FirmwareSlots::from_bytes(&slots.to_bytes()), slots);
+    }
+
+    #[test]
+    fn slots_survive_the_round_trip_and_impossible_ones_are_refused() {
+        let slots = FirmwareSlots {
+            running: 1,
+            next: 2,
+            confirmed: 1,
+            previous: Some(0),
+            outcome: TrialOutcome::DidNotComeUp,
+            versions: [3, 4, 0],
+            floor: 3,
+            image_bytes_max: 5,
+        };
+        assert_eq!(FirmwareSlots::parse(&slots.to_bytes()), Ok(slots));
+        let none = FirmwareSlots { previous: None, ..slots };
+        assert_eq!(FirmwareSlots::parse(&none.to_bytes()), Ok(none));
+        let empty = FirmwareSlots { running: 2, ..slots };
+        assert!(FirmwareSlots::parse(&empty.to_bytes()).is_err(), "nothing runs from an empty slot");
+        for (at, value) in [(0, 3), (1, 3), (2, 0xff), (3, 3), (4, 3), (5, 1), (28, 1), (63, 1)] {
+            let mut bytes = slots.to_bytes();
+            bytes[at] = value;
+            assert!(FirmwareSlots::parse(&bytes).is_err(), "byte {at}");
+        }
     }
 
     #[test]

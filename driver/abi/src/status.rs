@@ -47,6 +47,28 @@ codes! {
         ScalarBound = 0x13,
         /// The self-test failed. Result: the number of the first test that did.
         SelfTestFailed = 0x14,
+        /// A piece of a firmware image that does not continue what was downloaded. Result: the offset that does.
+        FirmwareOffset = 0x15,
+        /// What was downloaded is no firmware image. Result: see [`crate::ParseError::detail`].
+        FirmwareMalformed = 0x16,
+        /// A firmware image that is shorter or longer than its header says. Result: the bytes that were downloaded.
+        FirmwareLength = 0x17,
+        /// A firmware image that fits no slot. Result: the bytes of the largest that does.
+        FirmwareTooLarge = 0x18,
+        /// A firmware image whose signature is not by the key that the card trusts.
+        FirmwareSignature = 0x19,
+        /// A firmware image for another model.
+        FirmwareModel = 0x1a,
+        /// A firmware image of a lower version than the card's floor. Result: the floor.
+        FirmwareVersionFloor = 0x1b,
+        /// A firmware image whose payload is not the one that was signed.
+        FirmwareDigest = 0x1c,
+        /// A firmware slot that does not exist, or holds no sound image. Result: the slot.
+        FirmwareSlotInvalid = 0x1d,
+        /// The firmware slot holds the image that runs. Result: the slot.
+        FirmwareSlotInUse = 0x1e,
+        /// The card's flash does not keep what is written to it. Result: the slot.
+        FirmwareFlash = 0x1f,
     }
 }
 
@@ -77,6 +99,16 @@ impl Status {
                 "reset the card; if it happens again, take it out of service"
             }
             Status::MemoryError => "take the card out of service and have its memory tested",
+            Status::FirmwareOffset => "download the image again from its start",
+            Status::FirmwareMalformed | Status::FirmwareLength | Status::FirmwareDigest => {
+                "the image is damaged: fetch it again"
+            }
+            Status::FirmwareTooLarge | Status::FirmwareModel => "fetch the image for this card's model",
+            Status::FirmwareSignature => "the card does not trust this image: fetch it from the card's maker",
+            Status::FirmwareVersionFloor => "the card takes no older firmware: use a newer image",
+            Status::FirmwareSlotInvalid => "choose a slot that holds an image, or install one there first",
+            Status::FirmwareSlotInUse => "install into the other slot",
+            Status::FirmwareFlash => "take the card out of service: its flash wears out",
             Status::ScalarBound => "the caller promised smaller scalars: report this as a bug of the prover",
         }
     }

@@ -6,6 +6,7 @@
 mod data;
 mod engines;
 mod events;
+mod firmware;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,7 +67,7 @@ struct Bench {
 }
 
 /// The checks, in order. Each leaves the card in service for the next.
-const CHECKS: [(&str, Run); 14] = [
+const CHECKS: [(&str, Run); 15] = [
     ("registers", events::registers),
     ("link", events::link),
     ("copies of every alignment", data::unaligned_copies),
@@ -81,11 +82,19 @@ const CHECKS: [(&str, Run); 14] = [
     ("interrupt masks", events::masks),
     ("DMA fault", events::dma_fault),
     ("abort and engine reset", events::abort_and_engine_reset),
+    ("firmware refusals", firmware::refusals),
 ];
 
 /// Runs every check on the card behind a transport; `seen` hears of each as it ends. When the card cannot be brought
 /// up, there is one check, which failed.
-pub fn run(transport: Arc<dyn Transport>, mut seen: impl FnMut(&Check)) -> Vec<Check> {
+///
+/// With a firmware image that the card takes, an update is checked as well: the image is installed and started, and then
+/// the card is taken back to what it ran before.
+pub fn run(
+    transport: Arc<dyn Transport>,
+    firmware: Option<&[u8]>,
+    mut seen: impl FnMut(&Check),
+) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut note = |name, started: Instant, outcome| {
         let check = Check { name, outcome, took: started.elapsed() };
@@ -93,7 +102,7 @@ pub fn run(transport: Arc<dyn Transport>, mut seen: impl FnMut(&Check)) -> Vec<C
         checks.push(check);
     };
     let started = Instant::now();
-    let bench = match Bench::bring_up(transport) {
+    let bench = match Bench::bring_up(transport.clone()) {
         Ok(bench) => bench,
         Err(error) => {
             note("bring-up", started, Err(error.into()));
@@ -109,6 +118,10 @@ pub fn run(transport: Arc<dyn Transport>, mut seen: impl FnMut(&Check)) -> Vec<C
     }
     let started = Instant::now();
     note("function-level reset", started, events::function_level_reset(bench));
+    if let Some(image) = firmware {
+        let started = Instant::now();
+        note("firmware update and way back", started, firmware::update(transport, image));
+    }
     checks
 }
 

@@ -50,8 +50,9 @@ impl Vfio {
     /// Opens the card at this place of the bus.
     ///
     /// # Errors
-    /// [`CardError::InUse`] when another process has it; [`CardError::Transport`] when there is no such device, it is
-    /// not bound to vfio-pci, or this user may not open it. The reason says what to do.
+    /// [`CardError::InUse`] when another process has it; [`CardError::NoDevice`] when there is no such device;
+    /// [`CardError::NotOpen`] when it is not bound to vfio-pci, or this user may not open it; [`CardError::Transport`]
+    /// when the system refuses what the driver needs.
     pub fn open(address: PciAddress) -> Result<Vfio, CardError> {
         let path = PathBuf::from(format!("/sys/bus/pci/devices/{address}"));
         check_bound(&path, address)?;
@@ -80,20 +81,18 @@ impl Vfio {
 
 /// Tells apart what an operator must do before a card can be opened.
 fn check_bound(path: &Path, address: PciAddress) -> Result<(), CardError> {
-    let fail = |reason: String| Err(CardError::Transport { reason });
+    let fail = |reason: String| Err(CardError::NotOpen { card: address.to_string(), reason });
     if !path.exists() {
-        return fail(format!("there is no PCI device {address}; `kiln card list` names the cards there are"));
+        return Err(CardError::NoDevice { address });
     }
     let driver = std::fs::read_link(path.join("driver")).ok();
     let driver = driver.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
     if driver.as_deref() != Some("vfio-pci") {
         let now = driver.map_or_else(|| "no driver".to_owned(), |name| format!("the driver {name}"));
-        return fail(format!(
-            "{address} is bound to {now}; bind it to vfio-pci: kiln card bind vfio:{address}"
-        ));
+        return fail(format!("it is bound to {now}; bind it to vfio-pci: kiln card bind vfio:{address}"));
     }
     if !path.join("iommu_group").exists() {
-        return fail(format!("{address} is behind no IOMMU; switch it on in the firmware and the kernel"));
+        return fail("it is behind no IOMMU; switch that on in the firmware and the kernel".to_owned());
     }
     Ok(())
 }
@@ -109,7 +108,7 @@ fn refused(address: PciAddress, error: &VfioError) -> CardError {
             let reason = format!(
                 "this user may not open /dev/vfio/{group}; kiln card bind vfio:{address} --user NAME"
             );
-            CardError::Transport { reason }
+            CardError::NotOpen { card: address.to_string(), reason }
         }
         other => CardError::Transport { reason: format!("{address}: {other}") },
     }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use kiln_abi::completion::COMPLETION_BYTES;
 use kiln_abi::entry::ENTRY_BYTES;
+use kiln_abi::firmware::ImageHeader;
 use kiln_abi::page::{ERROR_ENTRY_BYTES, ErrorEntry, FirmwareSlots, HEALTH_BYTES, Health, Identify};
 use kiln_abi::program::{Bindings, Instruction, Program};
 use kiln_abi::record::RECORD_BYTES;
@@ -54,8 +55,13 @@ pub fn completion(data: &[u8]) {
             let bytes: [u8; HEALTH_BYTES] = sized(data);
             let page = Health::from_bytes(&bytes);
             assert_eq!(Health::from_bytes(&page.to_bytes()), page);
-            let slots = FirmwareSlots::from_bytes(&sized(data));
-            assert_eq!(FirmwareSlots::from_bytes(&slots.to_bytes()), slots);
+            if let Ok(slots) = FirmwareSlots::parse(&sized(data)) {
+                assert_eq!(FirmwareSlots::parse(&slots.to_bytes()).expect("one form"), slots);
+                assert_ne!(slots.versions[usize::from(slots.running)], 0);
+            }
+            if let Ok(header) = ImageHeader::parse(&sized(data)) {
+                assert_eq!(header.to_bytes(), sized(data), "one form");
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Admin commands. All but the asynchronous event request are done at once.
 
 use kiln_abi::admin::{AdminCommand, Feature, LogPage};
-use kiln_abi::page::{ERROR_ENTRIES, ERROR_ENTRY_BYTES, FirmwareSlots, Health, Identify, Text};
+use kiln_abi::page::{ERROR_ENTRIES, ERROR_ENTRY_BYTES, Health, Identify, Text};
 use kiln_abi::record::EngineKind;
 use kiln_abi::register::Doorbell;
 use kiln_abi::{DmaFault, Status};
@@ -139,7 +139,11 @@ impl Firmware {
                 Some(failed) => Err((Status::SelfTestFailed, failed)),
                 None => Err((Status::NotSupportedByFirmware, u64::from(kind.code()))),
             },
-            // Images are not signed yet, and a card that takes unsigned images or signs with no key would pretend.
+            AdminCommand::FirmwareDownload { address, bytes, offset } => {
+                self.download(hardware, address, bytes, offset)
+            }
+            AdminCommand::FirmwareCommit { slot, action } => self.commit(hardware, slot, action),
+            // A card that signs with no key of its own would pretend.
             other => Err((Status::NotSupportedByFirmware, u64::from(other.opcode().code()))),
         }
     }
@@ -147,12 +151,12 @@ impl Firmware {
     fn identify(&self, hardware: &mut impl Hardware, address: u64) -> Result<u64, Refusal> {
         let page = Identify {
             interface_version: kiln_abi::INTERFACE_VERSION,
-            firmware_version: crate::FIRMWARE_VERSION,
+            firmware_version: self.running.version,
             serial: hardware.serial(),
             memory_bytes: self.memory_bytes,
             clock_hz: self.clock_hz,
             model: Text::new(hardware.model()),
-            firmware: Text::new(crate::FIRMWARE_NAME),
+            firmware: self.running.name,
         };
         hardware.host_write(address, &page.to_bytes()).map_err(memory_fault)?;
         Ok(0)
@@ -186,7 +190,7 @@ impl Firmware {
                 fill(&mut buffer, &health.to_bytes());
             }
             LogPage::FirmwareSlots => {
-                let slots = FirmwareSlots { active: 1, next: 1, versions: [crate::FIRMWARE_VERSION, 0] };
+                let slots = self.slots(hardware);
                 fill(&mut buffer, &slots.to_bytes());
             }
         }

@@ -10,6 +10,7 @@ use kiln_abi::register::{
 };
 use kiln_abi::{Activity, INTERFACE_VERSION};
 
+use crate::boot::{Running, confirm};
 use crate::hardware::Hardware;
 use crate::health::History;
 use crate::queue::{CompletionQueue, QUEUES, QueueFault, Slot, SubmissionQueue};
@@ -46,6 +47,12 @@ pub struct Firmware {
     pub(crate) history: History,
     heartbeat: u32,
     status: u32,
+    /// The image that runs.
+    pub(crate) running: Running,
+    /// Version of the image in each slot, 0 for none.
+    pub(crate) versions: [u32; FIRMWARE_SLOTS + 1],
+    /// Bytes of the image buffer that were downloaded.
+    pub(crate) downloaded: u32,
 }
 
 impl Default for Firmware {
@@ -56,7 +63,7 @@ impl Default for Firmware {
 
 impl Firmware {
     /// A control program that was not booted yet.
-    pub const fn new() -> Firmware {
+    pub fn new() -> Firmware {
         Firmware {
             state: State::Disabled,
             submission: [None; QUEUES],
@@ -71,12 +78,17 @@ impl Firmware {
             history: History::new(),
             heartbeat: 0,
             status: 0,
+            running: Running::factory(),
+            versions: [0; FIRMWARE_SLOTS + 1],
+            downloaded: 0,
         }
     }
 
-    /// Starts after power-up or function-level reset: fills in the registers and the feature chain.
-    pub fn boot(&mut self, hardware: &mut impl Hardware) {
-        *self = Firmware::new();
+    /// Starts after power-up or function-level reset, as the image that [`crate::boot::select`] chose: fills in the
+    /// registers and the feature chain.
+    pub fn boot(&mut self, hardware: &mut impl Hardware, running: Running) {
+        *self = Firmware { running, ..Firmware::new() };
+        self.survey(hardware);
         if let Some(FeatureBlock::Memory { bytes, .. }) = hardware.feature(FeatureKind::Memory) {
             self.memory_bytes = bytes;
         }
@@ -102,7 +114,7 @@ impl Firmware {
         ] {
             hardware.set_register(register.offset(), value);
         }
-        write_feature_chain(hardware);
+        write_feature_chain(hardware, &running);
     }
 
     /// Does one round of work. Idle means that nothing happens before the host writes a register, an engine finishes,
@@ -229,6 +241,9 @@ impl Firmware {
             completion_queue: 0,
             slot: Slot::Empty,
         });
+        if self.running.trial {
+            confirm(hardware, &mut self.running);
+        }
         self.keep_alive_cycle = hardware.cycles();
         self.state = State::Ready;
     }
@@ -283,17 +298,16 @@ fn activity(worked: bool) -> Activity {
 }
 
 /// Writes the blocks of the hardware, then those of the firmware itself.
-fn write_feature_chain(hardware: &mut impl Hardware) {
+fn write_feature_chain(hardware: &mut impl Hardware, running: &Running) {
     let own = |kind: FeatureKind| match kind {
-        FeatureKind::FirmwareId => {
-            Some(FeatureBlock::FirmwareId { version: crate::FIRMWARE_VERSION, revision: 0 })
-        }
-        FeatureKind::FirmwareSlots => {
-            Some(FeatureBlock::FirmwareSlots { slots: FIRMWARE_SLOTS as u32, active: 1 })
-        }
+        FeatureKind::FirmwareId => Some(FeatureBlock::FirmwareId { version: running.version, revision: 0 }),
+        FeatureKind::FirmwareSlots => Some(FeatureBlock::FirmwareSlots {
+            slots: FIRMWARE_SLOTS as u32,
+            active: u32::from(running.slot),
+        }),
         FeatureKind::ErrorLog => Some(FeatureBlock::ErrorLog { entries: ERROR_ENTRIES as u32 }),
         FeatureKind::Watchdog => Some(FeatureBlock::Watchdog { limit_max: u64::MAX }),
-        FeatureKind::Security => Some(FeatureBlock::Security { signed_firmware: 0, attestation: 0 }),
+        FeatureKind::Security => Some(FeatureBlock::Security { signed_firmware: 1, attestation: 0 }),
         _ => None,
     };
     let is_last = |kind: FeatureKind| Some(&kind) == FeatureKind::ALL.last();

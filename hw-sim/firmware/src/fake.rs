@@ -14,6 +14,7 @@ use kiln_abi::record::EngineKind;
 use kiln_abi::register::{CC_ENABLE, Capabilities, Doorbell, Register};
 use kiln_abi::{Activity, Completion, DmaFault, Entry, IoCommand, Status};
 
+use crate::flash::{FLASH_BYTES, PAGE_BYTES, SECTOR_BYTES, SLOT_BYTES};
 use crate::{Firmware, Hardware, Outcome, Part, Readings};
 
 pub(crate) const HOST_BYTES: usize = 1 << 20;
@@ -38,6 +39,17 @@ pub(crate) struct FakeHardware {
     pub(crate) readings: Readings,
     pub(crate) without: Option<FeatureKind>,
     pub(crate) vector_registers: u32,
+    pub(crate) flash: Vec<u8>,
+    /// Flash takes no change any more.
+    pub(crate) flash_worn: bool,
+    /// Power fails after this many changes of flash; the one after them is left after so many thousandths.
+    pub(crate) power: Option<(u32, usize)>,
+    /// How long a change of flash takes. \[cycles\]
+    pub(crate) flash_ticks: u64,
+    /// Changes of flash.
+    pub(crate) flash_steps: u32,
+    pub(crate) image: Vec<u8>,
+    pub(crate) key: [u8; 32],
 }
 
 impl FakeHardware {
@@ -58,6 +70,13 @@ impl FakeHardware {
             readings: Readings::default(),
             without: None,
             vector_registers: 64,
+            flash: vec![0xff; FLASH_BYTES as usize],
+            flash_worn: false,
+            power: None,
+            flash_ticks: 0,
+            flash_steps: 0,
+            image: vec![0; SLOT_BYTES as usize],
+            key: [0; 32],
         }
     }
 
@@ -65,6 +84,19 @@ impl FakeHardware {
     pub(crate) fn end_job(&mut self, engine: EngineKind, status: Status) {
         assert!(self.running.remove(&engine).is_some(), "{engine:?} is idle");
         self.outcomes.insert(engine, Outcome { cycles: 10, ..Outcome::immediate(status, 0, self.now) });
+    }
+
+    /// How many of these bytes of flash still change.
+    fn power_for(&mut self, bytes: usize) -> usize {
+        self.flash_steps += 1;
+        self.now += self.flash_ticks;
+        match self.power {
+            _ if self.flash_worn => 0,
+            Some((after, _)) if self.flash_steps <= after => bytes,
+            Some((after, part)) if self.flash_steps == after + 1 => bytes * part / 1000,
+            Some(_) => 0,
+            None => bytes,
+        }
     }
 
     fn range(&self, address: u64, length: usize, write: bool) -> Result<core::ops::Range<usize>, DmaFault> {
@@ -178,6 +210,29 @@ impl Hardware for FakeHardware {
         self.resets.push(engine);
     }
 
+    fn firmware_key(&self) -> [u8; 32] {
+        self.key
+    }
+
+    fn image_buffer(&mut self) -> &mut [u8] {
+        &mut self.image
+    }
+
+    fn flash_read(&mut self, address: u32, buffer: &mut [u8]) {
+        buffer.copy_from_slice(&self.flash[address as usize..][..buffer.len()]);
+    }
+
+    fn flash_erase(&mut self, sector: u32) {
+        let erased = self.power_for(SECTOR_BYTES as usize);
+        self.flash[sector as usize..][..erased].fill(0xff);
+    }
+
+    fn flash_program(&mut self, page: u32, data: &[u8; PAGE_BYTES]) {
+        let programmed = self.power_for(PAGE_BYTES);
+        let page = &mut self.flash[page as usize..][..programmed];
+        page.iter_mut().zip(data).for_each(|(byte, value)| *byte &= value);
+    }
+
     fn cycles(&self) -> u64 {
         self.now
     }
@@ -210,13 +265,15 @@ fn completion_ring(queue: u16) -> u64 {
 
 impl Bench {
     pub(crate) fn booted() -> Bench {
-        let mut bench = Bench {
-            hardware: FakeHardware::new(),
-            firmware: Firmware::new(),
-            tails: HashMap::new(),
-            heads: HashMap::new(),
-        };
-        bench.firmware.boot(&mut bench.hardware);
+        Bench::on(FakeHardware::new())
+    }
+
+    /// A card that has started from what its flash says.
+    pub(crate) fn on(hardware: FakeHardware) -> Bench {
+        let mut bench =
+            Bench { hardware, firmware: Firmware::new(), tails: HashMap::new(), heads: HashMap::new() };
+        let running = crate::boot::select(&mut bench.hardware);
+        bench.firmware.boot(&mut bench.hardware, running);
         bench
     }
 

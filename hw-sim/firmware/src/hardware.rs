@@ -118,6 +118,17 @@ pub trait Hardware {
     /// Stops an engine, drops its job; it neither reads nor writes host memory afterwards.
     fn reset_engine(&mut self, engine: EngineKind);
 
+    /// The Ed25519 key by which firmware images must be signed.
+    fn firmware_key(&self) -> [u8; 32];
+    /// Memory for an image that is downloaded, [`crate::flash::SLOT_BYTES`] bytes. A reset may lose it.
+    fn image_buffer(&mut self) -> &mut [u8];
+    /// Reads flash; beyond its end, ones.
+    fn flash_read(&mut self, address: u32, buffer: &mut [u8]);
+    /// Sets every bit of a sector ([`crate::flash::SECTOR_BYTES`]).
+    fn flash_erase(&mut self, sector: u32);
+    /// Clears the bits of a page that are clear in `data`. Power may fail in the middle.
+    fn flash_program(&mut self, page: u32, data: &[u8; crate::flash::PAGE_BYTES]);
+
     /// Cycles since reset.
     fn cycles(&self) -> u64;
     /// Sensors.

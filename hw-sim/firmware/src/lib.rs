@@ -17,23 +17,31 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+pub mod boot;
 mod control;
 mod finish;
+pub mod flash;
 mod hardware;
 mod health;
+mod image;
 mod queue;
+mod record;
 mod sequence;
+mod update;
 mod validate;
 
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod firmware_tests;
+#[cfg(test)]
 mod tests;
 
+pub use boot::Running;
 pub use control::Firmware;
 pub use hardware::{Hardware, Outcome, Part, Readings};
 
-/// Version of this firmware, major in the upper half.
+/// Version of the factory image, major in the upper half.
 pub const FIRMWARE_VERSION: u32 = 0x0000_0001;
-/// Name of this firmware.
+/// Name of the factory image.
 pub const FIRMWARE_NAME: &str = "kiln-firmware";

@@ -112,12 +112,9 @@ fn identify_and_logs_arrive_in_host_memory() {
 #[test]
 fn what_the_firmware_lacks_it_says() {
     let mut bench = Bench::ready(0);
-    for command in [
-        AdminCommand::FirmwareDownload { address: 0, bytes: 4, offset: 0 },
-        AdminCommand::FirmwareCommit { slot: 2 },
-        AdminCommand::Attest { nonce: 0, result: 0 },
-        AdminCommand::SelfTest { kind: SelfTestKind::Full },
-    ] {
+    for command in
+        [AdminCommand::Attest { nonce: 0, result: 0 }, AdminCommand::SelfTest { kind: SelfTestKind::Full }]
+    {
         let completion = bench.admin_raw(command).expect("an answer");
         assert_eq!(completion.status, Status::NotSupportedByFirmware.code(), "{command:?}");
     }

@@ -13,6 +13,7 @@ mod backend;
 mod config_space;
 pub mod control;
 mod host;
+pub mod image;
 mod msix;
 mod runner;
 

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use kiln_sim::{Card, DEFAULT_PROFILE, FaultPlan, Profile};
+use kiln_sim::image::insecure_test_key;
+use kiln_sim::{Card, DEFAULT_PROFILE, FaultPlan, FlashMemory};
+use kiln_sim_server::image::{ImageArgs, KeyArgs, load_profile, read_public_key};
 use kiln_sim_server::{CardServer, control};
 
 /// A simulated Kiln card, cycle by cycle.
@@ -24,6 +26,15 @@ enum Command {
     /// time: when it leaves, the card is reset and waits for the next. The line `ready SOCKET` on standard output says
     /// that a client may come.
     Serve(Serve),
+    /// Make a firmware image for a simulated card, and sign it
+    ///
+    /// A simulated card has one control program; an image says under which version it runs. `kiln card fw install` takes
+    /// the image to the card.
+    Image(ImageArgs),
+    /// Make a key to sign firmware images with
+    ///
+    /// Who has the signing key decides what runs on the cards that trust it: keep it off the machines that have the cards.
+    Key(KeyArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -37,9 +48,15 @@ struct Serve {
     /// Serial number of the card
     #[arg(long, default_value_t = 1)]
     serial: u64,
-    /// Faults to come: seed=NUMBER, or NAME@JOB, such as hung-engine@12; may be repeated
+    /// Faults to come: seed=NUMBER, update-seed=NUMBER, or NAME@JOB, such as hung-engine@12; may be repeated
     #[arg(long, value_name = "FAULT")]
     fault: Vec<FaultPlan>,
+    /// File that keeps the card's firmware slots; made if it is not there. Without it they are empty at every start
+    #[arg(long, value_name = "FILE")]
+    flash: Option<PathBuf>,
+    /// File with the public key by which firmware images must be signed. Without it the card trusts the INSECURE test key
+    #[arg(long, value_name = "FILE")]
+    firmware_key: Option<PathBuf>,
     /// A second socket on which each line NAME lets the card suffer that fault at once
     #[arg(long, value_name = "SOCKET")]
     control: Option<PathBuf>,
@@ -49,8 +66,12 @@ struct Serve {
 }
 
 fn main() -> ExitCode {
-    let Command::Serve(serve) = Arguments::parse().command;
-    match serve.run() {
+    let outcome = match Arguments::parse().command {
+        Command::Serve(serve) => serve.run(),
+        Command::Image(image) => image.run().map_err(Into::into),
+        Command::Key(key) => key.run().map_err(Into::into),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let mut cause: Option<&dyn std::error::Error> = Some(&*error);
@@ -67,14 +88,17 @@ fn main() -> ExitCode {
 
 impl Serve {
     fn run(&self) -> Result<(), Box<dyn std::error::Error>> {
-        let path = std::path::Path::new(&self.profile);
-        let profile = if path.is_file() {
-            Profile::from_toml(&std::fs::read_to_string(path)?)?
-        } else {
-            Profile::load(&self.profile)?
-        };
         let plan = self.fault.iter().cloned().fold(FaultPlan::default(), FaultPlan::and);
-        let card = Card::with_serial(profile, self.serial).with_faults(plan);
+        let flash = match &self.flash {
+            Some(path) => FlashMemory::open(path)?,
+            None => FlashMemory::default(),
+        };
+        let key = match &self.firmware_key {
+            Some(path) => read_public_key(path)?,
+            None => insecure_test_key().verifying_key().to_bytes(),
+        };
+        let card = Card::with_serial(load_profile(&self.profile)?, self.serial).with_flash(flash, key);
+        let card = card.with_faults(plan);
         let mut server = CardServer::bind(&self.socket, card)?;
         if let Some(path) = &self.control {
             control::listen(path, server.injector())?;

@@ -8,16 +8,20 @@ use super::job::{Done, Failure};
 use super::registers::{Registers, VECTORS};
 use super::self_test;
 use crate::fault::Condition;
+use crate::flash::{ERASE_TIME, FlashMemory, PROGRAM_TIME};
+use crate::image::{self, Conduct, PAYLOAD_HEAD_BYTES};
 use crate::profile::Profile;
 use crate::stats::Cost;
 use crate::time::Picoseconds;
 use kiln_abi::admin::SelfTestKind;
 use kiln_abi::feature::{FeatureBlock, FeatureKind};
+use kiln_abi::firmware::HEADER_BYTES;
 use kiln_abi::io::{IoCommand, Location};
 use kiln_abi::program::{CONSTANTS_MAX, INPUTS_MAX, INSTRUCTIONS_MAX, OUTPUTS_MAX, REGISTERS_MAX};
 use kiln_abi::record::EngineKind;
 use kiln_abi::register::{Capabilities, Doorbell};
 use kiln_abi::{DmaFault, Interrupts, Status};
+use kiln_firmware::flash::{PAGE_BYTES, SLOT_BYTES, slot_address};
 use kiln_firmware::{Hardware, Outcome, Part, Readings};
 use std::sync::Arc;
 use std::time::Instant;
@@ -62,6 +66,11 @@ pub struct Machine {
     profile: Profile,
     model: String,
     serial: u64,
+    pub(super) flash: FlashMemory,
+    /// The key by which firmware images must be signed.
+    pub(super) firmware_key: [u8; 32],
+    /// An image on its way to the flash; made when it is needed.
+    image: Vec<u8>,
     jobs: [Option<Running>; 4],
 }
 
@@ -75,8 +84,11 @@ impl Machine {
             totals: Totals::default(),
             condition: Condition::default(),
             profile: profile.clone(),
-            model: format!("Kiln {} (simulated)", profile.name),
+            model: image::model(&profile.name),
             serial,
+            flash: FlashMemory::default(),
+            firmware_key: image::insecure_test_key().verifying_key().to_bytes(),
+            image: Vec::new(),
             jobs: [const { None }; 4],
         }
     }
@@ -84,6 +96,9 @@ impl Machine {
     /// Function-level reset: everything but the connection to the host is lost.
     pub(super) fn reset(&mut self) {
         self.condition.reset();
+        // Whoever resets a card without power switches it on.
+        self.flash.power_up();
+        self.image = Vec::new();
         self.registers = Registers::new();
         self.jobs = [const { None }; 4];
         self.now = 0;
@@ -115,7 +130,25 @@ impl Machine {
 
     /// Nothing reaches the host over a link that is down.
     fn follow_link(&mut self) {
-        self.data.link_up = self.condition.is_connected();
+        self.data.link_up = self.is_connected();
+    }
+
+    /// Whether the card reaches the host.
+    fn is_connected(&self) -> bool {
+        self.condition.is_connected() && self.flash.is_powered()
+    }
+
+    /// Whether an access by the host reaches the card.
+    pub(super) fn answers(&mut self) -> bool {
+        self.condition.answers() && self.flash.is_powered()
+    }
+
+    /// What the image in a slot does when it is started.
+    pub(super) fn conduct(&self, slot: u8) -> Conduct {
+        let Some(start) = slot_address(slot) else { return Conduct::Runs };
+        let mut head = [0; PAYLOAD_HEAD_BYTES];
+        self.flash.read(start + HEADER_BYTES as u32, &mut head);
+        image::conduct(&head)
     }
 
     fn outcome(&mut self, slot: usize, engine: EngineKind, job: Running) -> Outcome {
@@ -244,7 +277,7 @@ impl Hardware for Machine {
 
     fn interrupt(&mut self, vector: u16) {
         if self.registers.may_raise(vector)
-            && self.condition.is_connected()
+            && self.is_connected()
             && !self.condition.loses_interrupt()
             && let Some(interrupts) = &self.interrupts
         {
@@ -305,6 +338,29 @@ impl Hardware for Machine {
         if let Some(slot) = slot_of(engine) {
             self.jobs[slot] = None;
         }
+    }
+
+    fn firmware_key(&self) -> [u8; 32] {
+        self.firmware_key
+    }
+
+    fn image_buffer(&mut self) -> &mut [u8] {
+        self.image.resize(SLOT_BYTES as usize, 0);
+        &mut self.image
+    }
+
+    fn flash_read(&mut self, address: u32, buffer: &mut [u8]) {
+        self.flash.read(address, buffer);
+    }
+
+    fn flash_erase(&mut self, sector: u32) {
+        self.now += ERASE_TIME;
+        self.flash.erase(sector);
+    }
+
+    fn flash_program(&mut self, page: u32, data: &[u8; PAGE_BYTES]) {
+        self.now += PROGRAM_TIME;
+        self.flash.program(page, data);
     }
 
     fn cycles(&self) -> u64 {

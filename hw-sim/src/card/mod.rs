@@ -22,11 +22,13 @@ pub use machine::Totals;
 pub use registers::VECTORS;
 
 use crate::fault::{Condition, Fault, FaultPlan};
+use crate::flash::{FlashMemory, PowerCut};
+use crate::image::Conduct;
 use crate::profile::Profile;
 use crate::time::Picoseconds;
 use kiln_abi::register::{ALL_ONES, BAR_MEMORY_WINDOW, BAR_REGISTERS};
 use kiln_abi::{Activity, Endpoint, HostMemory, Interrupts};
-use kiln_firmware::{Firmware, Hardware};
+use kiln_firmware::{Firmware, Hardware, boot};
 use machine::Machine;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,6 +37,8 @@ use std::time::{Duration, Instant};
 const ROUNDS: usize = 16;
 /// Longest pause while a fault holds a job back.
 const HOLD_STEP: Duration = Duration::from_millis(2);
+/// How long the boot watchdog waits for an image. An assumption. \[ps\]
+const BOOT_WATCHDOG: Picoseconds = 500_000_000_000;
 /// Instructions of the control processor in a round that did something. An assumption. \[cycles\]
 const ROUND_CYCLES: u64 = 100;
 
@@ -42,6 +46,8 @@ const ROUND_CYCLES: u64 = 100;
 pub struct Card {
     firmware: Firmware,
     machine: Machine,
+    /// The image that runs never becomes ready.
+    stuck: bool,
 }
 
 impl Card {
@@ -52,20 +58,53 @@ impl Card {
 
     /// The same with a serial number of its own.
     pub fn with_serial(profile: Profile, serial: u64) -> Card {
-        let mut card = Card { firmware: Firmware::new(), machine: Machine::new(&profile, serial) };
-        card.firmware.boot(&mut card.machine);
+        let machine = Machine::new(&profile, serial);
+        let mut card = Card { firmware: Firmware::new(), machine, stuck: false };
+        card.start();
         card
+    }
+
+    /// The same card with this flash, whose images must be signed by this Ed25519 key.
+    pub fn with_flash(mut self, flash: FlashMemory, firmware_key: [u8; 32]) -> Card {
+        (self.machine.flash, self.machine.firmware_key) = (flash, firmware_key);
+        self.start();
+        self
     }
 
     /// The same card with faults to come.
     pub fn with_faults(mut self, plan: FaultPlan) -> Card {
+        if let Some(cut) = plan.power_cut() {
+            self.machine.flash.cut_power(cut);
+        }
         self.machine.condition = Condition::planned(plan);
         self
     }
 
     /// Lets the card suffer a fault, now or with its next job.
     pub fn suffer(&mut self, fault: Fault) {
-        self.machine.condition.suffer(fault);
+        match fault {
+            Fault::PowerLoss => self.machine.flash.cut_power(PowerCut::at(0)),
+            other => self.machine.condition.suffer(other),
+        }
+    }
+
+    /// Takes the flash out of a card that is not used any more.
+    pub fn into_flash(mut self) -> FlashMemory {
+        self.machine.flash.power_up();
+        self.machine.flash
+    }
+
+    /// Starts an image. One that does not start is ended by the boot watchdog, and another has its turn.
+    fn start(&mut self) {
+        let mut running = boot::select(&mut self.machine);
+        let mut conduct = self.machine.conduct(running.slot);
+        while conduct == Conduct::Hangs {
+            self.machine.wait_until(self.machine.now + BOOT_WATCHDOG);
+            running = boot::select_after(&mut self.machine, &running);
+            conduct = self.machine.conduct(running.slot);
+        }
+        self.stuck = conduct == Conduct::NeverReady;
+        self.firmware.boot(&mut self.machine, running);
     }
 
     /// Its serial number.
@@ -105,7 +144,7 @@ impl Endpoint<Arc<dyn HostMemory>, Arc<dyn Interrupts>> for Card {
     }
 
     fn read32(&mut self, bar: u8, offset: u64) -> u32 {
-        if !self.machine.condition.answers() {
+        if !self.machine.answers() {
             return ALL_ONES;
         }
         match bar {
@@ -126,7 +165,7 @@ impl Endpoint<Arc<dyn HostMemory>, Arc<dyn Interrupts>> for Card {
     }
 
     fn write32(&mut self, bar: u8, offset: u64, value: u32) {
-        if !self.machine.condition.answers() {
+        if !self.machine.answers() {
             return;
         }
         match bar {
@@ -146,7 +185,7 @@ impl Endpoint<Arc<dyn HostMemory>, Arc<dyn Interrupts>> for Card {
     fn advance(&mut self) -> Activity {
         for _ in 0..ROUNDS {
             // Looked at in every round: the job whose start crashed the control program must not be completed by it.
-            if self.machine.condition.crashed {
+            if self.machine.condition.crashed || self.stuck || !self.machine.flash.is_powered() {
                 return Activity::Idle;
             }
             match self.firmware.step(&mut self.machine) {
@@ -160,7 +199,7 @@ impl Endpoint<Arc<dyn HostMemory>, Arc<dyn Interrupts>> for Card {
 
     fn reset(&mut self) {
         self.machine.reset();
-        self.firmware.boot(&mut self.machine);
+        self.start();
     }
 }
 

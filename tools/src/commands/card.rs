@@ -5,6 +5,7 @@
 //! $ kiln card info sim:u55c
 //! $ kiln card bind vfio:0000:41:00.0 --user kiln    # as root, once after each boot
 //! $ kiln card validate vfio:0000:41:00.0
+//! $ kiln card fw install vfio:0000:41:00.0 firmware-1.2.kfw --activate
 //! ```
 //! A card's address is `sim:PROFILE` for one that is simulated in this process, cycle by cycle;
 //! `vfio-user:SOCKET` for one that another process serves, such as `kiln-sim serve`; and
@@ -16,6 +17,7 @@
 
 mod bench;
 mod bind;
+mod firmware;
 mod health;
 mod info;
 mod list;
@@ -23,6 +25,7 @@ mod top;
 mod validate;
 
 use std::io::{BufRead, IsTerminal, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -114,12 +117,21 @@ enum Action {
         #[command(flatten)]
         format: Format,
     },
+    /// List, install, activate and roll back the card's firmware
+    ///
+    /// A card has two slots and a factory image. It starts a new image on trial and goes back by itself if that does not
+    /// come up. One that is simulated in this process forgets its slots at the end; `kiln-sim serve --flash` keeps them.
+    #[command(subcommand)]
+    Fw(firmware::Action),
     /// Check everything: registers, copies, memory, known answers, interrupts, faults, resets
     ///
     /// Overwrites card memory and resets the card.
     Validate {
         #[command(flatten)]
         target: Target,
+        /// Also install this firmware image, start it, and go back to what runs now
+        #[arg(long, value_name = "IMAGE")]
+        firmware: Option<PathBuf>,
         #[command(flatten)]
         consent: Consent,
     },
@@ -145,6 +157,7 @@ impl Args {
     /// How to print the result.
     pub fn format(&self) -> Format {
         match &self.action {
+            Action::Fw(action) => action.format(),
             Action::List { format } | Action::Top { format, .. } => *format,
             Action::Info(target)
             | Action::Sensors(target)
@@ -181,9 +194,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Action::Top { addresses, interval_s, views, .. } => {
             top::run(addresses, Duration::from_secs(*interval_s), *views, format)?;
         }
-        Action::Validate { target, consent } => {
-            consent.or_ask(&format!("overwrite the memory of {} and reset it", target.address))?;
-            let validation = validate::run(&target.address)?;
+        Action::Fw(action) => firmware::run(action)?,
+        Action::Validate { target, firmware, consent } => {
+            let also = if firmware.is_some() { ", write firmware to it" } else { "" };
+            consent.or_ask(&format!("overwrite the memory of {}{also} and reset it", target.address))?;
+            let validation = validate::run(&target.address, firmware.as_deref())?;
             output::result(format, &validation);
             validation.judge()?;
         }

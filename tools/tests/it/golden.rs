@@ -1,6 +1,7 @@
 //! Results as they are printed: text that does not depend on time or chance, and the form of every JSON result. A field that is
 //! removed or changes its meaning asks for a new version in its `schema`.
 
+use kiln_sim::image::{self, Conduct, ImageSpec};
 use serde_json::{Map, Value};
 
 use crate::support::{diagnostic, kiln, model_file, prove, verify};
@@ -31,6 +32,7 @@ fn cards_print_what_was_reviewed() {
         let run = kiln(&["card", action, "sim:u55c"]).succeeds();
         insta::assert_snapshot!(format!("card_{action}"), run.stdout);
     }
+    insta::assert_snapshot!("card_fw_list", kiln(&["card", "fw", "list", "sim:u55c"]).succeeds().stdout);
     let top = kiln(&["card", "top", "sim:u55c", "sim:f2", "--views", "1"]).succeeds();
     insta::assert_snapshot!("card_top", top.stdout);
     insta::assert_snapshot!("card_info", kiln(&["card", "info", "sim:u55c"]).succeeds().stdout);
@@ -69,6 +71,11 @@ fn json_results_have_the_form_that_was_reviewed() {
         ("card_stats", kiln(&["card", "stats", "sim:u55c", "--json"])),
         ("card_errors", kiln(&["card", "errors", "sim:u55c", "--json"])),
         ("card_validate", kiln(&["card", "validate", "sim:u55c", "--yes", "--json"])),
+        ("card_fw_list", kiln(&["card", "fw", "list", "sim:u55c", "--json"])),
+        (
+            "card_fw_update",
+            kiln(&["card", "fw", "install", "sim:u55c", &firmware(&place, Conduct::Runs), "--yes", "--json"]),
+        ),
         ("card_reset", kiln(&["card", "reset", "sim:u55c", "--yes", "--json"])),
         ("card_top", kiln(&["card", "top", "sim:u55c", "sim:f2", "--views", "1", "--json"])),
         ("card_bench", kiln(&["card", "bench", "sim:u55c", "--yes", "--json"])),
@@ -80,6 +87,61 @@ fn json_results_have_the_form_that_was_reviewed() {
     insta::assert_json_snapshot!("json_error", form(&failure.json()));
     let public = serde_json::from_slice(&std::fs::read(proven.path("public.json")).unwrap()).unwrap();
     insta::assert_json_snapshot!("json_public_file", form(&public));
+}
+
+/// A firmware image that the simulated u55c takes.
+fn firmware(place: &tempfile::TempDir, conduct: Conduct) -> String {
+    let (version, floor, model) = (0x1_0002, 0, image::model("u55c"));
+    let spec = ImageSpec { version, floor, model, conduct, payload_bytes: 100_000 };
+    let path = place.path().join(format!("firmware-{conduct:?}"));
+    std::fs::write(&path, image::make(&spec, &image::insecure_test_key()).unwrap()).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn firmware_is_installed_and_started_as_was_reviewed() {
+    let place = tempfile::tempdir().unwrap();
+    let good = firmware(&place, Conduct::Runs);
+    let install = |image: &str, more: &[&str]| {
+        kiln(&[&["card", "fw", "install", "sim:u55c", image, "--yes"], more].concat())
+    };
+    insta::assert_snapshot!("card_fw_install", install(&good, &["--slot", "2"]).succeeds().stdout);
+    insta::assert_snapshot!("card_fw_install_activate", install(&good, &["--activate"]).succeeds().stdout);
+    let hangs = install(&firmware(&place, Conduct::Hangs), &["--activate"]).fails(3);
+    insta::assert_snapshot!("card_fw_did_not_come_up", hangs.stderr);
+    let factory = kiln(&["card", "fw", "activate", "sim:u55c", "0", "--yes"]).succeeds();
+    insta::assert_snapshot!("card_fw_activate", factory.stdout);
+    let validated = kiln(&["card", "validate", "sim:u55c", "--yes", "--firmware", &good]).succeeds();
+    assert!(validated.stdout.contains("check passed firmware update and way back"), "{validated:#?}");
+}
+
+#[test]
+fn firmware_that_cannot_be_is_refused_with_a_reason() {
+    let place = tempfile::tempdir().unwrap();
+    let good = firmware(&place, Conduct::Runs);
+    let mut refusals = String::new();
+    let mut refuse = |arguments: &[&str]| {
+        let refused = kiln(&[&["card", "fw"], arguments].concat()).fails(2);
+        refusals += &refused.stderr.replace(place.path().to_str().unwrap(), "…");
+    };
+    let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let mut bytes = std::fs::read(&good).unwrap();
+    bytes[200] ^= 1;
+    std::fs::write(path("forged"), &bytes).unwrap();
+    std::fs::write(path("cut"), &std::fs::read(&good).unwrap()[..5000]).unwrap();
+    std::fs::write(path("short"), "firmware").unwrap();
+    std::fs::write(path("text"), "firmware ".repeat(100)).unwrap();
+    std::fs::write(path("large"), vec![0; (1 << 20) + 1]).unwrap();
+    for name in ["forged", "cut", "short", "text", "large", "not there"] {
+        refuse(&["install", "sim:u55c", &path(name), "--yes"]);
+    }
+    refuse(&["install", "sim:f2", &good, "--yes"]);
+    refuse(&["install", "sim:u55c", &good]);
+    refuse(&["activate", "sim:u55c", "2", "--yes"]);
+    refuse(&["activate", "sim:u55c", "0"]);
+    refuse(&["rollback", "sim:u55c", "--yes"]);
+    refuse(&["rollback", "sim:u55c"]);
+    insta::assert_snapshot!("card_fw_refusals", refusals);
 }
 
 #[test]

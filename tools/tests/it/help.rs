@@ -16,6 +16,8 @@ fn help_is_what_was_reviewed() {
         ("verifier_solidity", &["verifier", "solidity", "--help"]),
         ("verifier_calldata", &["verifier", "calldata", "--help"]),
         ("card", &["card", "--help"]),
+        ("card_fw", &["card", "fw", "--help"]),
+        ("card_fw_install", &["card", "fw", "install", "--help"]),
         ("bench", &["bench", "--help"]),
     ] {
         let run = kiln(arguments).succeeds();

@@ -20,8 +20,10 @@ done
 echo "guest: card at $card, IOMMU group $(basename $(readlink /sys/bus/pci/devices/$card/iommu_group))"
 kiln card bind vfio:$card --yes || end 11
 kiln card list
-kiln card validate vfio:$card --yes || end 12
-kiln prove --compiled /compiled --record /record.json -o /tmp/proof --public /tmp/public --backend card:vfio:$card || end 13
+kiln card validate vfio:$card --yes --firmware /firmware || end 12
+kiln card bench vfio:$card --yes > /tmp/bench || end 14
+sed 's/^/guest: /' /tmp/bench
+kiln prove --compiled /compiled --record /record.json -o /tmp/proof --public /tmp/public --backend card:vfio:$card 2> /tmp/log || { cat /tmp/log; end 13; }
 hexdump -v -e '64/1 "%02x" "\n"' /tmp/proof | sed 's/ *$//; s/^/PROOF /'
 hexdump -v -e '64/1 "%02x" "\n"' /tmp/public | sed 's/ *$//; s/^/PUBLIC /'
 end 0

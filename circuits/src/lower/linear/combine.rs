@@ -14,15 +14,23 @@ pub(crate) fn add(planning: &mut Planning<'_>, node: &Node, terms: &[Term], cons
     let sums = planning.accumulators(node, Placed::address);
     let Some(&home) = sums.first() else { return };
     let mut parts = add_up(&sums, 1);
-    for group in disjoint_groups(planning, node, terms) {
-        parts.push(read(planning, group));
-    }
+    let read = terms.iter().filter(|term| term.coefficient != 0);
+    let read = read.map(|term| (term.input.tensor, term_entries(planning, node, term))).collect::<Vec<_>>();
+    parts.extend(read_cells(planning, read));
     if constant != 0 {
         let placed = &planning.plan.tensors[node.output.0];
         let all = (0..placed.spots.len()).map(|e| (None, placed.address(e)));
         parts.push(Part::Known { weight: weightings(-constant, all) });
     }
     planning.plan.identities.push(home, parts);
+}
+
+/// Cells of a tensor with their weights.
+pub(crate) type WeightedCells = (TensorId, Vec<(Spot, Weight)>);
+
+/// The parts `−Σ weight · cell`.
+pub(crate) fn read_cells(planning: &mut Planning<'_>, terms: Vec<WeightedCells>) -> Vec<Part> {
+    disjoint_groups(terms).into_iter().map(|group| read(planning, group)).collect()
 }
 
 /// Cells of one tensor with their weights.
@@ -33,17 +41,16 @@ struct Group {
 }
 
 /// Terms that read different cells of the same tensor, such as the steps of a maximum, go into one chain.
-fn disjoint_groups(planning: &Planning<'_>, node: &Node, terms: &[Term]) -> Vec<Group> {
+fn disjoint_groups(terms: Vec<WeightedCells>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    for term in terms.iter().filter(|term| term.coefficient != 0) {
-        let mut rest = term_entries(planning, node, term);
-        for group in groups.iter_mut().filter(|group| group.tensor == term.input.tensor) {
+    for (tensor, mut rest) in terms {
+        for group in groups.iter_mut().filter(|group| group.tensor == tensor) {
             if rest.iter().all(|(spot, _)| !group.cells.contains(spot)) {
                 rest = group.take(rest);
             }
         }
         while !rest.is_empty() {
-            let mut group = Group { tensor: term.input.tensor, cells: HashSet::new(), entries: Vec::new() };
+            let mut group = Group { tensor, cells: HashSet::new(), entries: Vec::new() };
             rest = group.take(rest);
             groups.push(group);
         }

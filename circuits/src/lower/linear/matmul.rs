@@ -33,7 +33,7 @@ pub(crate) fn add(
         if m == 1 {
             let source = Source::Cell(planning.seen(input, column));
             let relay = planning.plan.identities.relay(source, beside);
-            cells.push(relay);
+            cells.push((column, relay));
             parts.push(Part::Product { relay, coefficient: -1 });
         } else {
             let entries = (0..m).map(|row| (planning.seen(input, row * k + column), at(row, 0)));
@@ -53,18 +53,26 @@ pub(crate) fn add(
     }
 }
 
-/// The relays repeat the cells of the input.
-fn tie(planning: &mut Planning<'_>, input: &View, relays: &[RelayId]) {
-    let address = |k: usize| planning.address(input.tensor, input.element(k));
-    let addresses = (0..relays.len()).map(address).collect::<Vec<_>>();
-    // A view may show a cell twice; its relays then share an address, and numbering them keeps them apart.
-    let numbered = input.order.is_some().then(|| (0..relays.len()).map(|k| Delta.power(k as i64)).collect());
-    let monomials: Vec<Exponents> = numbered.unwrap_or(addresses);
-    let entries = (0..relays.len()).map(|k| (planning.seen(input, k), monomials[k])).collect::<Vec<_>>();
+/// Each relay repeats the cell of an element of the input.
+pub(super) fn tie(planning: &mut Planning<'_>, input: &View, relays: &[(usize, RelayId)]) {
+    // A view may show a cell twice, or an element have two relays; numbering the relays keeps them apart.
+    let numbered = input.order.is_some() || relays.iter().zip(0..).any(|((element, _), at)| *element != at);
+    let monomial = |(at, (element, _)): (usize, &(usize, RelayId))| match numbered {
+        true => Delta.power(at as i64),
+        false => planning.address(input.tensor, input.element(*element)),
+    };
+    let monomials = relays.iter().enumerate().map(monomial).collect::<Vec<_>>();
+    let entries = relays.iter().zip(&monomials);
+    let entries = entries.map(|((element, _), monomial)| (planning.seen(input, *element), *monomial));
+    let entries = entries.collect::<Vec<_>>();
     let own = planning.sums(Family::Y, entries);
     let Some(&home) = own.first() else { return };
     let mut parts = add_up(&own, -1);
     let relays = relays.iter().zip(monomials);
-    parts.extend(relays.map(|(relay, monomial)| Part::Relay { relay: *relay, coefficient: 1, monomial }));
+    parts.extend(relays.map(|((_, relay), monomial)| Part::Relay {
+        relay: *relay,
+        coefficient: 1,
+        monomial,
+    }));
     planning.plan.identities.push(home, parts);
 }

@@ -71,7 +71,9 @@ fn place_of(failures: &[MockFailure]) -> String {
 
 #[test]
 fn a_wrong_accumulator_is_caught_and_its_operator_named() {
-    for (_, sample) in graphs::all() {
+    let mut samples = graphs::all();
+    samples.push(("transformer", graphs::transformer().0));
+    for (_, sample) in samples {
         let case = Case::new(sample, PRIVATE);
         for (index, node) in case.sample.0.nodes.iter().enumerate().skip(1) {
             let values = &case.trace.nodes[index].z;
@@ -83,6 +85,23 @@ fn a_wrong_accumulator_is_caught_and_its_operator_named() {
                 let place = place_of(&case.failures(&witness));
                 assert!(place.contains(&format!("\"{}\"", node.name)), "{}: got `{place}`", node.name);
             }
+        }
+    }
+}
+
+#[test]
+fn errors_of_a_product_that_cancel_each_other_in_any_sum_are_caught() {
+    let case = Case::new(graphs::heads(), PRIVATE);
+    let product = |node: &crate::graph::Node| matches!(node.linear, Linear::BatchMatMul { .. });
+    for node in (0..case.sample.0.nodes.len()).filter(|node| product(&case.sample.0.nodes[*node])) {
+        let z = &case.trace.nodes[node].z;
+        // In one row, in one column, in two batches, and two values in each other's place.
+        for (one, other) in [(0, 1), (0, z.len() / 6), (0, z.len() - 1), (1, z.len() / 2)] {
+            let mut witness = case.witness();
+            case.set(&mut witness, node, one, z[one] + 1);
+            case.set(&mut witness, node, other, z[other] - 1);
+            let place = place_of(&case.failures(&witness));
+            assert!(place.contains(&case.sample.0.nodes[node].name), "got `{place}`");
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Small graphs that between them use every kind of node and view.
 
 use super::*;
-use crate::graph::WeightId;
+use crate::graph::{BlockSum, BlockTerm, WeightId};
+use crate::import::check::{Onnx, int, ints, noise};
+use crate::quantise::{QuantiseOptions, quantise, quantise_record};
 
 fn term(tensor: TensorId, shape: &[usize], coefficient: i64, target: Option<Vec<Option<u32>>>) -> Term {
     Term { input: View::plain(tensor, shape.into()), coefficient, target }
@@ -173,6 +175,101 @@ pub(super) fn gated() -> Sample {
     (graph, weights, noise.vector(7, 127))
 }
 
+/// Two heads of a product of three rows by four columns over seven, one factor transposed, and that times a third tensor; a part
+/// of the same cells is in both factors.
+pub(super) fn heads() -> Sample {
+    let (mut noise, mut b) = (Noise(11), GraphBuilder::new(6, 14, (-128, 127)));
+    let x = b.input("x", &[2, 3, 7]);
+    let w = noisy(&mut b, &mut noise, "w", &[42, 56], 4);
+    let keys = b.matmul("keys", x, &[1, 42], w, None, TableKind::Clamp);
+    let turned = (0..56).map(|e| e / 28 * 28 + e % 4 * 7 + e % 28 / 4).collect();
+    let right = View { tensor: keys, shape: vec![2, 7, 4], order: Some(turned) };
+    let scores = b.batch_matmul("scores", View::plain(x, vec![2, 3, 7]), right, 1, TableKind::Clamp);
+    let values = View::plain(keys, vec![2, 4, 7]);
+    let y = b.batch_matmul("mix", View::plain(scores, vec![2, 3, 4]), values, -3, TableKind::Clamp);
+    let one = b.batch_matmul(
+        "square",
+        View { tensor: y, shape: vec![6, 1, 7], order: Some((0..42).rev().collect()) },
+        View::plain(y, vec![6, 7, 1]),
+        1,
+        TableKind::Clamp,
+    );
+    let (graph, weights) = b.finish(one);
+    (graph, weights, noise.vector(42, 127))
+}
+
+/// Every row times a number of its own, after the row's mean is taken away.
+pub(super) fn rows() -> Sample {
+    let (mut noise, mut b) = (Noise(12), GraphBuilder::new(6, 14, (-128, 127)));
+    let x = b.input("x", &[5, 11]);
+    let sums = vec![BlockSum { input: View::plain(x, vec![5, 11]), coefficient: -1 }];
+    let all =
+        |tensor, coefficient| BlockTerm { input: View::plain(tensor, vec![5, 11]), coefficient, first: 0 };
+    let terms = vec![all(x, 11), BlockTerm { first: 4, ..all(x, -3) }];
+    let centred = b.spread("centre", terms, sums, 5, 6, TableKind::Clamp, &[5, 11]);
+    let target = (0..55).map(|e| Some(e / 11)).collect();
+    let total = b.combine("total", vec![term(x, &[5, 11], 6, Some(target))], 0, 6, TableKind::Clamp, &[5]);
+    let left = View::plain(total, vec![5, 1, 1]);
+    let scaled = b.batch_matmul("scale", left, View::plain(centred, vec![5, 1, 11]), 2, TableKind::Clamp);
+    let back = vec![BlockSum { input: View::plain(total, vec![5]), coefficient: -2 }];
+    let terms = vec![all(scaled, 3)];
+    let y = b.spread("add", terms, back, 5, 0, TableKind::Clamp, &[5, 11]);
+    let (mut graph, weights) = b.finish(y);
+    // The builder takes each term to reach an output once.
+    for name in ["total", "scale", "add"] {
+        widen(&mut graph, name, 11);
+    }
+    (graph, weights, noise.vector(55, 127))
+}
+
+/// One block of a transformer in ONNX: attention of two heads over five tokens of width 16, and a layer of width 23, each added to
+/// what it reads and normalised; then the mean of all tokens.
+fn transformer_onnx() -> Onnx {
+    let linear = |onnx: Onnx, from: &str, to: &str, (rows, columns): (i64, i64)| {
+        let (w, b, product) = (format!("{to}.w"), format!("{to}.b"), format!("{to}.p"));
+        let onnx = onnx.noise(&w, &[rows, columns], 0.5).noise(&b, &[columns], 0.3);
+        onnx.node("MatMul", &[from, &w], &product, vec![]).node("Add", &[&product, &b], to, vec![])
+    };
+    let normal = |onnx: Onnx, from: &str, to: &str| {
+        let (g, b) = (format!("{to}.g"), format!("{to}.o"));
+        let factor = (0..16).map(|e| 0.6 + 0.05 * e as f32).collect();
+        let onnx = onnx.floats(&g, &[16], factor).noise(&b, &[16], 0.3);
+        onnx.node("LayerNormalization", &[from, &g, &b], to, vec![])
+    };
+    let mut onnx = Onnx::new(&[1, 5, 16]).ints("split", &[1, 5, 2, 8]).ints("join", &[1, 5, 16]);
+    for (name, perm) in [("q", [0, 2, 1, 3]), ("k", [0, 2, 3, 1]), ("v", [0, 2, 1, 3])] {
+        let (made, split, turned) = (format!("{name}1"), format!("{name}2"), format!("{name}3"));
+        onnx = linear(onnx, "x", &made, (16, 16)).node("Reshape", &[&made, "split"], &split, vec![]);
+        onnx = onnx.node("Transpose", &[&split], &turned, vec![ints("perm", &perm)]);
+    }
+    let onnx = onnx.floats("root", &[], vec![2.828_427]).node("MatMul", &["q3", "k3"], "scores", vec![]);
+    let onnx = onnx.node("Div", &["scores", "root"], "scaled", vec![]);
+    let onnx = onnx.node("Softmax", &["scaled"], "shares", vec![int("axis", -1)]);
+    let onnx = onnx.node("MatMul", &["shares", "v3"], "mixed", vec![]);
+    let onnx = onnx.node("Transpose", &["mixed"], "turned", vec![ints("perm", &[0, 2, 1, 3])]);
+    let onnx = onnx.node("Reshape", &["turned", "join"], "joined", vec![]);
+    let onnx = linear(onnx, "joined", "attention", (16, 16)).node("Add", &["x", "attention"], "sum", vec![]);
+    let onnx = linear(normal(onnx, "sum", "middle"), "middle", "wide", (16, 23));
+    let onnx = linear(onnx.node("Gelu", &["wide"], "gelu", vec![]), "gelu", "narrow", (23, 16));
+    let onnx = normal(onnx.node("Add", &["middle", "narrow"], "sum2", vec![]), "sum2", "last");
+    onnx.node("ReduceMean", &["last"], "y", vec![ints("axes", &[1]), int("keepdims", 0)])
+}
+
+/// The block in integers, and the cosine of its output with that of the float model.
+pub(super) fn transformer() -> (Sample, f64) {
+    let model = transformer_onnx().import("y").unwrap();
+    let records = (0..8).map(|seed| noise(seed, 80, 2.0)).collect::<Vec<_>>();
+    let options = QuantiseOptions { shift: Some(11), q_bits: Some(14), ..QuantiseOptions::default() };
+    let (graph, weights, _) = quantise(&model, &records, &options).unwrap();
+    let record = quantise_record(&graph, &records[3]).unwrap();
+    let integers = crate::interpret::run(&graph, &weights, &record).unwrap().output;
+    let floats = model.run(&records[3]).unwrap().output;
+    let dot = |a: &dyn Fn(usize) -> f64, b: &dyn Fn(usize) -> f64| (0..16).map(|e| a(e) * b(e)).sum::<f64>();
+    let (a, b) = (|e: usize| f64::from(integers[e]), |e: usize| f64::from(floats[e]));
+    let cosine = dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt();
+    ((graph, weights, record), cosine)
+}
+
 pub(super) fn all() -> Vec<(&'static str, Sample)> {
     vec![
         ("cnn", cnn()),
@@ -184,5 +281,7 @@ pub(super) fn all() -> Vec<(&'static str, Sample)> {
         ("residual", samples::residual()),
         ("residual block", residual_block()),
         ("gated", gated()),
+        ("heads", heads()),
+        ("rows", rows()),
     ]
 }

@@ -62,6 +62,14 @@ fn hand_made_graphs_are_proven() {
 }
 
 #[test]
+fn a_block_of_a_transformer_is_proven() {
+    let (sample, cosine) = graphs::transformer();
+    assert!(cosine > 0.99, "cosine {cosine}");
+    let (_, report) = prove_and_verify(&sample, PRIVATE, &PlanOptions::default());
+    println!("cosine {cosine}; {report}");
+}
+
+#[test]
 fn the_diagnostic_model_is_proven_in_few_bytes() {
     let sample = model(
         include_bytes!("../../../models/diagnostic.onnx"),

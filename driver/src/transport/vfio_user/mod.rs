@@ -56,15 +56,16 @@ impl VfioUser {
     /// Connects to the server at this socket and sets its interrupts up.
     ///
     /// # Errors
-    /// [`CardError::InUse`] when another process has the card; [`CardError::Transport`] when nobody serves there, or
-    /// something that is not a PCI device.
+    /// [`CardError::InUse`] when another process has the card; [`CardError::NotOpen`] when nobody serves there, or
+    /// something that is not a PCI device; [`CardError::Transport`] when the system refuses what the driver needs.
     pub fn open(path: &Path) -> Result<VfioUser, CardError> {
         let owner = OwnerLock::take(path)?;
         let fail = |reason: String| CardError::Transport { reason: format!("{}: {reason}", path.display()) };
+        let not_open = |reason: String| CardError::NotOpen { card: path.display().to_string(), reason };
         let connection = Connection::open(path, GREETING_TIMEOUT)
-            .map_err(|error| fail(format!("no vfio-user server answers there ({error})")))?;
+            .map_err(|error| not_open(format!("no vfio-user server answers there ({error}); start one")))?;
         greet(&connection).map_err(|reason| {
-            fail(format!("{reason}; is a vfio-user server there, and is it serving another client?"))
+            not_open(format!("{reason}; look whether a vfio-user server is there and serves another client"))
         })?;
         connection.set_timeout(ANSWER_TIMEOUT).map_err(|error| fail(error.to_string()))?;
         let connection = Arc::new(connection);

@@ -33,7 +33,7 @@ const AHEAD: usize = 16;
 /// Both tables are by layers: entry h + j, j < h, h a power of two, is ω_{2h}^j times the shift to the power N/(2h), N
 /// being R or C.
 pub(super) struct Plan<L: Lanes> {
-    lanes: L,
+    pub(super) lanes: L,
     rows: usize,
     columns: usize,
     /// R entries for the columns, which have one shift.

@@ -47,7 +47,7 @@ pub(super) trait Lanes: Copy + Send + Sync + 'static {
     fn load(self, run: &Self::Run, out: &mut Self::Stored);
     /// Elements as factors, each for its lane; bound 1.
     fn load_factors(self, run: &Self::Run, out: &mut Self::Stored);
-    /// What [`load`](Lanes::load) loads, after any of the layers of a transform.
+    /// What [`load`](Lanes::load) loads, after any of the layers of a transform, products and a sum.
     fn store(self, x: &Self::Stored, out: &mut Self::Run);
     /// The same of x·scale.
     fn store_scaled(self, x: &Self::Stored, scale: &Self::Factor, out: &mut Self::Run);
@@ -67,11 +67,12 @@ pub(super) trait Lanes: Copy + Send + Sync + 'static {
     fn store_register(self, x: &Self::Stored, out: &mut Self::Run);
     /// x in the form of the registers.
     fn constant(self, x: Fr) -> Self::Stored;
-    /// a + b, of bounds whose sum is at most [`BOUND_MAX`](Lanes::BOUND_MAX).
+    /// a + b, of bounds whose sum is at most [`BOUND_MAX`](Lanes::BOUND_MAX), of one form.
     fn add(self, a: &Self::Stored, b: &Self::Stored, out: &mut Self::Stored);
     /// a − b, of bounds whose sum is at most [`BOUND_MAX`](Lanes::BOUND_MAX); `bound` is b's.
     fn sub(self, a: &Self::Stored, b: &Self::Stored, bound: u64, out: &mut Self::Stored);
-    /// a·b, for any registers.
+    /// a·b, for any registers. Where a is what [`load`](Lanes::load) gave, or a product of it, so is a·b: for
+    /// [`store`](Lanes::store).
     fn mul(self, a: &Self::Stored, b: &Self::Stored, out: &mut Self::Stored);
     /// The bound of a sum or a difference.
     fn bound_of_sum(a: u64, b: u64) -> u64;

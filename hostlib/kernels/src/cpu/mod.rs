@@ -26,6 +26,7 @@ mod polynomial;
 #[allow(unsafe_code, reason = "one instruction that only takes an address")]
 mod prefetch;
 mod scan;
+mod stretches;
 mod vectors;
 
 use ark_bn254::{Fr, G1Affine};
@@ -105,7 +106,7 @@ struct Cores {
 
 impl Arithmetic for Cores {
     fn powers(&self, first: Fr, ratio: Fr, len: usize) -> Vec<Fr> {
-        polynomial::powers(first, ratio, len)
+        polynomial::powers(self.features.vectors, first, ratio, len)
     }
     fn evaluate_on_coset(&self, coefficients: &[&HostData], log_n: u32, shift: Fr) -> Vec<Vec<Fr>> {
         let transform = self.transforms.on_coset(log_n, shift);
@@ -119,13 +120,13 @@ impl Arithmetic for Cores {
         pointwise::run(self.features.vectors, program, inputs, len)
     }
     fn invert(&self, v: &HostData) -> Vec<Fr> {
-        invert::invert(v.to_full())
+        invert::invert(self.features.vectors, v.to_full())
     }
     fn scan(&self, v: &HostData, kind: ScanKind) -> Vec<Fr> {
-        scan::scan(v.to_full(), kind)
+        scan::scan(self.features.vectors, v.to_full(), kind)
     }
     fn divide_linear(&self, v: &HostData, root: Fr) -> Vec<Fr> {
-        polynomial::divide_linear(v.to_full(), root)
+        polynomial::divide_linear(self.features.vectors, v.to_full(), root)
     }
     fn msms_vartime(
         &self,
@@ -135,6 +136,6 @@ impl Arithmetic for Cores {
         msm::msms_vartime(self.features, points, columns)
     }
     fn evaluate(&self, v: &HostData, points: &[Fr]) -> Vec<Fr> {
-        polynomial::evaluate(v, points)
+        polynomial::evaluate(self.features.vectors, v, points)
     }
 }

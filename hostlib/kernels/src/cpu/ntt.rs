@@ -108,6 +108,15 @@ pub(super) enum Transform {
 }
 
 impl Transform {
+    /// The vector instructions that it uses, if any.
+    fn vectors(&self) -> Option<Vectors> {
+        match self {
+            Transform::Lanes(LanesPlan::Ifma(plan)) => Some(Vectors::Ifma(plan.lanes)),
+            Transform::Lanes(LanesPlan::Fma(plan)) => Some(Vectors::Fma(plan.lanes)),
+            Transform::Scalar(..) => None,
+        }
+    }
+
     /// `scale·Σ_i v[i]·(shift·ω^k)^i` for each k; as many values as points.
     fn run(&self, mut v: Vec<Fr>, scale: Fr) -> Vec<Fr> {
         match self {
@@ -119,7 +128,7 @@ impl Transform {
             }
             Transform::Scalar(twiddles, shift) => {
                 if !shift.is_one() || !scale.is_one() {
-                    polynomial::scale_by_powers(&mut v, scale, *shift);
+                    polynomial::scale_by_powers(None, &mut v, scale, *shift);
                 }
                 decimate(&mut v, twiddles);
                 reverse_bits(&mut v);
@@ -136,7 +145,7 @@ fn twiddle_table(log_n: u32) -> Vec<Fr> {
         let h = 1usize << level;
         // Domains are powers of two up to 2^28, which all exist in this field.
         let root = Fr::get_root_of_unity(2 * h as u64).unwrap_or_else(Fr::one);
-        table.append(&mut polynomial::powers(Fr::one(), root, h));
+        table.append(&mut polynomial::powers(None, Fr::one(), root, h));
     }
     table
 }
@@ -190,7 +199,7 @@ pub(super) fn interpolate_coset(
     // The inverse transform is the forward one read backwards: ω^(−ik) = ω^((n−i)k).
     values[1..].reverse();
     if !shift.is_one() {
-        polynomial::scale_by_powers(&mut values, Fr::one(), inverse(shift));
+        polynomial::scale_by_powers(transform.vectors(), &mut values, Fr::one(), inverse(shift));
     }
     values
 }

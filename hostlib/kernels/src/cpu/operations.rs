@@ -5,7 +5,7 @@ use std::hint::black_box;
 use ark_bn254::{FqConfig, Fr, FrConfig};
 use ark_ff::{Field as _, MontConfig, One, Zero};
 
-use super::field::{Element, Multiplier, Portable, inverse};
+use super::field::{Element, Multiplier, Portable, inverse, inverse_vartime};
 use super::lanes::{Job, Lanes};
 use super::vectors::Vectors;
 use super::{Features, Instructions};
@@ -28,8 +28,10 @@ pub enum Operation {
     Square,
     /// Sums in Fr that do not wait for each other.
     Add,
-    /// Inverses in Fr, one at a time.
+    /// Inverses in Fr, one at a time, in a time that does not depend on the value.
     Invert,
+    /// Inverses in Fr, one at a time, in a time that does, as the peers'.
+    InvertVartime,
     /// Inverses in Fr, all of a long vector with one inversion.
     InvertBatch,
 }
@@ -54,9 +56,10 @@ pub fn repeat(operation: Operation, limit: Instructions, times: usize) -> usize 
         (Operation::Square, Some(adx)) => square(adx, rounds),
         (Operation::Square, None) => square(Portable, rounds),
         (Operation::Add, _) => add(rounds),
-        (Operation::Invert, _) => invert(rounds),
+        (Operation::Invert, _) => invert(rounds, inverse::<FrConfig>),
+        (Operation::InvertVartime, _) => invert(rounds, inverse_vartime::<FrConfig>),
         (Operation::InvertBatch, _) => {
-            black_box(super::invert::invert(black_box(values::<FrConfig>(times, 7))));
+            black_box(super::invert::invert(features.vectors, black_box(values::<FrConfig>(times, 7))));
             return times;
         }
     }
@@ -112,11 +115,11 @@ fn add(rounds: usize) {
     }
 }
 
-fn invert(rounds: usize) {
+fn invert(rounds: usize, operate: impl Fn(&Fr) -> Option<Fr>) {
     let values = values::<FrConfig>(VALUES, 3);
     for _ in 0..rounds {
         for x in &values {
-            black_box(inverse::<FrConfig>(black_box(x)));
+            black_box(operate(black_box(x)));
         }
     }
 }

@@ -6,42 +6,109 @@ use rayon::prelude::*;
 use zeroize::Zeroize;
 
 use super::GRAIN;
+use super::lanes::{Job, Lanes};
+use super::stretches::{CHAINS, Ends, Stretches, wipe};
+use super::vectors::Vectors;
 use crate::host_data::HostData;
 
-pub(super) fn powers(first: Fr, ratio: Fr, len: usize) -> Vec<Fr> {
+/// `first·ratio^i`. `vectors`: the processor's vector instructions, if they are to be used; so below.
+pub(super) fn powers(vectors: Option<Vectors>, first: Fr, ratio: Fr, len: usize) -> Vec<Fr> {
     let mut out = vec![Fr::zero(); len];
     out.par_chunks_mut(GRAIN).enumerate().for_each(|(piece, out)| {
-        let mut power = first * ratio.pow([(piece * GRAIN) as u64]);
-        for out in out {
-            *out = power;
-            power *= ratio;
+        let first = first * ratio.pow([(piece * GRAIN) as u64]);
+        match vectors {
+            Some(vectors) => vectors.run(Powers { out, first, ratio, scale: false }),
+            None => walk(out, first, ratio, |out, power| *out = power),
         }
     });
     out
 }
 
 /// Multiplies `v[i]` by `first·ratio^i`.
-pub(super) fn scale_by_powers(v: &mut [Fr], first: Fr, ratio: Fr) {
-    v.par_chunks_mut(GRAIN).enumerate().for_each(|(piece, v)| {
-        let mut power = first * ratio.pow([(piece * GRAIN) as u64]);
-        for v in v {
-            *v *= power;
-            power *= ratio;
+pub(super) fn scale_by_powers(vectors: Option<Vectors>, v: &mut [Fr], first: Fr, ratio: Fr) {
+    v.par_chunks_mut(GRAIN).enumerate().for_each(|(piece, out)| {
+        let first = first * ratio.pow([(piece * GRAIN) as u64]);
+        match vectors {
+            Some(vectors) => vectors.run(Powers { out, first, ratio, scale: true }),
+            None => walk(out, first, ratio, |out, power| *out *= power),
         }
     });
 }
 
+fn walk(out: &mut [Fr], first: Fr, ratio: Fr, operate: impl Fn(&mut Fr, Fr)) {
+    let mut power = first;
+    for out in out {
+        operate(out, power);
+        power *= ratio;
+    }
+}
+
+/// Powers in order, or what is there times them.
+struct Powers<'a> {
+    out: &'a mut [Fr],
+    first: Fr,
+    ratio: Fr,
+    scale: bool,
+}
+
+impl<L: Lanes> Job<L> for Powers<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self, lanes: L) {
+        let Powers { out, first, ratio, scale } = self;
+        let count = Stretches::count::<L>();
+        let (v, rest) = out.split_at_mut(out.len() / count * count);
+        let last = first * ratio.pow([v.len() as u64]);
+        let mut firsts = vec![Fr::zero(); count];
+        walk(&mut firsts, first, ratio, |out, power| *out = power);
+        let step = lanes.constant(ratio.pow([count as u64]));
+        let (mut x, mut product, mut powers) = (L::ZERO, L::ZERO, [L::ZERO; CHAINS]);
+        for (run, power) in L::runs(&firsts).iter().zip(&mut powers) {
+            lanes.load(run, power);
+        }
+        for runs in L::runs_mut(v).chunks_exact_mut(CHAINS) {
+            for (run, power) in runs.iter_mut().zip(&mut powers) {
+                if scale {
+                    lanes.load_register(run, &mut x);
+                    lanes.mul(power, &x, &mut product);
+                    lanes.store(&product, run);
+                } else {
+                    lanes.store(power, run);
+                }
+                let before = *power;
+                lanes.mul(&before, &step, power);
+            }
+        }
+        if scale {
+            walk(rest, last, ratio, |out, power| *out *= power);
+        } else {
+            walk(rest, last, ratio, |out, power| *out = power);
+        }
+    }
+}
+
 /// Horner's rule on pieces, then on the pieces' values.
-pub(super) fn evaluate(v: &HostData, points: &[Fr]) -> Vec<Fr> {
+pub(super) fn evaluate(vectors: Option<Vectors>, v: &HostData, points: &[Fr]) -> Vec<Fr> {
     let pieces = v.len().div_ceil(GRAIN);
     let values: Vec<Vec<Fr>> = (0..pieces)
         .into_par_iter()
         .map(|piece| {
             let start = piece * GRAIN;
-            let mut coefficients = vec![Fr::zero(); GRAIN.min(v.len() - start)];
-            v.copy_to(start, &mut coefficients);
-            let values = points.iter().map(|&point| horner(&coefficients, point)).collect();
-            coefficients.zeroize();
+            let mut copied = Vec::new();
+            let coefficients = match v {
+                HostData::Full(values) => &values[start..values.len().min(start + GRAIN)],
+                HostData::Small(_) => {
+                    copied.resize(GRAIN.min(v.len() - start), Fr::zero());
+                    v.copy_to(start, &mut copied);
+                    &copied
+                }
+            };
+            let values = match vectors {
+                Some(vectors) => vectors.run(Values { coefficients, points }),
+                None => points.iter().map(|&point| horner(coefficients, point)).collect(),
+            };
+            copied.zeroize();
             values
         })
         .collect();
@@ -59,24 +126,165 @@ fn horner(coefficients: &[Fr], point: Fr) -> Fr {
     coefficients.iter().rev().fold(Fr::zero(), |sum, c| sum * point + c)
 }
 
-/// Synthetic division `q[i] = v[i+1] + root·q[i+1]`. Each piece's carry is found first: the carry into a piece is the
-/// value at the root of all that lies above it.
-pub(super) fn divide_linear(mut v: Vec<Fr>, root: Fr) -> Vec<Fr> {
+/// The values of a piece at each point. Lane l of chain c adds up the coefficients l + WIDTH·(c + CHAINS·k), over all k.
+struct Values<'a> {
+    coefficients: &'a [Fr],
+    points: &'a [Fr],
+}
+
+impl<L: Lanes> Job<L> for Values<'_> {
+    type Out = Vec<Fr>;
+
+    #[inline(always)]
+    fn run(self, lanes: L) -> Vec<Fr> {
+        let count = Stretches::count::<L>();
+        let (v, rest) = self.coefficients.split_at(self.coefficients.len() / count * count);
+        let mut values = Vec::with_capacity(self.points.len());
+        for &point in self.points {
+            let step = lanes.constant(point.pow([count as u64]));
+            let (mut c, mut sums) = (L::ZERO, [L::ZERO; CHAINS]);
+            for runs in L::runs(v).chunks_exact(CHAINS).rev() {
+                for (run, sum) in runs.iter().zip(&mut sums) {
+                    let above = *sum;
+                    lanes.mul(&above, &step, sum);
+                    lanes.load(run, &mut c);
+                    let above = *sum;
+                    lanes.add(&above, &c, sum);
+                }
+            }
+            let mut ends = Ends::<L>::from_slice(&[]);
+            for (sum, run) in sums.iter().zip(&mut ends.0) {
+                lanes.store(sum, run);
+            }
+            let mut parts = ends.in_order();
+            values.push(horner(&parts, point) + horner(rest, point) * point.pow([v.len() as u64]));
+            parts.zeroize();
+            ends.wipe();
+        }
+        values
+    }
+}
+
+/// Synthetic division `q[i] = v[i+1] + root·q[i+1]`. The carry into each part of each piece is found first: it is the value
+/// at the root of all that lies above the part.
+pub(super) fn divide_linear(vectors: Option<Vectors>, mut v: Vec<Fr>, root: Fr) -> Vec<Fr> {
     if v.is_empty() {
         return v;
     }
     v.remove(0);
-    let step = root.pow([GRAIN as u64]);
-    let values: Vec<Fr> = v.par_chunks(GRAIN).map(|piece| horner(piece, root)).collect();
-    let mut carries = vec![Fr::zero(); values.len()];
-    for piece in (1..values.len()).rev() {
-        carries[piece - 1] = carries[piece] * step + values[piece];
+    let mut carries: Vec<Vec<Carry>> = v
+        .par_chunks(GRAIN)
+        .map(|piece| match vectors {
+            Some(vectors) => vectors.run(Parts { piece, root }),
+            None => vec![Carry { value: horner(piece, root), step: root.pow([piece.len() as u64]) }],
+        })
+        .collect();
+    let mut above = Fr::zero();
+    for carry in carries.iter_mut().flatten().rev() {
+        let value = above * carry.step + carry.value;
+        (carry.value, above) = (above, value);
     }
-    v.par_chunks_mut(GRAIN).zip(carries).for_each(|(piece, mut carry)| {
-        for c in piece.iter_mut().rev() {
-            carry = carry * root + *c;
-            *c = carry;
-        }
+    v.par_chunks_mut(GRAIN).zip(&carries).for_each(|(piece, carries)| match vectors {
+        Some(vectors) => vectors.run(Quotients { piece, carries, root }),
+        None => divide(piece, carries[0].value, root),
     });
+    carries.iter_mut().flatten().for_each(|carry| carry.value.zeroize());
     v
+}
+
+fn divide(v: &mut [Fr], mut carry: Fr, root: Fr) {
+    for c in v.iter_mut().rev() {
+        carry = carry * root + *c;
+        *c = carry;
+    }
+}
+
+/// A part's value at the root, then what is carried into it.
+#[derive(Clone, Copy)]
+struct Carry {
+    value: Fr,
+    /// The root to the power of the part's length.
+    step: Fr,
+}
+
+/// The value of each stretch at the root, and of what is left over.
+struct Parts<'a> {
+    piece: &'a [Fr],
+    root: Fr,
+}
+
+impl<L: Lanes> Job<L> for Parts<'_> {
+    type Out = Vec<Carry>;
+
+    #[inline(always)]
+    fn run(self, lanes: L) -> Vec<Carry> {
+        let Parts { piece, root } = self;
+        let stretches = Stretches::of::<L>(piece.len());
+        let by = lanes.constant(root);
+        let mut run = L::repeat(Fr::zero());
+        let (mut c, mut sums) = (L::ZERO, [L::ZERO; CHAINS]);
+        for at in (0..stretches.len).rev() {
+            for (chain, sum) in sums.iter_mut().enumerate() {
+                stretches.gather::<L>(piece, chain, at, &mut run);
+                lanes.load(&run, &mut c);
+                let above = *sum;
+                lanes.mul(&above, &by, sum);
+                let above = *sum;
+                lanes.add(&above, &c, sum);
+            }
+        }
+        let mut ends = Ends::<L>::from_slice(&[]);
+        for (sum, run) in sums.iter().zip(&mut ends.0) {
+            lanes.store(sum, run);
+        }
+        let step = root.pow([stretches.len as u64]);
+        let mut carries: Vec<Carry> =
+            ends.in_order().into_iter().map(|value| Carry { value, step }).collect();
+        let rest = &piece[stretches.elements::<L>()..];
+        carries.push(Carry { value: horner(rest, root), step: root.pow([rest.len() as u64]) });
+        ends.wipe();
+        wipe::<L>(&mut run);
+        carries
+    }
+}
+
+/// The quotient of each stretch, and of what is left over.
+struct Quotients<'a> {
+    piece: &'a mut [Fr],
+    carries: &'a [Carry],
+    root: Fr,
+}
+
+impl<L: Lanes> Job<L> for Quotients<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self, lanes: L) {
+        let Quotients { piece, carries, root } = self;
+        let stretches = Stretches::of::<L>(piece.len());
+        let by = lanes.constant(root);
+        let mut values: Vec<Fr> = carries.iter().map(|carry| carry.value).collect();
+        let mut ends = Ends::<L>::from_slice(&values[..Stretches::count::<L>()]);
+        let (mut c, mut sums) = (L::ZERO, [L::ZERO; CHAINS]);
+        for (sum, run) in sums.iter_mut().zip(&ends.0) {
+            lanes.load(run, sum);
+        }
+        let mut run = L::repeat(Fr::zero());
+        for at in (0..stretches.len).rev() {
+            for (chain, sum) in sums.iter_mut().enumerate() {
+                stretches.gather::<L>(piece, chain, at, &mut run);
+                lanes.load(&run, &mut c);
+                let above = *sum;
+                lanes.mul(&above, &by, sum);
+                let above = *sum;
+                lanes.add(&above, &c, sum);
+                lanes.store(sum, &mut run);
+                stretches.scatter::<L>(piece, chain, at, &mut run);
+            }
+        }
+        ends.wipe();
+        wipe::<L>(&mut run);
+        divide(&mut piece[stretches.elements::<L>()..], values[values.len() - 1], root);
+        values.zeroize();
+    }
 }

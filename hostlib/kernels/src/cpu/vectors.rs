@@ -3,6 +3,7 @@
 use super::Instructions;
 use super::fma::Fma;
 use super::ifma::Ifma;
+use super::lanes::{Job, Lanes};
 
 /// The kind of [`Lanes`](super::lanes::Lanes) to use.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +20,14 @@ impl Vectors {
         match self {
             Vectors::Ifma(_) => Instructions::Avx512Ifma,
             Vectors::Fma(_) => Instructions::Avx2Fma,
+        }
+    }
+
+    /// Runs a job, compiled for the instructions.
+    pub(super) fn run<O, J: Job<Ifma, Out = O> + Job<Fma, Out = O>>(self, job: J) -> O {
+        match self {
+            Vectors::Ifma(ifma) => ifma.run(job),
+            Vectors::Fma(fma) => fma.run(job),
         }
     }
 

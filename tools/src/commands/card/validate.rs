@@ -1,10 +1,12 @@
 //! Runs the conformance suite on a card.
 
 use std::fmt;
+use std::path::Path;
 
 use kiln_driver::conformance::{self, Check};
 use serde::Serialize;
 
+use crate::artefact;
 use crate::backend::CardAddress;
 use crate::error::Failure;
 use crate::output::{self, Report};
@@ -25,9 +27,14 @@ struct Entry {
     duration_s: f64,
 }
 
+/// Longest firmware image that is read; what the card takes, it says itself. \[bytes\]
+const IMAGE_BYTES_MAX: u64 = 256 << 20;
+
 /// Runs every check.
-pub fn run(address: &CardAddress) -> Result<Validation, Failure> {
-    let checks: Vec<Entry> = conformance::run(address.open()?, |_| {}).iter().map(Entry::of).collect();
+pub fn run(address: &CardAddress, firmware: Option<&Path>) -> Result<Validation, Failure> {
+    let image = firmware.map(|path| artefact::read("read the image", path, IMAGE_BYTES_MAX)).transpose()?;
+    let checks = conformance::run(address.open()?, image.as_deref(), |_| {});
+    let checks: Vec<Entry> = checks.iter().map(Entry::of).collect();
     Ok(Validation { card: address.to_string(), passed: checks.iter().all(|check| check.passed), checks })
 }
 

@@ -17,11 +17,13 @@ mod adx;
 mod adx;
 
 mod inverse;
+mod inverse_vartime;
 
 use ark_ff::{BigInt, Fp, MontBackend, MontConfig};
 
 pub(super) use adx::Adx;
 pub(super) use inverse::inverse;
+pub(super) use inverse_vartime::{inverse_vartime, invert_all_vartime};
 
 /// A field element of r or q, reduced.
 pub(super) type Element<C> = Fp<MontBackend<C, 4>, 4>;

@@ -8,9 +8,10 @@ use std::arch::x86_64::{_mm256_setr_epi64x, _mm256_xor_pd};
 
 use ark_bn254::{Fq, FqConfig, G1Affine};
 use ark_ec::AffineRepr;
-use ark_ff::{Field, One, Zero};
+use ark_ff::{One, Zero};
 
 use super::*;
+use crate::cpu::field::invert_all_vartime;
 use crate::cpu::msm::{Entry, Lists, Special};
 use crate::cpu::prefetch::prefetch;
 
@@ -175,20 +176,14 @@ fn replace_by_one(x: &mut Stored, lane: usize) {
 /// The inverse of each, by one inversion.
 #[target_feature(enable = "avx2,fma")]
 fn invert(products: &[Stored; CHAINS]) -> [Stored; CHAINS] {
-    let mut elements = [[Fq::zero(); WIDTH]; CHAINS];
-    for (product, elements) in products.iter().zip(&mut elements) {
-        *elements = doubled(&fetch(product));
+    let mut elements = [Fq::zero(); GROUP];
+    let (runs, _) = elements.as_chunks_mut();
+    for (product, run) in products.iter().zip(runs) {
+        *run = doubled(&fetch(product));
     }
-    let all = elements.as_flattened_mut();
-    let mut before = [Fq::one(); GROUP];
-    for i in 1..GROUP {
-        before[i] = before[i - 1] * all[i - 1];
-    }
-    let mut inverse = (before[GROUP - 1] * all[GROUP - 1]).inverse().unwrap_or_else(Fq::zero);
-    for i in (0..GROUP).rev() {
-        (all[i], inverse) = (inverse * before[i], inverse * all[i]);
-    }
-    [stored(&load_half(&elements[0])), stored(&load_half(&elements[1]))]
+    invert_all_vartime::<FqConfig, GROUP>(&mut elements);
+    let (runs, _) = elements.as_chunks();
+    [stored(&load_half(&runs[0])), stored(&load_half(&runs[1]))]
 }
 
 /// From the last group to the first: λ = (y₂ − y₁)/(x₂ − x₁), x₃ = λ² − x₁ − x₂, y₃ = λ·(x₁ − x₃) − y₁.

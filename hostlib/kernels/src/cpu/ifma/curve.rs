@@ -10,9 +10,10 @@ use std::arch::x86_64::{
 
 use ark_bn254::{Fq, FqConfig, G1Affine};
 use ark_ec::AffineRepr;
-use ark_ff::{Field, One, Zero};
+use ark_ff::{One, Zero};
 
 use super::*;
+use crate::cpu::field::invert_all_vartime;
 use crate::cpu::msm::{Entry, Lists, Special};
 use crate::cpu::prefetch::prefetch;
 
@@ -269,21 +270,14 @@ fn take_special(
 /// The inverse of each, by one inversion.
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn invert(products: &[Lanes; CHAINS]) -> [Lanes; CHAINS] {
-    let mut elements = [[Fq::zero(); LANES]; CHAINS];
-    for (product, elements) in products.iter().zip(&mut elements) {
-        store(&canonical::<FqConfig>(product), elements);
+    let mut elements = [Fq::zero(); GROUP];
+    let (runs, _) = elements.as_chunks_mut();
+    for (product, run) in products.iter().zip(runs) {
+        store(&canonical::<FqConfig>(product), run);
     }
-    let elements = elements.as_flattened_mut();
-    let mut before = [Fq::one(); GROUP];
-    for i in 1..GROUP {
-        before[i] = before[i - 1] * elements[i - 1];
-    }
-    let mut inverse = (before[GROUP - 1] * elements[GROUP - 1]).inverse().unwrap_or_else(Fq::zero);
-    for i in (0..GROUP).rev() {
-        (elements[i], inverse) = (inverse * before[i], inverse * elements[i]);
-    }
-    let (elements, _) = elements.as_chunks();
-    [load(&elements[0]), load(&elements[1])]
+    invert_all_vartime::<FqConfig, GROUP>(&mut elements);
+    let (runs, _) = elements.as_chunks();
+    [load(&runs[0]), load(&runs[1])]
 }
 
 /// From the last group to the first: λ = (y₂ − y₁)/(x₂ − x₁), x₃ = λ² − x₁ − x₂, y₃ = λ·(x₁ − x₃) − y₁.

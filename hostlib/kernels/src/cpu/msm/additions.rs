@@ -59,6 +59,9 @@ impl Special {
         for (at, sum) in self.known.drain(..) {
             sums[at] = sum;
         }
+        if self.doubled.is_empty() {
+            return;
+        }
         // No point of the curve has y = 0, because its order is odd.
         let mut inverses: Vec<Fq> = self.doubled.iter().map(|(_, point)| point.y.double()).collect();
         ark_ff::batch_inversion(&mut inverses);
@@ -195,7 +198,7 @@ fn signed_y(multiplier: impl Multiplier, lists: &Lists<'_>, entry: Entry) -> Lim
 /// Inverts all, none of which is zero, with one inversion.
 fn invert_each(products: [Limbs; CHAINS]) -> [Limbs; CHAINS] {
     let mut elements = products.map(|product| field::canonical::<FqConfig>(&product));
-    ark_ff::batch_inversion(&mut elements);
+    field::invert_all_vartime::<FqConfig, CHAINS>(&mut elements);
     elements.map(|element| element.0.0)
 }
 

@@ -32,7 +32,6 @@ use crate::error::KernelFailure;
 use crate::host::Points;
 use crate::host_data::HostData;
 use crate::kernel::{ScalarBound, bound_violated, small_magnitude_vartime};
-use crate::multiples::TABLES;
 
 /// Points that are sorted at a time: they stay in a cache, and what tells their addresses too.
 const BLOCK: usize = 1 << 16;
@@ -164,10 +163,8 @@ fn sum(features: Features, points: Points<'_>, shaped: &[(Scalars<'_>, Shape)]) 
     }
     let mut buckets = vec![G1Affine::zero(); bucket_count];
     let has = |kind: Kind| columns.iter().any(|column| column.shape.kind == kind);
-    // Every point of a block is there once for each table.
-    let block = if has(Kind::Multiples) { BLOCK / TABLES } else { BLOCK };
-    for first in (0..points.own.len()).step_by(block) {
-        let own = &points.own[first..points.own.len().min(first + block)];
+    for first in (0..points.own.len()).step_by(BLOCK) {
+        let own = &points.own[first..points.own.len().min(first + BLOCK)];
         let images = if has(Kind::Halves) { images(own) } else { Vec::new() };
         let (list, place) = match points.multiples {
             Some((multiples, offset)) if has(Kind::Multiples) => {

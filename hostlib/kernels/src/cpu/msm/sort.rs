@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ark_bn254::{Fr, G1Affine};
-use ark_ec::AffineRepr;
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
@@ -90,17 +89,16 @@ impl Piece {
         let len = bases.len();
         let streams: usize = columns.iter().map(|column| column.shape.streams()).sum();
         let mut piece = Piece { first: start, len, digits: vec![0; streams * len], counts: vec![0; buckets] };
-        // Infinity adds nothing.
-        let infinite: Vec<usize> = (0..len).filter(|&i| bases[i].is_zero()).collect();
         let mut rest = piece.digits.as_mut_slice();
         for column in columns {
             let (streams, others) = std::mem::take(&mut rest).split_at_mut(column.shape.streams() * len);
             column.cut(first + start, len, streams);
             for (stream, digits) in streams.chunks_exact_mut(len.max(1)).enumerate() {
-                infinite.iter().for_each(|&i| digits[i] = 0);
                 let counts = &mut piece.counts[column.buckets_of(stream)];
-                for digit in digits.iter().filter(|&&digit| digit != 0) {
-                    counts[usize::from(digit.unsigned_abs()) - 1] += 1;
+                for digit in digits.iter() {
+                    // Zeros are many or few and come anywhere, so that a branch would be guessed wrong often.
+                    let bucket = usize::from(digit.unsigned_abs()).saturating_sub(1);
+                    counts[bucket] += u32::from(*digit != 0);
                 }
             }
             rest = others;
@@ -117,7 +115,6 @@ impl Piece {
                 let (list, first) = column.source_of(stream, place);
                 let places = &mut self.counts[column.buckets_of(stream)];
                 for (i, &digit) in digits.iter().enumerate() {
-                    // Zeros are many or few and come anywhere, so that a branch would be guessed wrong often.
                     let zero = digit == 0;
                     let bucket = usize::from(digit.unsigned_abs()).saturating_sub(1);
                     let place = if zero { nowhere } else { places[bucket] };

@@ -36,7 +36,8 @@ pub fn subjects(instructions: Instructions) -> Vec<Subject<'static>> {
         ("multiply in Fq", Operation::MultiplyFq, scalar_min, TIMES, peers::multiply_fq()),
         ("square", Operation::Square, None, TIMES, peers::square()),
         ("add", Operation::Add, None, TIMES, peers::add()),
-        ("invert", Operation::Invert, None, INVERSIONS, peers::invert()),
+        ("invert, in constant time", Operation::Invert, None, INVERSIONS, peers::invert()),
+        ("invert", Operation::InvertVartime, None, INVERSIONS, peers::invert()),
         ("invert, batch", Operation::InvertBatch, None, TIMES, vec![]),
     ];
     let subject = |(kernel, operation, cycles_min, times, peers)| Subject {

@@ -1,0 +1,67 @@
+//! Products of two computed matrices.
+//!
+//! `z = c·Σ_k a·b` is exact, of scale `s_a·s_b/c`; the integer `c` brings `q` to the scale that calibration asks for. Where even
+//! `c = 1` leaves `q` finer than that, a listed table brings it there: `y = floor(q·s_q/s_y + 1/2)`, clamped. Given the integers
+//! of the factors, `y·s_y` is within `s_y/2 + s_q/2` of the product where nothing is clamped.
+
+use std::sync::Arc;
+
+use super::linear::output_scale;
+use super::sum::round_scale;
+use super::{Builder, QuantiseError, Scaled};
+use crate::float::Function;
+use crate::graph::{Linear, View};
+
+impl Builder<'_> {
+    /// A product: float node `index`.
+    pub(super) fn batch_matmul(
+        &mut self,
+        index: usize,
+        left: &View,
+        right: &View,
+        factor: f32,
+    ) -> Result<(), QuantiseError> {
+        let (a, b) = (self.bound_of(left), self.bound_of(right));
+        let depth = left.shape[2] as i64;
+        let corners = [a.0, a.1].map(|a| [b.0, b.1].map(|b| a.saturating_mul(b))).concat();
+        let range = corners.iter().fold((0, 0), |range: (i64, i64), v| (range.0.min(*v), range.1.max(*v)));
+        let range = (range.0.saturating_mul(depth), range.1.saturating_mul(depth));
+        let (worth, sign) = (
+            self.scale_of(left) * self.scale_of(right) * f64::from(factor.abs()),
+            if factor < 0.0 { -1 } else { 1 },
+        );
+        let calibrated = match self.fills_table(index) {
+            false => self.calibrated_scale(index),
+            true => output_scale(self.graph.q_bits, worth * range.1.max(-range.0) as f64),
+        };
+        let unit = f64::from(self.graph.shift).exp2();
+        let scaled = self.fit(index, calibrated, |scale| {
+            let scale = round_scale(&[worth], unit, scale);
+            let whole = (worth * unit / scale).round().max(1.0);
+            let step = sign * whole as i64;
+            let ends = (range.0.saturating_mul(step), range.1.saturating_mul(step));
+            let z = (ends.0.min(ends.1), ends.0.max(ends.1));
+            Scaled { step, scale: worth * unit / whole, z }
+        })?;
+        let linear =
+            Linear::BatchMatMul { left: self.view(left), right: self.view(right), factor: scaled.step };
+        let function = self.model.graph.nodes[index].function.clone();
+        let relu = self.model.graph.nodes[index].relu;
+        let rescales = scaled.scale < 0.75 * calibrated && function.is_none() && !self.fills_table(index);
+        let function = match rescales {
+            true => Some(rescaling(relu)),
+            false => function,
+        };
+        let (shift, table) = (self.graph.shift, self.table(index));
+        let scale = (scaled.scale, (scaled.scale / calibrated).max(1.0));
+        self.push_function(index, linear, shift, table, function.as_ref(), scale, scaled.z, 0)
+    }
+}
+
+/// The same number at another scale.
+fn rescaling(relu: bool) -> Function {
+    match relu {
+        true => Function { name: "rescaled Relu".into(), value: Arc::new(|x: f64| x.max(0.0)) },
+        false => Function { name: "rescaled".into(), value: Arc::new(|x| x) },
+    }
+}
