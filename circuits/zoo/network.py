@@ -61,10 +61,9 @@ class Network:
         self.values[output] = value.astype(np.float32)
         return output
 
-    def drop(self, *tensors):
-        """Forgets values that no later layer reads."""
-        for tensor in tensors:
-            self.values.pop(tensor, None)
+    def keep(self, tensor):
+        """Forgets all values but the records and this tensor's: no later layer may read another."""
+        self.values = {name: self.values[name] for name in ("record", tensor)}
 
     def conv(self, x, outputs, kernel, stride=1, pad=None, groups=1, weights=None, bias=None):
         value = self.values[x]

@@ -35,9 +35,8 @@ def main(depth, directory):
     x = net.max_pool(x, 3, 2, 1)
     for stage, count in enumerate(counts):
         for index in range(count):
-            made = set(net.values)
             x = block(net, x, 64 << stage, 2 if stage > 0 and index == 0 else 1, bottleneck)
-            net.drop(*(set(net.values) - {x, "record"}) & (made | set(net.values)))
+            net.keep(x)
     x = net.gemm(net.flatten(net.global_average_pool(x)), 1000)
     net.write(directory, x)
 

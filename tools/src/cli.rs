@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{bench, card, compile, demo, prove, range, setup, verifier, verify};
+use crate::commands::{bench, card, compile, demo, prove, range, run, setup, verifier, verify};
 use crate::error::Failure;
 use crate::output::{self, Format};
 
@@ -38,6 +38,9 @@ enum Command {
     /// Turn an ONNX model into a circuit, its keys and a model commitment
     #[command(long_about = help(include_str!("commands/compile.rs")), after_help = AFTER_HELP)]
     Compile(compile::Args),
+    /// Run the integer model and the float model beside each other, without a proof
+    #[command(long_about = help(include_str!("commands/run.rs")), after_help = AFTER_HELP)]
+    Run(run::Args),
     /// Make a structured reference string for tests: INSECURE
     #[command(long_about = help(include_str!("commands/setup.rs")), after_help = AFTER_HELP)]
     Setup(setup::Args),
@@ -112,6 +115,7 @@ impl Cli {
             None => self.demo.format,
             Some(Command::Demo(args)) => args.format,
             Some(Command::Compile(args)) => args.format,
+            Some(Command::Run(args)) => args.format,
             Some(Command::Setup(args)) => args.format,
             Some(Command::Prove(args)) => args.format,
             Some(Command::Verify(args)) => args.format,
@@ -126,6 +130,7 @@ impl Cli {
         match self.command.unwrap_or(Command::Demo(self.demo)) {
             Command::Demo(args) => output::result(args.format, &demo::run(&args)?),
             Command::Compile(args) => output::result(args.format, &compile::run(&args)?),
+            Command::Run(args) => output::result(args.format, &run::run(&args)?),
             Command::Setup(args) => output::result(args.format, &setup::run(&args)?),
             Command::Prove(args) => output::result(args.format, &prove::run(&args)?),
             Command::Verify(args) => verify::run(&args)?,

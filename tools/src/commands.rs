@@ -6,6 +6,7 @@ pub mod compile;
 pub mod demo;
 pub mod prove;
 pub mod range;
+pub mod run;
 pub mod setup;
 pub mod verifier;
 pub mod verify;

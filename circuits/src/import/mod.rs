@@ -56,7 +56,7 @@ mod squeeze;
 mod sub;
 mod swish;
 mod tanh;
-mod tensor;
+pub(crate) mod tensor;
 mod transpose;
 mod unsqueeze;
 mod where_;

@@ -28,6 +28,42 @@ fn a_verifier_needs_three_files_and_nothing_else() {
 }
 
 #[test]
+fn run_prints_both_models_answers_to_inputs_of_every_format() {
+    let place = tempfile::tempdir().unwrap();
+    let record = model_file("diagnostic.record.json");
+    let values: Vec<f32> = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    let elements = values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>();
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': (1, {}), }}\n", values.len());
+    let length = u16::try_from(header.len()).unwrap().to_le_bytes();
+    let npy = [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &elements].concat();
+    // TensorProto: dims (field 1), data_type FLOAT (field 2), raw_data (field 9).
+    let lengths = [u8::try_from(values.len()).unwrap(), u8::try_from(elements.len()).unwrap()];
+    let pb = [&[8, 1, 8, lengths[0], 16, 1, 0x4a, lengths[1]][..], &elements].concat();
+    for (name, bytes) in [("x.npy", npy), ("x.pb", pb)] {
+        fs::write(place.path().join(name), bytes).unwrap();
+    }
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let files =
+        [record.clone(), place.path().join("x.npy"), place.path().join("x.pb")].map(|path| text(&path));
+    let (model, calibration) =
+        (text(&model_file("diagnostic.onnx")), text(&model_file("diagnostic.calibration.json")));
+    let mut arguments = vec!["run", "--model", &model, "--calibration", &calibration, "--compare", "--json"];
+    arguments.extend(files.iter().flat_map(|file| ["--input", file]));
+    let result = kiln(&arguments).succeeds().json();
+    assert_eq!(result["schema"], "kiln.run/1");
+    let records = result["records"].as_array().unwrap();
+    for answer in records {
+        assert_eq!(answer["output"], records[0]["output"]);
+        assert!(answer["comparison"]["cosine"].as_f64() > Some(0.99), "{answer}");
+        assert_eq!(answer["comparison"]["same_largest"], true);
+    }
+    let proven = public(&diagnostic().path("public.json"));
+    assert_eq!(records[0]["output"], proven["output"]["values"], "what is run is what is proven");
+    let refused = kiln(&["run", "--model", &model, "--input", &model]);
+    assert_eq!(refused.code, 2, "{refused:#?}");
+}
+
+#[test]
 fn secrets_are_the_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let compiled = diagnostic().path("compiled");

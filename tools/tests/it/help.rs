@@ -11,6 +11,7 @@ fn help_is_what_was_reviewed() {
         ("prove", &["prove", "--help"]),
         ("verify", &["verify", "--help"]),
         ("range", &["range", "--help"]),
+        ("run", &["run", "--help"]),
         ("verifier", &["verifier", "--help"]),
         ("verifier_solidity", &["verifier", "solidity", "--help"]),
         ("verifier_calldata", &["verifier", "calldata", "--help"]),

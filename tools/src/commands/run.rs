@@ -1,0 +1,190 @@
+//! Runs the integer model that would be proven, without proving anything, and prints its outputs next to the float model's.
+//!
+//! ```console
+//! $ kiln run --model m.onnx --calibration c.json --input input_0.pb --compare
+//! $ kiln run --model m.onnx --input x.npy --input y.npy --compare --json
+//! ```
+//! An input is one record, row-major, in a file of JSON (`[0.1, 0.2, …]`, any other ending), of NumPy (`.npy`) or of ONNX (`.pb`, a
+//! TensorProto, as ONNX's own test suites have them). Without `--calibration` the inputs themselves set the scales.
+//!
+//! With `--compare` every output is printed with the float model's value and the difference, and the errors are summed up: the cosine of
+//! the two output vectors, the largest difference, and whether the largest output is the same.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use kiln_circuits::data;
+use kiln_circuits::{Interpreter, QuantiseOptions, dequantise_output, import, quantise, quantise_record};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::artefact::{self, LARGE_FILE_BYTES_MAX, SMALL_FILE_BYTES_MAX};
+use crate::error::{Failure, Source};
+use crate::output::{Format, Report};
+use crate::progress::Progress;
+use crate::record;
+use crate::resources::{Snapshot, Used};
+
+/// Arguments of `kiln run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The model, an ONNX file
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// Typical inputs, a JSON list of lists; without it the inputs are taken
+    #[arg(long, value_name = "FILE")]
+    calibration: Option<PathBuf>,
+    /// A record: JSON, .npy or .pb; may be given several times
+    #[arg(long, value_name = "FILE", required = true)]
+    input: Vec<PathBuf>,
+    /// Print the float model's outputs beside the integer model's
+    #[arg(long)]
+    compare: bool,
+    /// How to print the result
+    #[command(flatten)]
+    pub format: Format,
+}
+
+/// What the models answer.
+#[derive(Debug, Serialize)]
+pub struct Answers {
+    /// What one unit of the integer outputs is worth.
+    output_scale: f64,
+    shift: u32,
+    table_bits: u32,
+    records: Vec<Answer>,
+    used: Used,
+}
+
+/// What they answer on one record.
+#[derive(Debug, Serialize)]
+struct Answer {
+    input: PathBuf,
+    output: Vec<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comparison: Option<Compared>,
+}
+
+/// The float model's side.
+#[derive(Debug, Serialize)]
+struct Compared {
+    float: Vec<f32>,
+    cosine: f64,
+    error_max: f64,
+    same_largest: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Answers, Failure> {
+    let start = Snapshot::now();
+    let progress = Progress::new(args.format.json);
+    let onnx = artefact::read("read the model", &args.model, LARGE_FILE_BYTES_MAX)?;
+    let inputs = args.input.iter().map(|path| read_input(path)).collect::<Result<Vec<_>, _>>()?;
+    let calibration = match &args.calibration {
+        Some(path) => record::read_calibration(path)?,
+        None => inputs.iter().map(|input| input.to_vec()).collect(),
+    };
+    let model = progress.phase("read the model", || import(&onnx));
+    let model = model.map_err(|e| Failure::refused("read the model", e))?;
+    let quantised =
+        progress.phase("quantise", || quantise(&model, &calibration, &QuantiseOptions::default()));
+    let (graph, weights, report) = quantised.map_err(|e| Failure::refused("quantise the model", e))?;
+    let interpreter = Interpreter::new(&graph, &weights).map_err(|e| Failure::refused("run the model", e))?;
+    let mut records = Vec::with_capacity(inputs.len());
+    for (path, input) in args.input.iter().zip(&inputs) {
+        let refused = |e: Source| Failure::file("use the record", path, e);
+        let integers = quantise_record(&graph, input).map_err(|e| refused(e.into()))?;
+        let output = interpreter.run(&integers).map_err(|e| refused(e.into()))?.output.clone();
+        let comparison = match args.compare {
+            true => {
+                let float = model.run(input).map_err(|e| refused(e.into()))?.output;
+                Some(Compared::new(&dequantise_output(&graph, &output), float))
+            }
+            false => None,
+        };
+        records.push(Answer { input: path.clone(), output, comparison });
+    }
+    let output_scale = graph.tensors.get(graph.output.tensor.0).map_or(1.0, |tensor| tensor.scale);
+    let (shift, table_bits) = (report.shift, report.q_bits);
+    Ok(Answers { output_scale, shift, table_bits, records, used: start.used() })
+}
+
+/// A record, in the format that the file's name tells.
+fn read_input(path: &Path) -> Result<Zeroizing<Vec<f32>>, Failure> {
+    const ACTION: &str = "read the input";
+    let bytes = Zeroizing::new(artefact::read(ACTION, path, SMALL_FILE_BYTES_MAX)?);
+    let refused = |e: Source| Failure::file(ACTION, path, e);
+    let values = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("npy") => data::read_npy(&bytes).map_err(|e| refused(e.into()))?,
+        Some("pb") => data::read_tensor_proto(&bytes).map_err(|e| refused(e.into()))?,
+        _ => data::read_record(&bytes).map_err(|e| refused(e.into()))?,
+    };
+    Ok(Zeroizing::new(values))
+}
+
+impl Compared {
+    fn new(integer: &[f64], float: Vec<f32>) -> Self {
+        let pairs = || integer.iter().copied().zip(float.iter().map(|v| f64::from(*v)));
+        let product: f64 = pairs().map(|(a, b)| a * b).sum();
+        let norms =
+            pairs().map(|(a, _)| a * a).sum::<f64>().sqrt() * pairs().map(|(_, b)| b * b).sum::<f64>().sqrt();
+        let error_max = pairs().map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let largest = |values: &mut dyn Iterator<Item = f64>| {
+            values.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(index, _)| index)
+        };
+        let same_largest =
+            largest(&mut pairs().map(|pair| pair.0)) == largest(&mut pairs().map(|pair| pair.1));
+        let cosine = if norms > 0.0 { product / norms } else { f64::from(u8::from(error_max == 0.0)) };
+        Self { float, cosine, error_max, same_largest }
+    }
+}
+
+impl Report for Answers {
+    const SCHEMA: &'static str = "kiln.run/1";
+}
+
+impl fmt::Display for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Answer { input, output, comparison } in &self.records {
+            writeln!(f, "{}", input.display())?;
+            let Some(compared) = comparison else {
+                writeln!(f, "  output    {output:?} × {}", self.output_scale)?;
+                continue;
+            };
+            writeln!(
+                f,
+                "  {:>6} {:>10} {:>14} {:>14} {:>12}",
+                "output", "integer", "its value", "float", "difference"
+            )?;
+            for (index, (integer, float)) in output.iter().zip(&compared.float).enumerate() {
+                let value = f64::from(*integer) * self.output_scale;
+                let difference = value - f64::from(*float);
+                writeln!(f, "  {index:>6} {integer:>10} {value:>14.6} {float:>14.6} {difference:>12.6}")?;
+            }
+            writeln!(
+                f,
+                "  cosine {:.6}, largest difference {:.6}, largest output {}",
+                compared.cosine,
+                compared.error_max,
+                if compared.same_largest { "the same" } else { "another" }
+            )?;
+        }
+        writeln!(f, "shift of {} bits, tables of 2^{} entries a side", self.shift, self.table_bits)?;
+        write!(f, "used {}", self.used)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_compared_by_direction_size_and_largest() {
+        let compared = Compared::new(&[3.0, 4.0], vec![6.0, 8.0]);
+        assert!((compared.cosine - 1.0).abs() < 1e-12 && compared.same_largest);
+        assert_eq!(compared.error_max, 4.0);
+        let compared = Compared::new(&[1.0, 0.0], vec![0.0, 1.0]);
+        assert!(compared.cosine == 0.0 && !compared.same_largest);
+        assert_eq!(Compared::new(&[0.0], vec![0.0]).cosine, 1.0);
+    }
+}
