@@ -29,6 +29,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Subcommand;
+use kiln_driver::sysfs::Bus;
 
 use crate::backend::{self, CardAddress};
 use crate::error::Failure;
@@ -181,11 +182,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Action::Info(target) => output::result(format, &info::run(&target.address)?),
         Action::Bind { target, user, consent } => {
             consent.or_ask(&format!("take {} from its driver and bind it to vfio-pci", target.address))?;
-            output::result(format, &bind::bind(&target.address, user.as_deref())?);
+            output::result(format, &bind::bind(&Bus::default(), &target.address, user.as_deref())?);
         }
         Action::Unbind { target, consent } => {
             consent.or_ask(&format!("unbind {}, which ends the programs that use it", target.address))?;
-            output::result(format, &bind::unbind(&target.address)?);
+            output::result(format, &bind::unbind(&Bus::default(), &target.address)?);
         }
         Action::Sensors(target) => output::result(format, &health::sensors(&target.address)?),
         Action::Stats(target) => output::result(format, &health::stats(&target.address)?),

@@ -145,6 +145,12 @@ fn firmware_that_cannot_be_is_refused_with_a_reason() {
 }
 
 #[test]
+fn waiting_for_an_event_has_an_end() {
+    let quiet = kiln(&["card", "events", "sim:u55c", "--wait-s", "0"]).fails(2);
+    insta::assert_snapshot!("card_events", quiet.stderr);
+}
+
+#[test]
 fn what_disturbs_a_card_wants_consent() {
     for action in ["validate", "reset", "bench"] {
         let refused = kiln(&["card", action, "sim:u55c"]).fails(2);

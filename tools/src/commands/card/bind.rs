@@ -19,16 +19,16 @@ pub struct Binding {
 }
 
 /// Binds a card to vfio-pci, for a user or for root alone.
-pub fn bind(address: &CardAddress, user: Option<&str>) -> Result<Binding, Failure> {
+pub fn bind(bus: &Bus, address: &CardAddress, user: Option<&str>) -> Result<Binding, Failure> {
     let place = on_bus(address)?;
     let owner = user.map(user_ids).transpose()?;
-    let card = Bus::default().bind(place, owner).map_err(|e| Failure::refused("bind the card", e))?;
+    let card = bus.bind(place, owner).map_err(|e| Failure::refused("bind the card", e))?;
     Ok(Binding::of(&card))
 }
 
 /// Unbinds a card.
-pub fn unbind(address: &CardAddress) -> Result<Binding, Failure> {
-    let card = Bus::default().unbind(on_bus(address)?).map_err(|e| Failure::refused("unbind the card", e))?;
+pub fn unbind(bus: &Bus, address: &CardAddress) -> Result<Binding, Failure> {
+    let card = bus.unbind(on_bus(address)?).map_err(|e| Failure::refused("unbind the card", e))?;
     Ok(Binding::of(&card))
 }
 
@@ -82,6 +82,44 @@ impl fmt::Display for Binding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn binding_prints_what_was_reviewed() {
+        let folder = tempfile::tempdir().unwrap();
+        let device = folder.path().join("sys/bus/pci/devices/0000:41:00.0");
+        std::fs::create_dir_all(&device).unwrap();
+        std::fs::create_dir_all(folder.path().join("sys/bus/pci/drivers/vfio-pci")).unwrap();
+        for (path, text) in [
+            ("devices/0000:41:00.0/vendor", "0x4b4c\n"),
+            ("devices/0000:41:00.0/device", "0x0001\n"),
+            ("devices/0000:41:00.0/driver_override", ""),
+            ("drivers_probe", ""),
+            ("drivers/vfio-pci/unbind", ""),
+        ] {
+            std::fs::write(folder.path().join("sys/bus/pci").join(path), text).unwrap();
+        }
+        std::os::unix::fs::symlink("../../kernel/iommu_groups/7", device.join("iommu_group")).unwrap();
+        let bus = Bus::below(folder.path());
+        let (card, other) = ("vfio:0000:41:00.0".parse().unwrap(), "vfio:0000:42:00.0".parse().unwrap());
+        let mut seen = String::new();
+        let mut note = |outcome: Result<Binding, Failure>| {
+            let text = match outcome {
+                Ok(binding) => binding.to_string(),
+                Err(failure) => failure.one_line(),
+            };
+            seen += &text.replace(folder.path().to_str().unwrap(), "");
+            seen += "\n";
+        };
+        // No kernel acts on these files: the card stays as it is, and that is said.
+        note(bind(&bus, &card, None));
+        note(bind(&bus, &other, None));
+        std::os::unix::fs::symlink("../../bus/pci/drivers/vfio-pci", device.join("driver")).unwrap();
+        note(bind(&bus, &card, None));
+        note(bind(&bus, &card, Some("no such user")));
+        note(unbind(&bus, &card));
+        note(unbind(&bus, &other));
+        insta::assert_snapshot!("card_bind", seen);
+    }
 
     #[test]
     fn users_are_found_by_name_and_number() {
