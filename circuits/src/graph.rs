@@ -255,6 +255,21 @@ pub struct IntGraph {
 }
 
 impl IntGraph {
+    /// A graph of no nodes yet.
+    pub(crate) fn empty(shift: u32, q_bits: u32, activation: (i64, i64)) -> Self {
+        Self {
+            tensors: Vec::new(),
+            weights: Vec::new(),
+            nodes: Vec::new(),
+            input: TensorId(0),
+            output: View::plain(TensorId(0), Vec::new()),
+            shift,
+            q_bits,
+            activation,
+            tables: Vec::new(),
+        }
+    }
+
     /// The entry of a table for `q`.
     pub fn apply(&self, table: TableKind, q: i64) -> i64 {
         let (lo, hi) = self.activation;

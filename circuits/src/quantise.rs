@@ -258,20 +258,7 @@ impl<'a> Builder<'a> {
         q_bits: u32,
     ) -> Result<(IntGraph, WeightValues, Vec<NodeReport>), QuantiseError> {
         let half = 1i64 << (options.activation_bits - 1);
-        let (tensors, weights, nodes, tables) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let output = View::plain(TensorId(0), Vec::new());
-        let activation = (-half, half - 1);
-        let graph = IntGraph {
-            tensors,
-            weights,
-            nodes,
-            input: TensorId(0),
-            output,
-            shift,
-            q_bits,
-            activation,
-            tables,
-        };
+        let graph = IntGraph::empty(shift, q_bits, (-half, half - 1));
         let (values, reports, tensors) = (WeightValues(Vec::new()), Vec::new(), Vec::new());
         let mut builder = Self { model, ranges, options, graph, values, reports, tensors };
         for index in 0..model.graph.nodes.len() {

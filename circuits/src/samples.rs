@@ -31,19 +31,7 @@ pub struct GraphBuilder {
 impl GraphBuilder {
     /// An empty graph.
     pub fn new(shift: u32, q_bits: u32, activation: (i64, i64)) -> Self {
-        let output = View::plain(TensorId(0), Vec::new());
-        let (tensors, weights, nodes, tables) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let graph = IntGraph {
-            tensors,
-            weights,
-            nodes,
-            input: TensorId(0),
-            output,
-            shift,
-            q_bits,
-            activation,
-            tables,
-        };
+        let graph = IntGraph::empty(shift, q_bits, activation);
         Self { graph, values: WeightValues(Vec::new()) }
     }
 

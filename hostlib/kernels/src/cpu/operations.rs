@@ -7,7 +7,6 @@ use ark_ff::{Field as _, MontConfig, One, Zero};
 
 use super::field::{Element, Multiplier, Portable, inverse, inverse_vartime};
 use super::lanes::{Job, Lanes};
-use super::vectors::Vectors;
 use super::{Features, Instructions};
 
 /// Values that an operation runs over: they stay in a first-level cache.
@@ -42,8 +41,7 @@ pub fn repeat(operation: Operation, limit: Instructions, times: usize) -> usize 
     let rounds = times.div_ceil(VALUES);
     match (operation, features.adx) {
         (Operation::MultiplyLanes, adx) => match (features.vectors, adx) {
-            (Some(Vectors::Ifma(ifma)), _) => ifma.run(Products { rounds }),
-            (Some(Vectors::Fma(fma)), _) => fma.run(Products { rounds }),
+            (Some(vectors), _) => vectors.run(Products { rounds }),
             (None, Some(adx)) => multiply::<FrConfig>(adx, rounds),
             (None, None) => multiply::<FrConfig>(Portable, rounds),
         },

@@ -126,6 +126,16 @@ fn horner(coefficients: &[Fr], point: Fr) -> Fr {
     coefficients.iter().rev().fold(Fr::zero(), |sum, c| sum * point + c)
 }
 
+/// sum·point + run, in every lane; `c` is room for the run.
+#[inline(always)]
+fn horner_step<L: Lanes>(lanes: L, sum: &mut L::Stored, point: &L::Stored, run: &L::Run, c: &mut L::Stored) {
+    let above = *sum;
+    lanes.mul(&above, point, sum);
+    lanes.load(run, c);
+    let above = *sum;
+    lanes.add(&above, c, sum);
+}
+
 /// The values of a piece at each point. Lane l of chain c adds up the coefficients l + WIDTH·(c + CHAINS·k), over all k.
 struct Values<'a> {
     coefficients: &'a [Fr],
@@ -145,11 +155,7 @@ impl<L: Lanes> Job<L> for Values<'_> {
             let (mut c, mut sums) = (L::ZERO, [L::ZERO; CHAINS]);
             for runs in L::runs(v).chunks_exact(CHAINS).rev() {
                 for (run, sum) in runs.iter().zip(&mut sums) {
-                    let above = *sum;
-                    lanes.mul(&above, &step, sum);
-                    lanes.load(run, &mut c);
-                    let above = *sum;
-                    lanes.add(&above, &c, sum);
+                    horner_step(lanes, sum, &step, run, &mut c);
                 }
             }
             let mut ends = Ends::<L>::from_slice(&[]);
@@ -226,11 +232,7 @@ impl<L: Lanes> Job<L> for Parts<'_> {
         for at in (0..stretches.len).rev() {
             for (chain, sum) in sums.iter_mut().enumerate() {
                 stretches.gather::<L>(piece, chain, at, &mut run);
-                lanes.load(&run, &mut c);
-                let above = *sum;
-                lanes.mul(&above, &by, sum);
-                let above = *sum;
-                lanes.add(&above, &c, sum);
+                horner_step(lanes, sum, &by, &run, &mut c);
             }
         }
         let mut ends = Ends::<L>::from_slice(&[]);
@@ -273,11 +275,7 @@ impl<L: Lanes> Job<L> for Quotients<'_> {
         for at in (0..stretches.len).rev() {
             for (chain, sum) in sums.iter_mut().enumerate() {
                 stretches.gather::<L>(piece, chain, at, &mut run);
-                lanes.load(&run, &mut c);
-                let above = *sum;
-                lanes.mul(&above, &by, sum);
-                let above = *sum;
-                lanes.add(&above, &c, sum);
+                horner_step(lanes, sum, &by, &run, &mut c);
                 lanes.store(sum, &mut run);
                 stretches.scatter::<L>(piece, chain, at, &mut run);
             }

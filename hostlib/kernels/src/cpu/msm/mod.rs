@@ -172,7 +172,7 @@ fn sum(features: Features, points: Points<'_>, shaped: &[(Scalars<'_>, Shape)]) 
             }
             _ => (own, Place { first: 0, table: 0 }),
         };
-        let sorted = sort::sort(&columns, own, first, place, bucket_count);
+        let sorted = sort::sort(&columns, own.len(), first, place, bucket_count);
         accumulate::add_to_buckets(features, list, &images, &sorted, &mut buckets);
     }
     let windows: Vec<usize> =

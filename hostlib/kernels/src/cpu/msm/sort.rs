@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ark_bn254::{Fr, G1Affine};
+use ark_bn254::Fr;
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
@@ -54,20 +54,20 @@ struct Piece {
     counts: Vec<u32>,
 }
 
-/// Sorts points by bucket, for the scalars of each column from `first` on.
+/// Sorts as many points by bucket, for the scalars of each column from `first` on.
 pub(super) fn sort(
     columns: &[Column<'_>],
-    bases: &[G1Affine],
+    points: usize,
     first: usize,
     place: Place,
     buckets: usize,
 ) -> Sorted {
-    let pieces = rayon::current_num_threads().min(bases.len() / PIECE_MIN).max(1);
+    let pieces = rayon::current_num_threads().min(points / PIECE_MIN).max(1);
     let mut pieces: Vec<Piece> = (0..pieces)
         .into_par_iter()
         .map(|piece| {
-            let (start, end) = (piece * bases.len() / pieces, (piece + 1) * bases.len() / pieces);
-            Piece::new(columns, &bases[start..end], first, start, buckets)
+            let (start, end) = (piece * points / pieces, (piece + 1) * points / pieces);
+            Piece::new(columns, end - start, first, start, buckets)
         })
         .collect();
     let (mut ends, mut total) = (Vec::with_capacity(buckets), 0);
@@ -85,8 +85,7 @@ pub(super) fn sort(
 }
 
 impl Piece {
-    fn new(columns: &[Column<'_>], bases: &[G1Affine], first: usize, start: usize, buckets: usize) -> Piece {
-        let len = bases.len();
+    fn new(columns: &[Column<'_>], len: usize, first: usize, start: usize, buckets: usize) -> Piece {
         let streams: usize = columns.iter().map(|column| column.shape.streams()).sum();
         let mut piece = Piece { first: start, len, digits: vec![0; streams * len], counts: vec![0; buckets] };
         let mut rest = piece.digits.as_mut_slice();
