@@ -36,7 +36,7 @@ const SECRET: &str = "model.secret";
 const GRAPH: &str = "model.kiln";
 
 /// The integer graph, the weights and how they are laid out, as a file.
-const GRAPH_FILE: container::Kind = container::Kind { magic: *b"KILN-IG\n", version: 3 };
+const GRAPH_FILE: container::Kind = container::Kind { magic: *b"KILN-IG\n", version: 4 };
 /// A record's commitment, as a file.
 const INPUT_FILE: container::Kind = container::Kind { magic: *b"KILN-IC\n", version: 1 };
 /// What is written of a proving key at a time.
