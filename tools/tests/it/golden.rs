@@ -38,15 +38,21 @@ fn cards_print_what_was_reviewed() {
     insta::assert_snapshot!("card_info", kiln(&["card", "info", "sim:u55c"]).succeeds().stdout);
 }
 
-/// A text with what a clock and a counter said left out: numbers, and units of time.
+/// A text with what a clock and a counter said left out: numbers, units of time, and what a check tells beside its name.
 fn without_measures(text: &str) -> String {
     let bare = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
     let blank = |word: &str| match bare(word) {
-        number if number.parse::<f64>().is_ok() => word.replace(&number, "#"),
+        number if number.starts_with(|c: char| c.is_ascii_digit()) && number.parse::<f64>().is_ok() => {
+            word.replace(&number, "#")
+        }
         unit if ["ns", "µs", "ms", "s"].contains(&&*unit) => word.replace(&unit, "time"),
         _ => word.to_owned(),
     };
-    text.lines().map(|line| line.split(' ').map(blank).collect::<Vec<_>>().join(" ") + "\n").collect()
+    let line = |line: &str| {
+        let kept = if line.starts_with("check ") { line.split(':').next().unwrap_or(line) } else { line };
+        kept.split(' ').map(blank).collect::<Vec<_>>().join(" ") + "\n"
+    };
+    text.lines().map(line).collect()
 }
 
 #[test]
