@@ -1,5 +1,6 @@
 mod cheating;
 mod graphs;
+mod operators;
 mod proving;
 
 use kiln_plonk::{MockFailure, mock};

@@ -131,7 +131,8 @@ fn work(model: &FloatModel) -> usize {
         FloatOp::Sum { terms, .. } => elements(index) * terms.len(),
         FloatOp::Product { .. } => 3 * elements(index),
         FloatOp::Max { windows, .. } => windows.iter().map(Vec::len).sum(),
-        FloatOp::Input => elements(index),
+        FloatOp::Rank { input, count, .. } => 4 * input.len() * count,
+        FloatOp::Input | FloatOp::Part { .. } => elements(index),
     };
     model.graph.nodes.iter().enumerate().map(node).sum()
 }
