@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tract_onnx::prelude::{Datum, InferenceModelExt, IntoRunnable, Tensor, TypedRunnableModel, tvec};
 use tract_onnx::tract_hir::infer::InferenceFact;
 
+use crate::forest::Forest;
 use crate::graph::{ConvGeometry, TensorId, View};
 
 /// An activation.
@@ -104,6 +105,8 @@ pub enum FloatOp {
     Product { factors: [Vec<FloatTerm>; 2] },
     /// Maximum over windows: for each output element, the elements of the view in its window (at least one).
     Max { input: View, windows: Vec<Vec<u32>> },
+    /// Sums of the leaves that a record reaches in an ensemble of trees.
+    Trees { input: View, forest: Arc<Forest> },
 }
 
 impl FloatOp {
@@ -118,6 +121,7 @@ impl FloatOp {
             Self::MatMul { input, .. }
             | Self::Max { input, .. }
             | Self::Softmax { input }
+            | Self::Trees { input, .. }
             | Self::Normalise { input, .. } => vec![input],
             Self::BatchMatMul { left, right, .. } => vec![left, right],
             Self::Spread { terms, sums, .. } => terms.iter().chain(sums).map(|part| &part.input).collect(),
@@ -184,13 +188,21 @@ pub struct FloatTrace {
     pub output: Vec<f32>,
 }
 
+/// What computes the float values.
+enum Reference {
+    /// The ONNX file in tract.
+    Onnx(Arc<TypedRunnableModel>),
+    /// An ensemble of trees that reads the record and gives the output.
+    Forest(Arc<Forest>),
+}
+
 /// An imported model: the float graph, and the ONNX file ready to run.
 pub struct FloatModel {
     /// The graph.
     pub graph: FloatGraph,
     /// What the importer did that a user should know, one sentence each.
     pub notes: Vec<String>,
-    reference: Arc<TypedRunnableModel>,
+    reference: Reference,
     /// The input's dimensions as ONNX has them, with the batch.
     input_shape: Vec<usize>,
 }
@@ -215,8 +227,18 @@ impl FloatModel {
     ) -> Result<Self, FloatError> {
         let before = graph.tensors.iter().filter_map(|t| t.before.as_deref());
         let names = graph.tensors.iter().map(|t| t.name.as_str()).chain(before).chain([output_value]);
-        let reference = guarded(|| load(proto, &input_shape, names))?;
+        let reference = Reference::Onnx(guarded(|| load(proto, &input_shape, names))?);
         Ok(Self { graph, notes, reference, input_shape })
+    }
+
+    /// A model that is an ensemble of trees: the graph's tensors are the record and the output.
+    pub(crate) fn of_forest(
+        graph: FloatGraph,
+        notes: Vec<String>,
+        input_shape: Vec<usize>,
+        forest: Arc<Forest>,
+    ) -> Self {
+        Self { graph, notes, reference: Reference::Forest(forest), input_shape }
     }
 
     /// Number of values of a record.
@@ -232,15 +254,13 @@ impl FloatModel {
     /// Runs one record (row-major over the input's shape).
     pub fn run(&self, record: &[f32]) -> Result<FloatTrace, FloatError> {
         self.check_record(record)?;
-        let results = guarded(|| {
-            let input = Tensor::from_shape(&self.input_shape, record)?;
-            let outputs = self.reference.run(tvec!(input.into()))?;
-            let read = |t: &tract_onnx::prelude::TValue| {
-                Ok(t.to_plain_array_view::<f32>()?.iter().copied().collect())
-            };
-            outputs.iter().map(read).collect::<tract_onnx::prelude::TractResult<Vec<Vec<f32>>>>()
-        })?;
-        let mut tensors = results;
+        let mut tensors = match &self.reference {
+            Reference::Onnx(onnx) => self.run_onnx(onnx, record)?,
+            Reference::Forest(forest) => {
+                let scores = forest.run(record);
+                vec![record.to_vec(), scores.clone(), scores]
+            }
+        };
         let output = tensors.pop().unwrap_or_default();
         let mut before = tensors.split_off(self.graph.tensors.len().min(tensors.len())).into_iter();
         let before: Vec<_> =
@@ -252,6 +272,17 @@ impl FloatModel {
             }
         }
         Ok(FloatTrace { tensors, before, output })
+    }
+
+    fn run_onnx(&self, onnx: &Arc<TypedRunnableModel>, record: &[f32]) -> Result<Vec<Vec<f32>>, FloatError> {
+        guarded(|| {
+            let input = Tensor::from_shape(&self.input_shape, record)?;
+            let outputs = onnx.run(tvec!(input.into()))?;
+            let read = |t: &tract_onnx::prelude::TValue| {
+                Ok(t.to_plain_array_view::<f32>()?.iter().copied().collect())
+            };
+            outputs.iter().map(read).collect()
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use tract_onnx::pb::{GraphProto, ModelProto, OperatorSetIdProto, ValueInfoProto,
 use tract_onnx::prelude::Framework;
 
 use crate::float::{FloatError, FloatModel};
-use crate::import::{Importer, rewrite};
+use crate::import::{Importer, rewrite, tree_ensemble};
 
 /// Largest number of elements of one tensor that an ONNX file may ask for.
 pub const TENSOR_ELEMENTS_MAX: usize = 1 << 26;
@@ -89,6 +89,9 @@ pub(crate) fn import_proto(proto: &ModelProto) -> Result<FloatModel, ImportError
     let graph = proto.graph.as_ref().ok_or(ImportError::NoGraph)?;
     let input = the_input(graph)?;
     let shape = input_shape(input)?;
+    if let Some(model) = tree_ensemble::import(graph, &input.name, &shape)? {
+        return Ok(model);
+    }
     let output = match graph.output.as_slice() {
         [output] => output.name.as_str(),
         other => return Err(ImportError::Arity { what: "output", got: names(other.iter()) }),

@@ -131,6 +131,7 @@ fn work(model: &FloatModel) -> usize {
         FloatOp::Sum { terms, .. } => elements(index) * terms.len(),
         FloatOp::Product { .. } => 3 * elements(index),
         FloatOp::Max { windows, .. } => windows.iter().map(Vec::len).sum(),
+        FloatOp::Trees { forest, .. } => forest.splits.len() * forest.features + forest.leaves.len(),
         FloatOp::Input => elements(index),
     };
     model.graph.nodes.iter().enumerate().map(node).sum()
