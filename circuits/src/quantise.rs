@@ -18,6 +18,7 @@ mod rank;
 mod search;
 mod softmax;
 mod sum;
+mod trees;
 
 use crate::accuracy::AccuracyError;
 use crate::float::{FloatError, FloatModel, FloatOp, Function, check_record};
@@ -295,6 +296,7 @@ impl<'a> Builder<'a> {
             FloatOp::BatchMatMul { left, right, factor } => self.batch_matmul(index, left, right, *factor),
             FloatOp::Max { input, windows } => self.max_pool(index, input, windows),
             FloatOp::Product { factors } => self.product(index, factors),
+            FloatOp::Trees { .. } => self.trees(index),
         }
     }
 
