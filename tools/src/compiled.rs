@@ -35,7 +35,7 @@ const COMMITMENT: &str = "model.json";
 const SECRET: &str = "model.secret";
 const GRAPH: &str = "model.kiln";
 
-/// The integer graph, the weights and how they are laid out, as a file.
+/// The integer graph, the weights and how they are laid out, as a file; its body is in `postcard`'s format.
 const GRAPH_FILE: container::Kind = container::Kind { magic: *b"KILN-IG\n", version: 4 };
 /// A record's commitment, as a file.
 const INPUT_FILE: container::Kind = container::Kind { magic: *b"KILN-IC\n", version: 1 };
@@ -235,8 +235,8 @@ impl Compiled {
         directory.add(SECRET, Audience::Owner, &secret)?;
         let layout = self.lowered.options();
         let file = GraphFileView { graph: &self.graph, weights: &self.weights, layout };
-        let body = serde_json::to_vec(&file).map_err(|e| Failure::refused("write the integer model", e))?;
-        let file = Zeroizing::new(GRAPH_FILE.wrap(&Zeroizing::new(body)));
+        let body = graph_bytes(&file).map_err(|e| Failure::refused("write the integer model", e))?;
+        let file = Zeroizing::new(GRAPH_FILE.wrap(&body));
         directory.add(GRAPH, Audience::Owner, &file)
     }
 
@@ -251,7 +251,7 @@ impl Compiled {
         })?;
         let GraphFile { graph, weights, layout } =
             read_part(directory, GRAPH, "read the integer model", |bytes| {
-                Ok(serde_json::from_slice(GRAPH_FILE.unwrap(bytes)?)?)
+                Ok(postcard::from_bytes(GRAPH_FILE.unwrap(bytes)?)?)
             })?;
         let path = directory.join(SRS);
         artefact::open("open the reference string", &path)?;
@@ -603,6 +603,14 @@ fn commitment_text(group: &CommittedPublic) -> String {
     };
     // Plain data: it always has a JSON form.
     serde_json::to_string_pretty(&file).map(|text| text + "\n").unwrap_or_default()
+}
+
+/// Into a buffer as large as it will be: one that grows would leave copies of the weights behind.
+fn graph_bytes(file: &GraphFileView<'_>) -> postcard::Result<Zeroizing<Vec<u8>>> {
+    let length = postcard::serialize_with_flavor(file, postcard::ser_flavors::Size::default())?;
+    let mut bytes = Zeroizing::new(vec![0; length]);
+    postcard::to_slice(file, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// Reads a published commitment.

@@ -54,16 +54,16 @@ impl Sorted {
     }
 }
 
-/// Adds each bucket's entries to it.
+/// Adds each bucket's entries to it, on as many threads.
 pub(super) fn add_to_buckets(
     features: Features,
     bases: &[G1Affine],
     images: &[G1Affine],
     sorted: &Sorted,
     buckets: &mut [G1Affine],
+    threads: usize,
 ) {
     let total = sorted.ends.last().map_or(0, |&end| end as usize);
-    let threads = rayon::current_num_threads();
     let parts = if threads == 1 { 1 } else { (threads * PARTS_PER_THREAD).min(total / PART_MIN).max(1) };
     let mut rest = &mut *buckets;
     let mut given = 0;
@@ -295,7 +295,16 @@ mod tests {
                 let features = Features::detect(limit);
                 let mut buckets = vec![G1Affine::zero(); ends.len()];
                 for times in 1..3 {
-                    pool.install(|| add_to_buckets(features, &points, &[], &sorted, &mut buckets));
+                    pool.install(|| {
+                        add_to_buckets(
+                            features,
+                            &points,
+                            &[],
+                            &sorted,
+                            &mut buckets,
+                            rayon::current_num_threads(),
+                        )
+                    });
                     for (bucket, sum) in buckets.iter().zip(&expected) {
                         assert_eq!(*bucket, (g * Fr::from(times * sum)).into_affine(), "{limit:?}");
                     }

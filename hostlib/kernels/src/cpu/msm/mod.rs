@@ -161,20 +161,21 @@ fn sum(features: Features, points: Points<'_>, shaped: &[(Scalars<'_>, Shape)]) 
         columns.push(Column { scalars, shape, first_bucket: bucket_count });
         bucket_count += shape.all_buckets();
     }
-    let mut buckets = vec![G1Affine::zero(); bucket_count];
-    let has = |kind: Kind| columns.iter().any(|column| column.shape.kind == kind);
-    for first in (0..points.own.len()).step_by(BLOCK) {
-        let own = &points.own[first..points.own.len().min(first + BLOCK)];
-        let images = if has(Kind::Halves) { images(own) } else { Vec::new() };
-        let (list, place) = match points.multiples {
-            Some((multiples, offset)) if has(Kind::Multiples) => {
-                (multiples.points(), Place { first: offset + first, table: multiples.bases() })
-            }
-            _ => (own, Place { first: 0, table: 0 }),
-        };
-        let sorted = sort::sort(&columns, own.len(), first, place, bucket_count);
-        accumulate::add_to_buckets(features, list, &images, &sorted, &mut buckets);
-    }
+    let streams: usize = columns.iter().map(|column| column.shape.streams()).sum();
+    let threads = apart(points.own.len(), streams, bucket_count);
+    let buckets = if threads == 1 {
+        let threads = rayon::current_num_threads();
+        fill_buckets(features, points, &columns, bucket_count, 0..points.own.len(), threads)
+    } else {
+        let part = |thread: usize| thread * points.own.len() / threads;
+        let parts = (0..threads).into_par_iter().map(|thread| {
+            let range = part(thread)..part(thread + 1);
+            fill_buckets(features, points, &columns, bucket_count, range, 1)
+        });
+        let parts = parts.collect::<Vec<_>>();
+        let total = |bucket: usize| parts.iter().map(|part| part[bucket]).sum();
+        G1Projective::normalize_batch(&(0..bucket_count).map(total).collect::<Vec<G1Projective>>())
+    };
     let windows: Vec<usize> =
         columns.iter().flat_map(|Column { shape, .. }| vec![shape.buckets; shape.sets()]).collect();
     let sums = weigh::weigh(features, &buckets, &windows);
@@ -195,7 +196,73 @@ fn sum(features: Features, points: Points<'_>, shaped: &[(Scalars<'_>, Shape)]) 
     totals
 }
 
+/// Into so many ranges of points, each with buckets and a thread of its own, work is cut: 1 if adding up their buckets would cost
+/// too much. Threads that need not wait for each other after every block are faster where there is little to do in one.
+fn apart(points: usize, streams: usize, buckets: usize) -> usize {
+    let threads = rayon::current_num_threads();
+    let few_buckets = buckets.saturating_mul(512) <= points.saturating_mul(streams);
+    if few_buckets && points / threads >= sort::PIECE_MIN { threads } else { 1 }
+}
+
+/// Adds a range of the points to buckets, by block.
+fn fill_buckets(
+    features: Features,
+    points: Points<'_>,
+    columns: &[Column<'_>],
+    bucket_count: usize,
+    range: std::ops::Range<usize>,
+    threads: usize,
+) -> Vec<G1Affine> {
+    let mut buckets = vec![G1Affine::zero(); bucket_count];
+    let has = |kind: Kind| columns.iter().any(|column| column.shape.kind == kind);
+    for first in range.clone().step_by(BLOCK) {
+        let own = &points.own[first..range.end.min(first + BLOCK)];
+        let images = if has(Kind::Halves) { images(own) } else { Vec::new() };
+        let (list, place) = match points.multiples {
+            Some((multiples, offset)) if has(Kind::Multiples) => {
+                (multiples.points(), Place { first: offset + first, table: multiples.bases() })
+            }
+            _ => (own, Place { first: 0, table: 0 }),
+        };
+        let sorted = sort::sort(columns, own.len(), first, place, bucket_count, threads);
+        accumulate::add_to_buckets(features, list, &images, &sorted, &mut buckets, threads);
+    }
+    buckets
+}
+
 /// φ of each point.
 fn images(points: &[G1Affine]) -> Vec<G1Affine> {
     points.par_iter().with_min_len(1 << 10).map(g1::Config::endomorphism_affine).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_with_buckets_of_their_own_find_the_same_sum() {
+        let n = 2 * sort::PIECE_MIN + 3;
+        let bases: Vec<G1Projective> =
+            (0..n as u64).map(|i| G1Affine::generator() * Fr::from(i % 97)).collect();
+        let points = G1Projective::normalize_batch(&bases);
+        let scalars: Vec<i32> = (0..n as i32).map(|i| i % 3 - 1).collect();
+        let expected: i64 = (0..n as i64).map(|i| (i % 3 - 1) * (i % 97)).sum();
+        let column = HostData::small(scalars);
+        for threads in [1, 2, 3, 16] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let own = Points { own: &points, multiples: None };
+            pool.install(|| {
+                assert_eq!(apart(n, 1, 1) > 1, threads == 2, "{threads} threads");
+                let bound = ScalarBound::Signed { bits: 1 };
+                let sum = msms_vartime(
+                    Features::detect(crate::cpu::Instructions::Avx512Ifma),
+                    own,
+                    &[(&column, bound)],
+                )
+                .remove(0)
+                .unwrap();
+                assert_eq!(sum, (G1Affine::generator() * Fr::from(expected)).into_affine());
+            });
+        }
+    }
 }

@@ -36,6 +36,6 @@ pub(super) fn merge(
         }
     }
     let mut sums = vec![G1Affine::zero(); merged.len()];
-    add_to_buckets(features, points, &[], &sorted, &mut sums);
+    add_to_buckets(features, points, &[], &sorted, &mut sums, rayon::current_num_threads());
     Some((merged, sums))
 }

@@ -41,7 +41,7 @@ pub(super) struct Place {
 }
 
 /// Fewer points than this are not shared out.
-const PIECE_MIN: usize = 1 << 12;
+pub(super) const PIECE_MIN: usize = 1 << 12;
 
 /// The digits of a piece of the points.
 struct Piece {
@@ -54,15 +54,16 @@ struct Piece {
     counts: Vec<u32>,
 }
 
-/// Sorts as many points by bucket, for the scalars of each column from `first` on.
+/// Sorts as many points by bucket, for the scalars of each column from `first` on, on as many threads.
 pub(super) fn sort(
     columns: &[Column<'_>],
     points: usize,
     first: usize,
     place: Place,
     buckets: usize,
+    threads: usize,
 ) -> Sorted {
-    let pieces = rayon::current_num_threads().min(points / PIECE_MIN).max(1);
+    let pieces = threads.min(points / PIECE_MIN).max(1);
     let mut pieces: Vec<Piece> = (0..pieces)
         .into_par_iter()
         .map(|piece| {

@@ -39,7 +39,7 @@ pub(super) fn weigh(features: Features, buckets: &[G1Affine], windows: &[usize])
         first += count;
     }
     let mut sums = vec![G1Affine::zero(); sorted.ends.len()];
-    add_to_buckets(features, buckets, &[], &sorted, &mut sums);
+    add_to_buckets(features, buckets, &[], &sorted, &mut sums, rayon::current_num_threads());
 
     let (mut sums, mut buckets) = (sums.as_slice(), buckets);
     let mut all = Vec::new();
