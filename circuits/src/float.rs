@@ -75,12 +75,45 @@ impl std::fmt::Debug for Function {
     }
 }
 
+/// Which scores of a softmax count.
+#[derive(Clone, Debug)]
+pub struct Mask {
+    /// The scores as (blocks, size), one element of the mask for each block; or in any order.
+    pub scores: View,
+    /// The mask itself, each element 0 or 1.
+    pub values: MaskValues,
+    /// Whether a score counts where the mask is 0, instead of 1.
+    pub drops: bool,
+    /// For each element of the (rows, columns) of the softmax, its place in `scores` (`None`: the same).
+    pub order: Option<Vec<u32>>,
+}
+
+/// Where a mask comes from.
+#[derive(Clone, Debug)]
+pub enum MaskValues {
+    /// A (blocks, 1) view.
+    Computed(View),
+    /// Public, one for each element of `scores`.
+    Constant(Vec<bool>),
+}
+
+/// What is told of the largest elements of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Their values.
+    Values,
+    /// Their positions.
+    Indices,
+}
+
 /// What a node computes, before the optional Relu or another function.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // the fields are those of `crate::graph::Linear`
 pub enum FloatOp {
     /// The record.
     Input,
+    /// One input of several: the record from element `first` on.
+    Part { record: View, first: usize },
     /// Convolution of a (C,H,W) view, and terms without targets that are added to it.
     Conv {
         input: View,
@@ -95,8 +128,12 @@ pub enum FloatOp {
     BatchMatMul { left: View, right: View, factor: f32 },
     /// Sum of terms, element by element, and of sums over blocks that come back to each element of their block.
     Spread { terms: Vec<FloatPart>, sums: Vec<FloatPart>, blocks: usize },
-    /// `e^x / Σ e^x` over the rows of a (rows, columns) view.
-    Softmax { input: View },
+    /// `e^x / Σ e^x` over the rows of a (rows, columns) view, or its logarithm. With a mask, `input` is the masked scores' shape and
+    /// order only.
+    Softmax { input: View, mask: Option<Mask>, log: bool },
+    /// The `count` largest elements of each row of a (rows, columns) view, or with `sign` −1 the smallest, in order; of equal ones
+    /// the first, or with `last` the last. Output is (rows, count).
+    Rank { input: View, count: usize, sign: i64, last: bool, told: Told },
     /// `(x − mean) / √(variance + epsilon)` over the rows of a (rows, columns) view; without `centred`, the mean is taken as 0.
     Normalise { input: View, epsilon: f64, centred: bool },
     /// Sum of terms and a constant.
@@ -120,9 +157,15 @@ impl FloatOp {
             Self::Conv { input, residual, .. } => of(residual).chain([input]).collect(),
             Self::MatMul { input, .. }
             | Self::Max { input, .. }
-            | Self::Softmax { input }
             | Self::Trees { input, .. }
+            | Self::Rank { input, .. }
+            | Self::Part { record: input, .. }
+            | Self::Softmax { input, mask: None, .. }
             | Self::Normalise { input, .. } => vec![input],
+            Self::Softmax { mask: Some(mask), .. } => match &mask.values {
+                MaskValues::Computed(values) => vec![&mask.scores, values],
+                MaskValues::Constant(_) => vec![&mask.scores],
+            },
             Self::BatchMatMul { left, right, .. } => vec![left, right],
             Self::Spread { terms, sums, .. } => terms.iter().chain(sums).map(|part| &part.input).collect(),
             Self::Sum { terms, .. } => of(terms).collect(),
@@ -144,6 +187,9 @@ pub struct FloatNode {
     pub relu: bool,
     /// A function of each element, instead of Relu.
     pub function: Option<Function>,
+    /// Whether the function tells 0 from its neighbours: then a constant that is added is rounded as the operand's values are, so
+    /// that equal numbers stay equal.
+    pub compares: bool,
     /// Where the result goes.
     pub output: TensorId,
 }
@@ -203,8 +249,8 @@ pub struct FloatModel {
     /// What the importer did that a user should know, one sentence each.
     pub notes: Vec<String>,
     reference: Reference,
-    /// The input's dimensions as ONNX has them, with the batch.
-    input_shape: Vec<usize>,
+    /// The inputs' dimensions as ONNX has them, with the batch.
+    input_shapes: Vec<Vec<usize>>,
 }
 
 impl std::fmt::Debug for FloatModel {
@@ -217,18 +263,18 @@ impl std::fmt::Debug for FloatModel {
 }
 
 impl FloatModel {
-    /// Loads the ONNX model into tract with all of the graph's tensors, and `output_value`, as outputs.
+    /// Loads the ONNX model into tract with all of the graph's tensors but the record, and `output_value`, as outputs.
     pub(crate) fn new(
         proto: &tract_onnx::pb::ModelProto,
         graph: FloatGraph,
         notes: Vec<String>,
-        input_shape: Vec<usize>,
+        input_shapes: Vec<Vec<usize>>,
         output_value: &str,
     ) -> Result<Self, FloatError> {
         let before = graph.tensors.iter().filter_map(|t| t.before.as_deref());
-        let names = graph.tensors.iter().map(|t| t.name.as_str()).chain(before).chain([output_value]);
-        let reference = Reference::Onnx(guarded(|| load(proto, &input_shape, names))?);
-        Ok(Self { graph, notes, reference, input_shape })
+        let names = graph.tensors.iter().skip(1).map(|t| t.name.as_str()).chain(before).chain([output_value]);
+        let reference = Reference::Onnx(guarded(|| load(proto, &input_shapes, names))?);
+        Ok(Self { graph, notes, reference, input_shapes })
     }
 
     /// A model that is an ensemble of trees: the graph's tensors are the record and the output.
@@ -238,12 +284,12 @@ impl FloatModel {
         input_shape: Vec<usize>,
         forest: Arc<Forest>,
     ) -> Self {
-        Self { graph, notes, reference: Reference::Forest(forest), input_shape }
+        Self { graph, notes, reference: Reference::Forest(forest), input_shapes: vec![input_shape] }
     }
 
-    /// Number of values of a record.
+    /// Number of values of a record: all inputs, one after the other.
     pub fn record_len(&self) -> usize {
-        self.input_shape.iter().product()
+        self.input_shapes.iter().map(|shape| shape.iter().product::<usize>()).sum()
     }
 
     /// Checks length and finiteness of a record.
@@ -251,16 +297,14 @@ impl FloatModel {
         check_record(record, self.record_len())
     }
 
-    /// Runs one record (row-major over the input's shape).
+    /// Runs one record (row-major over the input's shape; of several inputs, one after the other).
     pub fn run(&self, record: &[f32]) -> Result<FloatTrace, FloatError> {
         self.check_record(record)?;
-        let mut tensors = match &self.reference {
+        let results = match &self.reference {
             Reference::Onnx(onnx) => self.run_onnx(onnx, record)?,
-            Reference::Forest(forest) => {
-                let scores = forest.run(record);
-                vec![record.to_vec(), scores.clone(), scores]
-            }
+            Reference::Forest(forest) => vec![forest.run(record); 2],
         };
+        let mut tensors = [vec![record.to_vec()], results].concat();
         let output = tensors.pop().unwrap_or_default();
         let mut before = tensors.split_off(self.graph.tensors.len().min(tensors.len())).into_iter();
         let before: Vec<_> =
@@ -276,10 +320,16 @@ impl FloatModel {
 
     fn run_onnx(&self, onnx: &Arc<TypedRunnableModel>, record: &[f32]) -> Result<Vec<Vec<f32>>, FloatError> {
         guarded(|| {
-            let input = Tensor::from_shape(&self.input_shape, record)?;
-            let outputs = onnx.run(tvec!(input.into()))?;
+            let (mut inputs, mut rest) = (tvec!(), record);
+            for shape in &self.input_shapes {
+                let (part, after) = rest.split_at(shape.iter().product::<usize>().min(rest.len()));
+                inputs.push(Tensor::from_shape(shape, part)?.into());
+                rest = after;
+            }
+            let outputs = onnx.run(inputs)?;
             let read = |t: &tract_onnx::prelude::TValue| {
-                Ok(t.to_plain_array_view::<f32>()?.iter().copied().collect())
+                let real = t.cast_to::<f32>()?;
+                Ok(real.to_plain_array_view::<f32>()?.iter().copied().collect())
             };
             outputs.iter().map(read).collect()
         })
@@ -299,7 +349,7 @@ pub fn check_record(record: &[f32], expected: usize) -> Result<(), FloatError> {
 
 fn load<'a>(
     proto: &tract_onnx::pb::ModelProto,
-    input_shape: &[usize],
+    input_shapes: &[Vec<usize>],
     names: impl Iterator<Item = &'a str>,
 ) -> tract_onnx::prelude::TractResult<Arc<TypedRunnableModel>> {
     let onnx = tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_types(true);
@@ -309,7 +359,9 @@ fn load<'a>(
     let outlets = outlets.collect::<tract_onnx::prelude::TractResult<Vec<_>>>()?;
     let mut model = parsed.model;
     model.select_output_outlets(&outlets)?;
-    model.set_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), input_shape))?;
+    for (index, shape) in input_shapes.iter().enumerate() {
+        model.set_input_fact(index, InferenceFact::dt_shape(f32::datum_type(), shape))?;
+    }
     model.into_optimized()?.into_runnable()
 }
 

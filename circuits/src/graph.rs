@@ -231,6 +231,17 @@ pub struct Node {
     pub accumulator_bound: i64,
 }
 
+/// One input of a model that has several.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Part {
+    /// Its name in the ONNX file.
+    pub name: String,
+    /// Number of its values in the record.
+    pub len: usize,
+    /// float ≈ integer · scale
+    pub scale: f64,
+}
+
 /// A model in integers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IntGraph {
@@ -252,6 +263,9 @@ pub struct IntGraph {
     pub activation: (i64, i64),
     /// Tables given entry by entry.
     pub tables: Vec<ListedTable>,
+    /// The inputs, one after the other, where the record holds several.
+    #[serde(default)]
+    pub parts: Vec<Part>,
 }
 
 impl IntGraph {
@@ -267,6 +281,7 @@ impl IntGraph {
             q_bits,
             activation,
             tables: Vec::new(),
+            parts: Vec::new(),
         }
     }
 

@@ -3,11 +3,13 @@
 //!
 //! - `layout`: where elements lie; `chain`: random evaluations over them; `identity`: what these must satisfy;
 //! - `linear`: what each kind of node asks for, a file a kind; `tables`: ranges and activations;
-//! - `planner`: lanes and rows by predicted cost; `ledger` and `emit`: the circuit; `witness`: its values;
+//! - `ledger`: the identities as one running sum; `fold`: its regular entries added up by chains first;
+//! - `planner`: lanes and rows by predicted cost; `emit`: the circuit; `witness`: its values;
 //! - `statement`: what is public.
 
 mod chain;
 mod emit;
+mod fold;
 mod identity;
 mod layout;
 mod ledger;
@@ -25,7 +27,6 @@ use kiln_plonk::circuit::Circuit;
 use crate::graph::{IntGraph, Linear, TableKind};
 use crate::validate::{GraphError, validate_graph};
 
-use ledger::Ledger;
 use planner::Choice;
 use tables::Tables;
 
@@ -82,7 +83,6 @@ pub struct Lowered {
     pub visibility: Visibility,
     graph: IntGraph,
     choice: Choice,
-    ledger: Ledger,
     tables: Tables,
 }
 
@@ -102,12 +102,11 @@ pub fn lower(graph: &IntGraph, visibility: Visibility, options: &PlanOptions) ->
     check_nodes(graph)?;
     let tables = Tables::new(graph);
     let choice = planner::choose(graph, visibility, options, &tables)?;
-    let ledger = Ledger::new(&choice.plan.identities, &choice.colouring);
-    let (circuit, fixed) = emit::emit(graph, &choice, &ledger, &tables);
+    let (circuit, fixed) = emit::emit(graph, &choice, &tables);
     let mut report = choice.report(graph, visibility);
     report.instance_cells = circuit.instance_cells.len();
     tracing::debug!(%report, "circuit planned");
-    Ok(Lowered { circuit, fixed, report, visibility, graph: graph.clone(), choice, ledger, tables })
+    Ok(Lowered { circuit, fixed, report, visibility, graph: graph.clone(), choice, tables })
 }
 
 /// Most cells of one graph, so that nothing is laid out that cannot fit.

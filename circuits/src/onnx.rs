@@ -13,7 +13,7 @@ use tract_onnx::pb::{GraphProto, ModelProto, OperatorSetIdProto, ValueInfoProto,
 use tract_onnx::prelude::Framework;
 
 use crate::float::{FloatError, FloatModel};
-use crate::import::{Importer, rewrite, tree_ensemble};
+use crate::import::{Importer, ModelInput, rewrite, tree_ensemble};
 
 /// Largest number of elements of one tensor that an ONNX file may ask for.
 pub const TENSOR_ELEMENTS_MAX: usize = 1 << 26;
@@ -45,7 +45,7 @@ pub enum ImportError {
     /// A model without a graph.
     #[error("the ONNX file holds no graph; it is empty or damaged")]
     NoGraph,
-    /// Not one input and one output.
+    /// No input, or not one output.
     #[error("the model must have 1 {what}, got {}: {}", got.len(), got.join(", "))]
     Arity { what: &'static str, got: Vec<String> },
     /// A tensor of a type that is not supported where it stands.
@@ -87,30 +87,41 @@ pub(crate) fn import_proto(proto: &ModelProto) -> Result<FloatModel, ImportError
     let standard = |set: &&OperatorSetIdProto| set.domain.is_empty() || set.domain == "ai.onnx";
     let opset = proto.opset_import.iter().find(standard).map_or(1, |set| set.version);
     let graph = proto.graph.as_ref().ok_or(ImportError::NoGraph)?;
-    let input = the_input(graph)?;
-    let shape = input_shape(input)?;
-    if let Some(model) = tree_ensemble::import(graph, &input.name, &shape)? {
+    let inputs = the_inputs(graph)?;
+    if let Some(model) = tree_ensemble::import(graph, &inputs)? {
         return Ok(model);
     }
     let output = match graph.output.as_slice() {
         [output] => output.name.as_str(),
         other => return Err(ImportError::Arity { what: "output", got: names(other.iter()) }),
     };
-    let imported = Importer::new(graph, &input.name, &shape, output, opset)?.run()?;
-    Ok(FloatModel::new(proto, imported.graph, imported.notes, shape, &imported.output_value)?)
+    let imported = Importer::new(graph, &inputs, output, opset)?.run()?;
+    let proto = &rewrite::reference(proto, imported.nodes, imported.constants);
+    let shapes = inputs.into_iter().map(|input| input.shape).collect();
+    Ok(FloatModel::new(proto, imported.graph, imported.notes, shapes, &imported.output_value)?)
 }
 
 fn names<'a>(values: impl Iterator<Item = &'a ValueInfoProto>) -> Vec<String> {
     values.map(|v| v.name.clone()).collect()
 }
 
-/// The one input that is not an initialiser.
-fn the_input(graph: &GraphProto) -> Result<&ValueInfoProto, ImportError> {
+/// The inputs that are not initialisers.
+fn the_inputs(graph: &GraphProto) -> Result<Vec<ModelInput<'_>>, ImportError> {
     let initialised = |v: &ValueInfoProto| graph.initializer.iter().any(|t| t.name == v.name);
-    let inputs: Vec<_> = graph.input.iter().filter(|v| !initialised(v)).collect();
-    match inputs.as_slice() {
-        [input] => Ok(input),
-        other => Err(ImportError::Arity { what: "input", got: names(other.iter().copied()) }),
+    let inputs = graph.input.iter().filter(|v| !initialised(v));
+    let inputs = inputs.map(|v| Ok(ModelInput { name: &v.name, shape: input_shape(v)? }));
+    let inputs = inputs.collect::<Result<Vec<_>, ImportError>>()?;
+    let total = inputs.iter().try_fold(0usize, |total, input| total.checked_add(elements(&input.shape)?));
+    match total {
+        Some(1..=TENSOR_ELEMENTS_MAX) => Ok(inputs),
+        Some(0) => Err(ImportError::Arity { what: "input", got: Vec::new() }),
+        _ => {
+            let reason = format!("all inputs together have more than {TENSOR_ELEMENTS_MAX} elements");
+            Err(ImportError::MalformedTensor {
+                tensor: inputs.first().map_or("", |input| input.name).into(),
+                reason,
+            })
+        }
     }
 }
 
@@ -221,9 +232,8 @@ mod tests {
     }
 
     #[test]
-    fn inputs_and_outputs_must_be_one_each() {
-        let second = |g: &mut GraphProto| g.input.push(value_info("z", DataType::Float, &[1]));
-        assert_eq!(spoilt(second), ImportError::Arity { what: "input", got: vec!["x".into(), "z".into()] });
+    fn there_must_be_an_input_and_one_output() {
+        assert_eq!(spoilt(|g| g.input.clear()), ImportError::Arity { what: "input", got: vec![] });
         assert_eq!(spoilt(|g| g.output.clear()), ImportError::Arity { what: "output", got: vec![] });
     }
 

@@ -11,8 +11,10 @@ mod function;
 mod linear;
 mod max_pool;
 mod normalise;
+mod part;
 mod product;
 mod ranges;
+mod rank;
 mod search;
 mod softmax;
 mod sum;
@@ -193,8 +195,10 @@ pub fn quantise_record(graph: &IntGraph, record: &[f32]) -> Result<Vec<i32>, Flo
     };
     check_record(record, input.shape.iter().product())?;
     let (lo, hi) = graph.activation;
-    let integer = |v: &f32| (f64::from(*v) / input.scale).round().clamp(lo as f64, hi as f64) as i32;
-    Ok(record.iter().map(integer).collect())
+    let integer = |v: f32, scale: f64| (f64::from(v) / scale).round().clamp(lo as f64, hi as f64) as i32;
+    let scales = graph.parts.iter().flat_map(|part| std::iter::repeat_n(part.scale, part.len));
+    let scales = scales.chain(std::iter::repeat(input.scale));
+    Ok(record.iter().zip(scales).map(|(v, scale)| integer(*v, scale)).collect())
 }
 
 /// The real numbers that output integers stand for.
@@ -275,13 +279,17 @@ impl<'a> Builder<'a> {
         let node = &self.model.graph.nodes[index];
         match &node.op {
             FloatOp::Input => {
-                let scale = self.calibrated_scale(index);
+                // Several inputs have scales of their own.
+                let several = matches!(self.model.graph.nodes.get(1), Some(node) if matches!(node.op, FloatOp::Part { .. }));
+                let scale = if several { 1.0 } else { self.calibrated_scale(index) };
                 self.push(index, Linear::Input, 0, TableKind::Clamp, (scale, 1.0), self.graph.activation, 0)
             }
+            FloatOp::Part { record, first } => self.part(index, record, *first),
+            FloatOp::Rank { .. } => self.rank(index),
             FloatOp::Conv { .. } | FloatOp::MatMul { .. } => self.weighted(index),
             FloatOp::Sum { terms, constant } => self.sum(index, terms, *constant),
             FloatOp::Spread { terms, sums, blocks } => self.spread(index, terms, sums, *blocks),
-            FloatOp::Softmax { input } => self.softmax(index, input),
+            FloatOp::Softmax { input, mask, log } => self.softmax(index, input, mask.as_ref(), *log),
             FloatOp::Normalise { input, epsilon, centred } => {
                 self.normalise(index, input, *epsilon, *centred)
             }

@@ -73,7 +73,12 @@ pub fn validate_graph(graph: &IntGraph) -> Result<(), GraphError> {
     if made.get(graph.input.0).copied().flatten().is_none() {
         return Err(order_error(last, graph.input));
     }
-    Checker { graph, node: last, made: &made }.view(&graph.output).map(|_| ())
+    let checker = Checker { graph, node: last, made: &made };
+    if !graph.parts.is_empty() {
+        let len = graph.parts.iter().fold(0usize, |len, part| len.saturating_add(part.len));
+        checker.equal("the parts of the record", graph.tensors[graph.input.0].shape.iter().product(), len)?;
+    }
+    checker.view(&graph.output).map(|_| ())
 }
 
 /// Checks that the values are of the shapes and within the bounds that the graph promises.

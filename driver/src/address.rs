@@ -9,16 +9,26 @@ use thiserror::Error;
 
 use crate::error::CardError;
 use crate::transport::Transport;
-use crate::transport::vfio::Vfio;
+use crate::transport::vfio::{Interface, Vfio};
 use crate::transport::vfio_user::VfioUser;
 
-/// Where a card is: `vfio:0000:41:00.0` on this machine's bus, or `vfio-user:/run/kiln/card0.sock` behind a socket.
+/// Where a card is: `vfio:0000:41:00.0` on this machine's bus, where `?interface=group` or `?interface=cdev` may follow, or
+/// `vfio-user:/run/kiln/card0.sock` behind a socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// A PCI device that the kernel's vfio-pci drives.
-    Vfio(PciAddress),
+    Vfio(VfioAddress),
     /// A vfio-user server's socket.
     VfioUser(PathBuf),
+}
+
+/// A card on the bus, and how to open it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VfioAddress {
+    /// Where it is.
+    pub place: PciAddress,
+    /// Which interface of the kernel to use; none for the better one that is there.
+    pub interface: Option<Interface>,
 }
 
 /// Place of a function on the PCI bus.
@@ -79,6 +89,35 @@ impl fmt::Display for Address {
     }
 }
 
+impl FromStr for VfioAddress {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<VfioAddress, AddressError> {
+        let Some((place, option)) = text.split_once('?') else {
+            return Ok(VfioAddress { place: text.parse()?, interface: None });
+        };
+        let name = option.strip_prefix("interface=");
+        let interface = Interface::ALL.into_iter().find(|interface| Some(interface.name()) == name);
+        match interface {
+            Some(_) => Ok(VfioAddress { place: place.parse()?, interface }),
+            None => Err(AddressError {
+                text: text.to_owned(),
+                expected: "?interface=group or ?interface=cdev behind the place, or nothing",
+            }),
+        }
+    }
+}
+
+impl fmt::Display for VfioAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.place)?;
+        match self.interface {
+            Some(interface) => write!(f, "?interface={interface}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl FromStr for PciAddress {
     type Err = AddressError;
 
@@ -124,9 +163,15 @@ mod tests {
 
     #[test]
     fn addresses_are_read_as_they_are_written() {
-        for text in
-            ["vfio:0000:41:00.0", "vfio:ffff:ff:1f.7", "vfio-user:/run/kiln/card0.sock", "vfio-user:a:b"]
-        {
+        for text in [
+            "vfio:0000:41:00.0",
+            "vfio:ffff:ff:1f.7",
+            "vfio:0000:41:00.0?interface=group",
+            "vfio:0000:41:00.0?interface=cdev",
+            "vfio-user:/run/kiln/card0.sock",
+            "vfio-user:a:b",
+            "vfio-user:a?interface=b",
+        ] {
             assert_eq!(text.parse::<Address>().expect(text).to_string(), text);
         }
     }
@@ -147,6 +192,12 @@ mod tests {
             "vfio:0000:4g:00.0",
             "vfio:0000:41:00.0.0",
             "vfio:0000:00:41:00.0",
+            "vfio:0000:41:00.0?",
+            "vfio:0000:41:00.0?interface",
+            "vfio:0000:41:00.0?interface=",
+            "vfio:0000:41:00.0?interface=iommufd",
+            "vfio:0000:41:00.0?interface=cdev?interface=group",
+            "vfio:?interface=cdev",
         ] {
             let error = text.parse::<Address>().expect_err(text).to_string();
             assert!(error.contains("write "), "{error}");

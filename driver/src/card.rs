@@ -182,6 +182,11 @@ impl Card<Ready> {
         self.link.transport.name()
     }
 
+    /// What carries the card, in words: see [`Transport::kind`].
+    pub fn transport_kind(&self) -> &'static str {
+        self.link.transport.kind()
+    }
+
     /// Makes host memory that the card can reach.
     pub fn dma_buffer(&self, bytes: usize) -> Result<DmaBuffer, CardError> {
         DmaBuffer::new(&*self.link.transport, bytes)

@@ -40,10 +40,19 @@ pub(crate) enum Behaviour {
     Fatal,
     /// Writes again to the record of the command before.
     WritesLate,
+    /// Completes a copy before it has written the data.
+    DataLate,
+    /// Writes more data than the host asked for.
+    Oversize,
+    /// Raises interrupts and completes nothing.
+    InterruptsOnly,
     /// Fills the completion ring with this byte.
     Garbage(u8),
     Panics,
 }
+
+/// What an oversize answer has, whatever was asked for: more than a page. \[bytes\]
+pub(crate) const OVERSIZE_BYTES: u64 = 5000;
 
 pub(crate) type Switch = Arc<Mutex<Behaviour>>;
 
@@ -192,14 +201,19 @@ impl Hostile {
 
     fn io(&mut self, queue: u16, entry: &Entry) {
         let command = IoCommand::parse(entry).expect("the driver's commands are well formed");
+        let behaviour = self.behaviour();
+        let mut late = None;
         if let IoCommand::CopyFromCard { source, bytes, destination: HostBuffer::Contiguous { address } } =
             command
         {
-            let data: Vec<u8> = (0..bytes).map(|index| (source + index) as u8).collect();
-            self.write(address, &data);
+            let length = if behaviour == Behaviour::Oversize { OVERSIZE_BYTES } else { bytes };
+            let data: Vec<u8> = (0..length).map(|index| (source + index) as u8).collect();
+            match behaviour {
+                Behaviour::DataLate => late = Some((address, data)),
+                _ => self.write(address, &data),
+            }
         }
         let (id, success) = (entry.command_id, Status::Success);
-        let behaviour = self.behaviour();
         match behaviour {
             Behaviour::NoRecord => {}
             Behaviour::WrongRecord => {
@@ -240,6 +254,9 @@ impl Hostile {
             _ => self.complete(queue, id, success.code(), same),
         }
         self.last_record = entry.record_address;
+        if let Some((address, data)) = late {
+            self.write(address, &data);
+        }
     }
 }
 
@@ -279,8 +296,14 @@ impl Endpoint<Arc<dyn HostMemory>, Arc<dyn Interrupts>> for Hostile {
     fn advance(&mut self) -> Activity {
         let behaviour = self.behaviour();
         assert!(behaviour != Behaviour::Panics, "told to panic");
-        let quiet = matches!(behaviour, Behaviour::Silent | Behaviour::Gone | Behaviour::Fatal);
+        let quiet = matches!(
+            behaviour,
+            Behaviour::Silent | Behaviour::InterruptsOnly | Behaviour::Gone | Behaviour::Fatal
+        );
         if quiet && self.held.front().is_some_and(|(queue, _)| *queue != 0) {
+            if behaviour == Behaviour::InterruptsOnly {
+                (0..3).for_each(|_| self.interrupts.as_ref().expect("attached").raise(1));
+            }
             return Activity::Idle;
         }
         match self.held.pop_front() {

@@ -46,7 +46,7 @@ mod model;
 #[cfg(not(loom))]
 mod tests;
 
-pub use address::{Address, AddressError, PciAddress};
+pub use address::{Address, AddressError, PciAddress, VfioAddress};
 pub use card::{Card, Found, Lost, Ready, Settings};
 pub use dma::DmaBuffer;
 pub use error::{CardError, Loss, Violation};
@@ -56,7 +56,7 @@ pub use memory::{CardMemory, CardRegion};
 pub use queue::{Finished, Queue, Ticket};
 pub use transport::Transport;
 pub use transport::in_process::InProcess;
-pub use transport::vfio::Vfio;
+pub use transport::vfio::{Interface, Vfio};
 pub use transport::vfio_user::VfioUser;
 pub use wait::Deadline;
 

@@ -137,6 +137,10 @@ impl Transport for Modelled {
         "model".to_owned()
     }
 
+    fn kind(&self) -> &'static str {
+        "a model"
+    }
+
     fn read32(&self, _: u8, _: u64) -> u32 {
         0
     }

@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::address::PciAddress;
+use crate::transport::vfio::interface::{self, Interface, VFIO_PCI};
 
 /// Identifiers of a Kiln card. They are not registered with anybody.
 pub const VENDOR: u16 = 0x4b4c;
 /// See [`VENDOR`].
 pub const DEVICE: u16 = 0x0001;
-/// The kernel's driver that gives a device to a process.
-const VFIO_PCI: &str = "vfio-pci";
 
 /// A card on the bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +28,8 @@ pub struct BusCard {
     pub iommu_group: Option<u32>,
     /// The driver that it is bound to.
     pub driver: Option<String>,
+    /// The interface of the kernel by which it would be opened; none while it is not bound to vfio-pci.
+    pub interface: Option<Interface>,
 }
 
 /// Why the bus cannot be read or a card not be bound.
@@ -115,6 +116,7 @@ impl Bus {
             numa_node: text("numa_node").and_then(|node| node.parse().ok()),
             iommu_group: link("iommu_group").and_then(|group| group.parse().ok()),
             driver: link("driver"),
+            interface: interface::preferred(&self.root, address),
         })
     }
 
@@ -133,12 +135,15 @@ impl Bus {
             let advice = "load the module vfio-pci, and switch the IOMMU on";
             return Err(BusError::Kernel { action: "bind the card to vfio-pci", path, advice, source });
         }
-        if let (Some((user, group)), Some(number)) = (owner, card.iommu_group) {
-            let path = self.root.join(format!("dev/vfio/{number}"));
-            std::os::unix::fs::chown(&path, Some(user), Some(group)).map_err(|source| {
-                let advice = "run it as root";
-                BusError::Kernel { action: "give the card to the user", path, advice, source }
-            })?;
+        if let Some((user, group)) = owner {
+            let of_group = card.iommu_group.map(|number| self.root.join(format!("dev/vfio/{number}")));
+            // The file of iommufd serves every card of the machine, so it is not given away with one.
+            for path in of_group.into_iter().chain(interface::cdev_file(&self.root, address)) {
+                std::os::unix::fs::chown(&path, Some(user), Some(group)).map_err(|source| {
+                    let advice = "run it as root";
+                    BusError::Kernel { action: "give the card to the user", path, advice, source }
+                })?;
+            }
         }
         Ok(card)
     }
@@ -179,7 +184,7 @@ impl Bus {
     }
 
     fn device(&self, address: PciAddress) -> PathBuf {
-        self.root.join(format!("sys/bus/pci/devices/{address}"))
+        interface::device_folder(&self.root, address)
     }
 }
 
@@ -240,6 +245,7 @@ mod tests {
             numa_node: None,
             iommu_group: Some(7),
             driver: None,
+            interface: None,
         };
         assert_eq!(cards, [expected]);
         assert_eq!(Bus::below(Path::new("/nonexistent")).cards().expect("none"), []);

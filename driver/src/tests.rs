@@ -10,7 +10,7 @@ use kiln_abi::register::{FEATURE_PAGE, Register};
 use kiln_abi::{Completion, HostBuffer, IoCommand, Status};
 use proptest::prelude::*;
 
-use crate::hostile::{Behaviour, Hostile, Switch};
+use crate::hostile::{Behaviour, Hostile, OVERSIZE_BYTES, Switch};
 use crate::{
     Card, CardError, Deadline, DmaBuffer, Finished, InProcess, Job, Loss, Queue, Ready, Settings, Ticket,
     Transport, Violation,
@@ -177,6 +177,45 @@ fn silence_is_not_yet_and_the_ticket_stays_good() {
     let second = bench.submit(&COPY);
     assert_eq!(bench.queue.wait(&ticket, Deadline::after(LONG)).expect("honest again").data.len(), 5);
     assert!(bench.queue.wait(&second, Deadline::after(LONG)).is_ok());
+}
+
+#[test]
+fn interrupts_without_completions_are_not_yet() {
+    let bench = Bench::behaving(Behaviour::InterruptsOnly);
+    let ticket = bench.submit(&COPY);
+    assert!(matches!(bench.queue.wait(&ticket, Deadline::after(SHORT)), Err(CardError::NotYet { .. })));
+    assert_eq!(bench.card.loss(), None);
+    bench.become_(Behaviour::Honest);
+    let second = bench.submit(&COPY);
+    for ticket in [ticket, second] {
+        assert_eq!(bench.queue.wait(&ticket, Deadline::after(LONG)).expect("honest again").data.len(), 5);
+    }
+}
+
+#[test]
+fn data_behind_its_completion_is_missing_and_reaches_no_other_job() {
+    let bench = Bench::behaving(Behaviour::DataLate);
+    let honest = Bench::behaving(Behaviour::Honest).run(&COPY).expect("honest").data;
+    for _ in 0..20 {
+        // What was not there is zero, never what another job left.
+        let finished = bench.run(&COPY).expect("a completion is all that the card owes");
+        assert!(finished.data == honest || finished.data == vec![0; 5], "{:?}", finished.data);
+    }
+    bench.become_(Behaviour::Honest);
+    assert_eq!(bench.run(&COPY).expect("honest again").data, honest);
+}
+
+#[test]
+fn data_beyond_its_buffer_faults_and_changes_nothing() {
+    let bench = Bench::behaving(Behaviour::Oversize);
+    let kept = bench.card.dma_buffer(64).expect("memory");
+    kept.write(0, &[7; 64]).expect("inside");
+    assert_eq!(bench.run(&COPY).expect("it says that it is done").data, vec![0; 5]);
+    let faults = bench.card.take_faults();
+    assert!(faults.iter().any(|fault| fault.write && fault.length == OVERSIZE_BYTES), "{faults:?}");
+    let mut bytes = [0; 64];
+    kept.read(0, &mut bytes).expect("inside");
+    assert_eq!(bytes, [7; 64]);
 }
 
 #[test]

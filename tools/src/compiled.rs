@@ -36,7 +36,7 @@ const SECRET: &str = "model.secret";
 const GRAPH: &str = "model.kiln";
 
 /// The integer graph, the weights and how they are laid out, as a file.
-const GRAPH_FILE: container::Kind = container::Kind { magic: *b"KILN-IG\n", version: 3 };
+const GRAPH_FILE: container::Kind = container::Kind { magic: *b"KILN-IG\n", version: 4 };
 /// A record's commitment, as a file.
 const INPUT_FILE: container::Kind = container::Kind { magic: *b"KILN-IC\n", version: 1 };
 /// What is written of a proving key at a time.
@@ -181,6 +181,7 @@ impl Compiled {
     ) -> Result<Self, Failure> {
         let float = progress.phase("read the model", || import(onnx));
         let float = float.map_err(|e| Failure::refused("read the model", e))?;
+        float.notes.iter().for_each(crate::output::note);
         let quantised = progress.phase("quantise", || quantise(&float, calibration, &options.quantise));
         let (graph, weights, _) = quantised.map_err(|e| Failure::refused("quantise the model", e))?;
         let meaning = meaning_of(&graph, &options)?;
@@ -553,6 +554,13 @@ fn meaning_of(graph: &IntGraph, options: &Options) -> Result<Meaning, Failure> {
     else {
         return Err(Failure::Input("the model has no input or no output".into()));
     };
+    if !graph.parts.is_empty() && options.input == InputVisibility::Public {
+        let names = graph.parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(", ");
+        let reason = format!(
+            "the model has several inputs ({names}), each with a scale of its own, and a public record has one; choose --input private or committed"
+        );
+        return Err(Failure::Input(reason));
+    }
     Ok(Meaning {
         schema: meaning::SCHEMA.into(),
         model: options.name.clone(),

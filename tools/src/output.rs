@@ -38,6 +38,12 @@ pub fn result<R: Report>(format: Format, report: &R) {
     }
 }
 
+/// The JSON form of a result.
+#[cfg(test)]
+pub fn value<R: Report>(report: &R) -> serde_json::Value {
+    serde_json::to_value(Envelope { schema: R::SCHEMA, body: report }).unwrap()
+}
+
 /// Prints a failure: one line on standard error, and an object on standard output if JSON was asked for.
 pub fn failure(format: Format, failure: &Failure) {
     #[derive(Serialize)]

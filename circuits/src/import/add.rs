@@ -89,7 +89,8 @@ fn add_constant(
     let operand = importer.activation(node, operand)?;
     let (constant, values) = importer.constant(node, constant)?;
     let offset = broadcast(&constant.shape, &values, operand.shape())?;
-    affine::apply(importer, node, &operand, &Affine { factor: vec![1.0; offset.len()], offset })
+    let (factor, public) = (vec![1.0; offset.len()], constant.is_public());
+    affine::apply(importer, node, &operand, &Affine { factor, offset, public })
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! `y = factor·x + offset` with constant factors and offsets: what additions and multiplications by constants and batch
 //! normalisation come down to. It is folded into the weights of the convolution or matrix product before it, or else
 //! becomes a node of its own.
+//!
+//! One number for all elements is a coefficient of the graph, which is public, only where the file shows that it is no weight
+//! ([`Constant::is_public`](super::Constant::is_public)), and a note tells the user. Any other constant is committed as a weight.
 
 use super::{Activation, Importer, OnnxNode, Problem};
 use crate::float::{FloatNode, FloatOp, FloatTerm, FloatWeight};
@@ -10,6 +13,8 @@ use crate::graph::{ConvGeometry, View};
 pub struct Affine {
     pub factor: Vec<f32>,
     pub offset: Vec<f32>,
+    /// Whether factor and offset, should each be one number for all elements, may be seen in the graph.
+    pub public: bool,
 }
 
 /// Binds `factor·operand + offset` to the node's output.
@@ -28,6 +33,9 @@ pub fn apply(
     if let Some(producer) = importer.producer_of(operand)
         && fold(producer, &operand.view, affine)
     {
+        if matches!(producer.op, FloatOp::BatchMatMul { .. }) {
+            importer.is_public(node);
+        }
         importer.absorbed(node, operand);
         return Ok(());
     }
@@ -37,7 +45,8 @@ pub fn apply(
         return Ok(());
     }
     let op = match (uniform(&affine.factor, 1), uniform(&affine.offset, 1)) {
-        (Some(factor), Some(offset)) => {
+        (Some(factor), Some(offset)) if affine.public => {
+            importer.is_public(node);
             let terms = vec![FloatTerm { input: operand.view.clone(), factor: factor[0], target: None }];
             FloatOp::Sum { terms, constant: offset[0] }
         }
@@ -52,7 +61,8 @@ pub fn apply(
                         let repeats = values.len() / size;
                         (0..values.len()).map(|e| values[e / repeats]).collect()
                     };
-                    let affine = Affine { factor: turn(&affine.factor), offset: turn(&affine.offset) };
+                    let affine =
+                        Affine { factor: turn(&affine.factor), offset: turn(&affine.offset), ..*affine };
                     importer.emit_permuted(node, depthwise(node, &turned, &affine), &shape, &axes)
                 }
             };
@@ -94,8 +104,8 @@ fn fold(producer: &mut FloatNode, view: &View, affine: &Affine) -> bool {
             (weight, bias, channels)
         }
         FloatOp::BatchMatMul { factor, .. } => {
-            let Some(by) = uniform(&affine.factor, 1).filter(|_| affine.offset.iter().all(|v| *v == 0.0))
-            else {
+            let scales = affine.public && affine.offset.iter().all(|v| *v == 0.0);
+            let Some(by) = uniform(&affine.factor, 1).filter(|_| scales) else {
                 return false;
             };
             let product = *factor * by[0];

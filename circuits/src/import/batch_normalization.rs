@@ -26,7 +26,7 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     let mut shape = vec![*channels];
     shape.extend(rest.iter().map(|_| 1));
     let spread = |values: &[f32]| broadcast(&shape, values, operand.shape());
-    let affine = Affine { factor: spread(&factor)?, offset: spread(&offset)? };
+    let affine = Affine { factor: spread(&factor)?, offset: spread(&offset)?, public: false };
     affine::apply(importer, node, &operand, &affine)
 }
 

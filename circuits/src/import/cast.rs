@@ -13,6 +13,14 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
             importer.emit_view(node, &operand, operand.view.clone());
             Ok(())
         }
+        Value::Constant(Constant { name, shape, data: Data::Int(values), literal })
+            if is(DataType::Float) =>
+        {
+            #[expect(clippy::cast_precision_loss, reason = "as ONNX casts")]
+            let data = Data::Float(values.iter().map(|v| *v as f32).collect());
+            importer.bind(node.output(), Value::Constant(Constant { name, shape, data, literal }));
+            Ok(())
+        }
         Value::Constant(constant) => {
             let keeps = match &constant.data {
                 Data::Float(_) => is(DataType::Float),

@@ -23,6 +23,12 @@ impl Onnx {
         Self(GraphProto { name: "test".into(), input: vec![x], ..Default::default() })
     }
 
+    /// One more input.
+    pub fn input(mut self, name: &str, shape: &[i64]) -> Self {
+        self.0.input.push(value_info(name, DataType::Float, shape));
+        self
+    }
+
     /// A real constant of noise in −`magnitude`..=`magnitude`, on a grid of 1/1000 of that.
     pub fn noise(self, name: &str, shape: &[i64], magnitude: f32) -> Self {
         let seed = name.bytes().map(u64::from).sum();
@@ -52,6 +58,14 @@ impl Onnx {
         self
     }
 
+    /// A `TopK` with outputs `v` and `i`.
+    pub fn top_k(mut self, input: &str, count: &str, attribute: Vec<AttributeProto>) -> Self {
+        let (input, output) = (vec![input.into(), count.into()], vec!["v".into(), "i".into()]);
+        let (op_type, name) = ("TopK".into(), "top".into());
+        self.0.node.push(NodeProto { op_type, name, input, output, attribute, ..Default::default() });
+        self
+    }
+
     pub fn bools(mut self, name: &str, shape: &[i64], bits: &[i32]) -> Self {
         let (name, dims, data_type) = (name.into(), shape.to_vec(), DataType::Bool as i32);
         let int32_data = bits.to_vec();
@@ -73,6 +87,24 @@ impl Onnx {
         self
     }
 
+    /// A function without attributes: of the input, and in the table of the layer before it.
+    pub fn function(operator: &str) {
+        Self::new(&[1, 3, 7]).node(operator, &["x"], "y", vec![]).check("y");
+        let onnx = Self::new(&[1, 7]).noise("w", &[7, 5], 1.0).node("MatMul", &["x", "w"], "a", vec![]);
+        let model = onnx.node(operator, &["a"], "b", vec![]).node("Relu", &["b"], "y", vec![]).check("y");
+        assert_eq!(model.graph.nodes.len(), 3, "the layer's table holds it");
+    }
+
+    /// A function without attributes of numbers from a half on, in the table of a node and in a node of its own.
+    pub fn positive(operator: &str) {
+        // Noise is at least −2, so x + 2.5 is at least 0.5.
+        let base =
+            || Self::new(&[1, 3, 7]).floats("c", &[1], vec![2.5]).node("Add", &["x", "c"], "a", vec![]);
+        base().node(operator, &["a"], "y", vec![]).check("y");
+        let other = base().node("Relu", &["a"], "b", vec![]).node(operator, &["b"], "y", vec![]).check("y");
+        assert_eq!(other.graph.nodes.len(), 3);
+    }
+
     pub fn proto(mut self, output: &str) -> ModelProto {
         self.0.output = vec![ValueInfoProto { name: output.into(), ..Default::default() }];
         let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: 13 }];
@@ -85,8 +117,22 @@ impl Onnx {
 
     /// Imports the model with the given output, quantises it finely, and compares what both models say.
     pub fn check(self, output: &str) -> FloatModel {
+        self.check_on(output, |record| record)
+    }
+
+    /// As [`Self::check`], the values of each record from `first` on being 0 or 1, not all 0.
+    pub fn check_masks(self, output: &str, first: usize) -> FloatModel {
+        self.check_on(output, |mut record| {
+            record.iter_mut().skip(first).for_each(|v| *v = if *v > 0.0 { 1.0 } else { 0.0 });
+            record[first] = 1.0;
+            record
+        })
+    }
+
+    /// As [`Self::check`], of records of noise that are changed first.
+    pub fn check_on(self, output: &str, change: impl Fn(Vec<f32>) -> Vec<f32>) -> FloatModel {
         let model = self.import(output).unwrap();
-        let records: Vec<_> = (0..20).map(|seed| noise(seed, model.record_len(), 2.0)).collect();
+        let records: Vec<_> = (0..20).map(|seed| change(noise(seed, model.record_len(), 2.0))).collect();
         let options = QuantiseOptions {
             activation_bits: 12,
             calibration: Calibration::MinMax,

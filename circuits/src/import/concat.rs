@@ -17,7 +17,8 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
             _ => return Err(Problem::unsupported("of constants, supported for lists of integers only")),
         }
     }
-    let constant = Constant { name: node.output().into(), shape: vec![all.len()], data: Data::Int(all) };
+    let constant =
+        Constant { name: node.output().into(), shape: vec![all.len()], data: Data::Int(all), literal: true };
     importer.bind(node.output(), Value::Constant(constant));
     Ok(())
 }

@@ -15,13 +15,13 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     } else if node.attribute("value_float", AttributeType::Float)?.is_some() {
         Constant { shape: Vec::new(), ..Constant::floats(name, vec![node.float("value_float", 0.0)?])? }
     } else if let Some(ints) = node.ints("value_ints")? {
-        Constant { name: name.into(), shape: vec![ints.len()], data: Data::Int(ints.to_vec()) }
+        Constant { name: name.into(), shape: vec![ints.len()], data: Data::Int(ints.to_vec()), literal: true }
     } else if let Some(int) = node.int("value_int")? {
-        Constant { name: name.into(), shape: Vec::new(), data: Data::Int(vec![int]) }
+        Constant { name: name.into(), shape: Vec::new(), data: Data::Int(vec![int]), literal: true }
     } else {
         return Err(Problem::unsupported("a constant that is neither a tensor nor a list of numbers"));
     };
-    importer.bind(name, Value::Constant(constant));
+    importer.bind(name, Value::Constant(Constant { literal: true, ..constant }));
     Ok(())
 }
 

@@ -8,7 +8,8 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     let (constant, values) = importer.constant(node, 1)?;
     let mut factor = broadcast(&constant.shape, &values, operand.shape())?;
     factor.iter_mut().for_each(|v| *v = v.recip());
-    affine::apply(importer, node, &operand, &Affine { offset: vec![0.0; factor.len()], factor })
+    let (offset, public) = (vec![0.0; factor.len()], constant.is_public());
+    affine::apply(importer, node, &operand, &Affine { factor, offset, public })
 }
 
 #[cfg(test)]

@@ -1,13 +1,9 @@
 //! `Exp`; its slope is its value.
 
-use std::sync::Arc;
-
 use super::{Importer, OnnxNode, Problem};
-use crate::float::Function;
 
 pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Problem> {
-    let operand = importer.activation(node, 0)?;
-    importer.apply(node, &operand, Function { name: "Exp".into(), value: Arc::new(libm::exp) })
+    importer.function(node, libm::exp)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     };
     let picked =
         indices.iter().map(|i| Ok(values[super::axis(*i, values.len())?])).collect::<Result<_, Problem>>()?;
-    let constant = Constant { name: node.output().into(), shape, data: Data::Int(picked) };
+    let constant = Constant { name: node.output().into(), shape, data: Data::Int(picked), literal: true };
     importer.bind(node.output(), Value::Constant(constant));
     Ok(())
 }

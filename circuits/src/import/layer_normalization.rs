@@ -36,7 +36,7 @@ fn normalise(importer: &mut Importer<'_>, node: &OnnxNode<'_>, centred: bool) ->
     };
     let input = operand.reshaped(vec![operand.view.len() / columns, columns]);
     importer.emit(node, FloatOp::Normalise { input, epsilon, centred }, shape.clone())?;
-    let affine = Affine { factor, offset };
+    let affine = Affine { factor, offset, public: false };
     if affine.factor.iter().all(|v| *v == 1.0) && affine.offset.iter().all(|v| *v == 0.0) {
         return Ok(());
     }

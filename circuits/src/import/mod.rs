@@ -7,6 +7,7 @@
 mod abs;
 mod add;
 mod affine;
+mod arg_max;
 mod attributes;
 mod average_pool;
 mod batch_normalization;
@@ -17,12 +18,15 @@ mod clip;
 mod concat;
 mod constant;
 mod conv;
+mod conv_transpose;
+mod depth_to_space;
 mod div;
 mod elu;
 mod erf;
 mod exp;
 mod expand;
 mod flatten;
+mod floor;
 mod gather;
 mod gelu;
 mod gemm;
@@ -30,6 +34,7 @@ mod global_average_pool;
 mod hard_sigmoid;
 mod hard_swish;
 mod identity;
+mod instance_normalization;
 mod layer_normalization;
 mod leaky_relu;
 mod log;
@@ -44,9 +49,11 @@ mod reciprocal;
 mod reduce;
 mod relu;
 mod reshape;
+mod resize;
 pub(crate) mod rewrite;
 mod shape;
 mod sigmoid;
+mod sign;
 mod slice;
 mod softmax;
 mod softplus;
@@ -64,8 +71,9 @@ mod where_;
 mod window;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use tract_onnx::pb::GraphProto;
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 pub(crate) use attributes::OnnxNode;
 pub(crate) use tensor::{Constant, Data};
@@ -82,13 +90,18 @@ fn importer_for(operator: &str) -> Option<OperatorImporter> {
     Some(match operator {
         "Abs" => abs::import,
         "Add" => add::import,
+        "ArgMax" => arg_max::max,
+        "ArgMin" => arg_max::min,
         "AveragePool" => average_pool::import,
         "BatchNormalization" => batch_normalization::import,
         "Cast" => cast::import,
+        "Ceil" => floor::ceil,
         "Clip" => clip::import,
         "Concat" => concat::import,
         "Constant" => constant::import,
         "Conv" => conv::import,
+        "ConvTranspose" => conv_transpose::import,
+        "DepthToSpace" => depth_to_space::import,
         "Div" => div::import,
         "Dropout" | "Identity" => identity::import,
         "Elu" => elu::import,
@@ -96,12 +109,14 @@ fn importer_for(operator: &str) -> Option<OperatorImporter> {
         "Exp" => exp::import,
         "Expand" => expand::import,
         "Flatten" => flatten::import,
+        "Floor" => floor::floor,
         "Gather" => gather::import,
         "Gelu" => gelu::import,
         "Gemm" => gemm::import,
         "GlobalAveragePool" => global_average_pool::import,
         "HardSigmoid" => hard_sigmoid::import,
         "HardSwish" => hard_swish::import,
+        "InstanceNormalization" => instance_normalization::import,
         "LayerNormalization" => layer_normalization::import,
         "LeakyRelu" => leaky_relu::import,
         "Log" => log::import,
@@ -116,22 +131,29 @@ fn importer_for(operator: &str) -> Option<OperatorImporter> {
         "RMSNormalization" => layer_normalization::rms,
         "ReduceMax" => reduce::max,
         "ReduceMean" => reduce::mean,
+        "ReduceProd" => reduce::product,
         "ReduceSum" => reduce::sum,
         "Relu" => relu::import,
         "Reshape" => reshape::import,
+        "Resize" => resize::import,
+        "Round" => floor::round,
         "Shape" => shape::import,
         "Sigmoid" => sigmoid::import,
+        "Sign" => sign::import,
         "Slice" => slice::import,
         "Softplus" => softplus::import,
+        "SpaceToDepth" => depth_to_space::inverse,
         "Split" => split::import,
         "Sqrt" => sqrt::import,
         "Squeeze" => squeeze::import,
         "Sub" => sub::import,
         "Swish" => swish::import,
         "Tanh" => tanh::import,
+        "TopK" => arg_max::top_k,
         "Transpose" => transpose::import,
         "Unsqueeze" => unsqueeze::import,
         "Where" => where_::import,
+        rewrite::MASKED_SOFTMAX => softmax::masked,
         _ => return None,
     })
 }
@@ -227,6 +249,28 @@ pub(crate) struct Imported {
     pub notes: Vec<String>,
     /// The ONNX value that holds the output's elements in the output view's order.
     pub output_value: String,
+    /// What the float reference computes besides.
+    pub nodes: Vec<NodeProto>,
+    /// Constants of these.
+    pub constants: Vec<TensorProto>,
+}
+
+/// An input of the model.
+pub(crate) struct ModelInput<'a> {
+    pub name: &'a str,
+    /// With the batch.
+    pub shape: Vec<usize>,
+}
+
+/// Most nodes that a note names.
+const PUBLIC_NAMED_MAX: usize = 5;
+
+/// The dimensions without the batch, which is 1.
+fn without_batch(shape: &[usize]) -> Vec<usize> {
+    match shape {
+        [1, rest @ ..] if !rest.is_empty() => rest.to_vec(),
+        all => all.to_vec(),
+    }
 }
 
 /// Walks an ONNX graph.
@@ -239,16 +283,20 @@ pub(crate) struct Importer<'a> {
     tensors: Vec<FloatTensor>,
     pub(crate) nodes: Vec<FloatNode>,
     notes: Vec<String>,
+    /// Nodes that the float reference computes besides, so that values between those of the file have a name.
+    pub(crate) extra_nodes: Vec<NodeProto>,
+    pub(crate) extra_constants: Vec<TensorProto>,
+    /// Nodes whose constant is one number of the graph, for all to see.
+    public: Vec<String>,
     /// Version of the standard operators.
     pub(crate) opset: i64,
 }
 
 impl<'a> Importer<'a> {
-    /// Reads the initialisers and starts with the input.
+    /// Reads the initialisers and starts with the inputs.
     pub fn new(
         onnx: &'a GraphProto,
-        input: &'a str,
-        input_shape: &[usize],
+        inputs: &[ModelInput<'a>],
         output: &'a str,
         opset: i64,
     ) -> Result<Self, ImportError> {
@@ -256,18 +304,47 @@ impl<'a> Importer<'a> {
         for name in onnx.node.iter().flat_map(|n| &n.input) {
             *readers.entry(name.as_str()).or_default() += 1;
         }
-        let (values, tensors, nodes, notes) = (HashMap::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut importer = Self { onnx, output, values, readers, tensors, nodes, notes, opset };
+        let (values, tensors, nodes) = (HashMap::new(), Vec::new(), Vec::new());
+        let (notes, public, extra_nodes, extra_constants) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut importer = Self {
+            onnx,
+            output,
+            values,
+            readers,
+            tensors,
+            nodes,
+            notes,
+            extra_nodes,
+            extra_constants,
+            public,
+            opset,
+        };
         for tensor in &onnx.initializer {
             importer.values.insert(tensor.name.clone(), Value::Constant(Constant::read(tensor)?));
         }
-        let dropped = match input_shape {
-            [1, rest @ ..] if !rest.is_empty() => rest.to_vec(),
-            all => all.to_vec(),
-        };
-        let tensor = importer.push(input.into(), "Input".into(), FloatOp::Input, input, dropped);
-        importer.bind_view(input, View::plain(tensor, input_shape.into()), true);
+        importer.take(inputs);
         Ok(importer)
+    }
+
+    /// One input is the record itself. Several are its parts, one after the other.
+    fn take(&mut self, inputs: &[ModelInput<'a>]) {
+        if let [input] = inputs {
+            let shape = without_batch(&input.shape);
+            let tensor = self.push(input.name.into(), "Input".into(), FloatOp::Input, input.name, shape);
+            self.bind_view(input.name, View::plain(tensor, input.shape.clone()), true);
+            return;
+        }
+        let len = |input: &ModelInput<'_>| input.shape.iter().product::<usize>();
+        let total = inputs.iter().map(len).sum();
+        let record = self.push("record".into(), "Input".into(), FloatOp::Input, "", vec![total]);
+        let mut first = 0;
+        for input in inputs {
+            let part = FloatOp::Part { record: View::plain(record, vec![total]), first };
+            let shape = without_batch(&input.shape);
+            let tensor = self.push(input.name.into(), "Input".into(), part, input.name, shape);
+            self.bind_view(input.name, View::plain(tensor, input.shape.clone()), true);
+            first += len(input);
+        }
     }
 
     /// Imports every node.
@@ -304,18 +381,26 @@ impl<'a> Importer<'a> {
         self.finish()
     }
 
-    fn finish(self) -> Result<Imported, ImportError> {
+    fn finish(mut self) -> Result<Imported, ImportError> {
+        if !self.public.is_empty() {
+            let first = self.public.iter().take(PUBLIC_NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+            let more = match self.public.len().saturating_sub(PUBLIC_NAMED_MAX) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            self.notes.push(format!(
+                "the graph shows the number in {first}{more} to everybody; if it is learned, give it a dimension ([1]) as an initialiser"
+            ));
+        }
         let Some(Value::Activation(output)) = self.values.get(self.output) else {
             let reason = "the model's output does not depend on its input".into();
             return Err(ImportError::MalformedTensor { tensor: self.output.into(), reason });
         };
-        let shape = match output.shape() {
-            [1, rest @ ..] if !rest.is_empty() => rest.to_vec(),
-            all => all.to_vec(),
-        };
+        let shape = without_batch(output.shape());
         let (output_value, view) = (output.name.clone(), output.reshaped(shape));
         let graph = FloatGraph { tensors: self.tensors, nodes: self.nodes, output: view };
-        Ok(Imported { graph, notes: self.notes, output_value })
+        let (nodes, constants) = (self.extra_nodes, self.extra_constants);
+        Ok(Imported { graph, notes: self.notes, output_value, nodes, constants })
     }
 
     /// The value of input `index` of a node.
@@ -390,10 +475,7 @@ impl<'a> Importer<'a> {
         value: &str,
     ) -> Result<(), Problem> {
         self.fits(&shape)?;
-        let dropped = match shape.as_slice() {
-            [1, rest @ ..] if !rest.is_empty() => rest.to_vec(),
-            all => all.to_vec(),
-        };
+        let dropped = without_batch(&shape);
         let tensor = self.push(node.name.clone(), node.proto.op_type.clone(), op, value, dropped);
         self.bind_view(value, View::plain(tensor, shape), true);
         Ok(())
@@ -407,14 +489,31 @@ impl<'a> Importer<'a> {
         shape: &[usize],
         axes: &[usize],
     ) -> Result<(), Problem> {
-        self.emit(node, op, axes.iter().map(|axis| shape[*axis]).collect())?;
-        let Some(Value::Activation(made)) = self.values.get(node.output()).cloned() else {
+        self.emit_permuted_as(node, op, shape, axes, node.output())
+    }
+
+    /// As [`Self::emit_permuted`], for the output called `value`.
+    pub fn emit_permuted_as(
+        &mut self,
+        node: &OnnxNode<'_>,
+        op: FloatOp,
+        shape: &[usize],
+        axes: &[usize],
+        value: &str,
+    ) -> Result<(), Problem> {
+        self.emit_as(node, op, axes.iter().map(|axis| shape[*axis]).collect(), value)?;
+        let Some(Value::Activation(made)) = self.values.get(value).cloned() else {
             return Err(Problem::Unknown);
         };
         let mut inverse = vec![0; axes.len()];
         axes.iter().enumerate().for_each(|(position, axis)| inverse[*axis] = position);
-        self.bind_view(node.output(), made.permuted(&inverse), true);
+        self.bind_view(value, made.permuted(&inverse), true);
         Ok(())
+    }
+
+    /// Whether something reads an ONNX value.
+    pub fn is_read(&self, name: &str) -> bool {
+        self.readers.contains_key(name)
     }
 
     /// The activation that a node has just made; its tensor goes on under the ONNX value `name`, because the node goes on.
@@ -424,6 +523,70 @@ impl<'a> Importer<'a> {
         };
         self.tensors[made.view.tensor.0].name = name.into();
         Ok(Activation { name: name.into(), exclusive: true, ..made })
+    }
+
+    /// Notes that the function that a node has just applied compares with 0, if nothing was applied before it.
+    pub fn compares(&mut self, node: &OnnxNode<'_>) {
+        if let Some(Value::Activation(made)) = self.values.get(node.output())
+            && let Some(maker) = self.nodes.get_mut(made.view.tensor.0)
+        {
+            maker.compares = maker.function.as_ref().is_some_and(|f| f.name == node.proto.op_type);
+        }
+    }
+
+    /// What a name stands for so far.
+    pub fn made(&self, name: &str) -> Option<Value> {
+        self.values.get(name).cloned()
+    }
+
+    /// The float reference of the product of some elements of `operand`: for each factor, the output that an element goes to.
+    /// Returns the name of that value, of one dimension.
+    pub fn gathered_product(
+        &mut self,
+        node: &OnnxNode<'_>,
+        operand: &Activation,
+        factors: &[Vec<Option<u32>>],
+        outputs: usize,
+    ) -> String {
+        let base = format!("{}.product{}", node.output(), factors.len());
+        let indices = |factor: &Vec<Option<u32>>| {
+            let mut indices = vec![0i64; outputs];
+            for (element, output) in (0i64..).zip(factor) {
+                if let Some(output) = output {
+                    indices[*output as usize] = element;
+                }
+            }
+            indices
+        };
+        let integers = |name: &str, values: Vec<i64>| TensorProto {
+            name: name.into(),
+            dims: vec![values.len() as i64],
+            data_type: i32::from(tract_onnx::pb::tensor_proto::DataType::Int64),
+            int64_data: values,
+            ..Default::default()
+        };
+        let flat = format!("{base}.flat");
+        let list = format!("{flat}.shape");
+        self.extra_constants.push(integers(&list, vec![-1]));
+        let reshape = rewrite::node("Reshape", &NodeProto::default(), &[&operand.name, &list], &flat);
+        self.extra_nodes.push(reshape);
+        let mut product = String::new();
+        for (at, factor) in factors.iter().enumerate() {
+            let (picked, which) = (format!("{base}.factor{at}"), format!("{base}.index{at}"));
+            self.extra_constants.push(integers(&which, indices(factor)));
+            self.extra_nodes.push(rewrite::node("Gather", &NodeProto::default(), &[&flat, &which], &picked));
+            product = match at {
+                0 => picked,
+                _ => {
+                    let name =
+                        if at + 1 == factors.len() { base.clone() } else { format!("{base}.part{at}") };
+                    let inputs = [product.as_str(), picked.as_str()];
+                    self.extra_nodes.push(rewrite::node("Mul", &NodeProto::default(), &inputs, &name));
+                    name
+                }
+            };
+        }
+        product
     }
 
     /// Binds another view of the operand's tensor to the node's output.
@@ -437,7 +600,7 @@ impl<'a> Importer<'a> {
         let absorbs = operand.exclusive
             && !producer.relu
             && producer.function.is_none()
-            && !matches!(producer.op, FloatOp::Input);
+            && !matches!(producer.op, FloatOp::Input | FloatOp::Part { .. } | FloatOp::Rank { .. });
         absorbs.then_some(producer)
     }
 
@@ -447,8 +610,18 @@ impl<'a> Importer<'a> {
         self.emit_view(node, operand, operand.view.clone());
     }
 
-    /// Computes `function` of every element of `operand`: in the table of the node before it where that is possible, else in
-    /// a node of its own.
+    /// Computes `value` of every element of the node's operand; the operator has no attributes.
+    pub fn function(
+        &mut self,
+        node: &OnnxNode<'_>,
+        value: impl Fn(f64) -> f64 + Send + Sync + 'static,
+    ) -> Result<(), Problem> {
+        let (operand, name) = (self.activation(node, 0)?, node.proto.op_type.clone());
+        self.apply(node, &operand, Function { name, value: Arc::new(value) })
+    }
+
+    /// Computes `function` of every element of `operand`: in the table of the node before it where that is possible, after the
+    /// function that it may have, else in a node of its own.
     pub fn apply(
         &mut self,
         node: &OnnxNode<'_>,
@@ -459,6 +632,15 @@ impl<'a> Importer<'a> {
             producer.function = Some(function);
             let tensor = &mut self.tensors[operand.view.tensor.0];
             tensor.before = Some(tensor.name.clone());
+            self.absorbed(node, operand);
+            return Ok(());
+        }
+        if operand.exclusive
+            && let Some(inner) = self.nodes[operand.view.tensor.0].function.take()
+        {
+            let name = format!("{} of {}", function.name, inner.name);
+            let value = Arc::new(move |x| (function.value)((inner.value)(x)));
+            self.nodes[operand.view.tensor.0].function = Some(Function { name, value });
             self.absorbed(node, operand);
             return Ok(());
         }
@@ -481,6 +663,13 @@ impl<'a> Importer<'a> {
         node.output() == self.output && self.readers.get(node.output()) == Some(&1)
     }
 
+    /// A constant of the node is one number of the graph, which everybody sees.
+    pub fn is_public(&mut self, node: &OnnxNode<'_>) {
+        if node.proto.op_type != "Neg" {
+            self.public.push(format!("`{}` ({})", node.name, node.proto.op_type));
+        }
+    }
+
     /// Something that a user should know.
     pub fn note(&mut self, note: String) {
         self.notes.push(note);
@@ -501,7 +690,15 @@ impl<'a> Importer<'a> {
     ) -> TensorId {
         let output = TensorId(self.tensors.len());
         self.tensors.push(FloatTensor { name: value.into(), before: None, shape });
-        self.nodes.push(FloatNode { name, operator, op, relu: false, function: None, output });
+        self.nodes.push(FloatNode {
+            name,
+            operator,
+            op,
+            relu: false,
+            function: None,
+            compares: false,
+            output,
+        });
         output
     }
 }

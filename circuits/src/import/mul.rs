@@ -17,7 +17,8 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     let operand = importer.activation(node, operand)?;
     let (constant, values) = importer.constant(node, constant)?;
     let factor = broadcast(&constant.shape, &values, operand.shape())?;
-    affine::apply(importer, node, &operand, &Affine { offset: vec![0.0; factor.len()], factor })
+    let (offset, public) = (vec![0.0; factor.len()], constant.is_public());
+    affine::apply(importer, node, &operand, &Affine { factor, offset, public })
 }
 
 /// Two tensors of one shape: quarter squares. Or one factor spreads over the other: a product of each block with a number.

@@ -6,7 +6,8 @@ use super::{Importer, OnnxNode, Problem};
 pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Problem> {
     let operand = importer.activation(node, 0)?;
     let len = operand.view.len();
-    affine::apply(importer, node, &operand, &Affine { factor: vec![-1.0; len], offset: vec![0.0; len] })
+    let affine = Affine { factor: vec![-1.0; len], offset: vec![0.0; len], public: true };
+    affine::apply(importer, node, &operand, &affine)
 }
 
 #[cfg(test)]

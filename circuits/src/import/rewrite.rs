@@ -10,11 +10,17 @@
 //! | `Max(a, b)`, `Min(a, b)` | `b + Relu(a − b)`, `a − Relu(a − b)` |
 //! | `ReduceMin(x)` | `−ReduceMax(−x)` |
 //! | `PRelu(x, s)` | `Relu(x) − s·Relu(−x)` |
+//!
+//! Comparisons and logic: `rewrite/logic.rs`. Masked softmax: `rewrite/mask.rs`; it alone has no name in ONNX, so the float reference
+//! runs what [`reference`] makes of it.
 // Reads bytes from outside.
 #![cfg_attr(
     not(test),
     deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
 )]
+
+mod logic;
+mod mask;
 
 use std::collections::{HashMap, HashSet};
 
@@ -28,12 +34,27 @@ pub fn rewritten(proto: &ModelProto) -> ModelProto {
     let mut proto = proto.clone();
     if let Some(graph) = &mut proto.graph {
         fuse(graph);
+        logic::realise(graph);
         let of_nodes = graph.node.iter().filter(|node| node.op_type == "Constant");
         let of_nodes = of_nodes.flat_map(|node| node.output.clone());
         let constants: HashSet<String> =
             graph.initializer.iter().map(|tensor| tensor.name.clone()).chain(of_nodes).collect();
         let nodes = std::mem::take(&mut graph.node);
         graph.node = nodes.into_iter().flat_map(|node| expand(node, &constants)).collect();
+    }
+    proto
+}
+
+/// A softmax of its first input where its second, a mask, is not 0; or with attribute `drop`, where it is 0.
+pub(super) const MASKED_SOFTMAX: &str = "kiln.internal.MaskedSoftmax";
+
+/// A rewritten model in the words of ONNX alone, with more nodes and constants.
+pub fn reference(proto: &ModelProto, nodes: Vec<NodeProto>, constants: Vec<TensorProto>) -> ModelProto {
+    let mut proto = proto.clone();
+    if let Some(graph) = &mut proto.graph {
+        logic::without_masks(graph);
+        graph.node.extend(nodes);
+        graph.initializer.extend(constants);
     }
     proto
 }
@@ -68,6 +89,11 @@ impl<'a> Names<'a> {
         Some((index, node))
     }
 
+    /// Whether a value has one reader.
+    fn read_by_one(&self, name: &str) -> Option<()> {
+        (self.readers.get(name)?.len() == 1).then_some(())
+    }
+
     /// The one reader of a value, if it is of this operator.
     fn read_by(&self, name: &str, operator: &str) -> Option<(usize, &'a NodeProto)> {
         let [index] = self.readers.get(name)?.as_slice() else { return None };
@@ -76,14 +102,18 @@ impl<'a> Names<'a> {
         Some((*index, node))
     }
 
-    /// A value that is one number for all.
-    fn number(&self, name: &str) -> Option<f32> {
+    /// The tensor of a constant value.
+    fn constant(&self, name: &str) -> Option<&'a TensorProto> {
         let of_node = || {
             let (_, node) = self.made_by(name, "Constant")?;
-            node.attribute.iter().find(|a| a.name == "value")?.t.as_ref()
+            attribute(node, "value")?.t.as_ref()
         };
-        let tensor = self.initialisers.get(name).copied().or_else(of_node)?;
-        match Constant::read(tensor).ok()?.data {
+        self.initialisers.get(name).copied().or_else(of_node)
+    }
+
+    /// A value that is one number for all.
+    fn number(&self, name: &str) -> Option<f32> {
+        match Constant::read_any(self.constant(name)?).ok()?.data {
             Data::Float(values) => match values.as_slice() {
                 [value] => Some(*value),
                 _ => None,
@@ -133,11 +163,13 @@ struct Fusion {
 
 fn fuse(graph: &mut GraphProto) {
     let mut fusions = Vec::new();
+    let live = read(graph);
     {
         let names = Names::new(graph);
         for index in 0..graph.node.len() {
             let found = layer_normalization(&names, index)
                 .or_else(|| gelu(&names, index))
+                .or_else(|| mask::masked_softmax(&names, index))
                 .or_else(|| swish(&names, index));
             fusions.extend(found);
         }
@@ -153,9 +185,56 @@ fn fuse(graph: &mut GraphProto) {
         graph.initializer.extend(fusion.constant);
     }
     graph.node = nodes.into_iter().flatten().collect();
+    drop_unread(graph, &live);
 }
 
-fn node(operator: &str, like: &NodeProto, input: &[&str], output: &str) -> NodeProto {
+/// All values that something reads.
+fn read(graph: &GraphProto) -> HashSet<String> {
+    let of_nodes = graph.node.iter().flat_map(|node| node.input.iter());
+    of_nodes.chain(graph.output.iter().map(|output| &output.name)).cloned().collect()
+}
+
+/// Nodes and constants that were read before the fusions and are no longer.
+fn drop_unread(graph: &mut GraphProto, live: &HashSet<String>) {
+    loop {
+        let (now, before) = (read(graph), graph.node.len());
+        let dead = |name: &String| live.contains(name) && !now.contains(name);
+        graph
+            .node
+            .retain(|node| !node.output.iter().any(dead) || node.output.iter().any(|o| now.contains(o)));
+        graph.initializer.retain(|tensor| !dead(&tensor.name));
+        if graph.node.len() == before {
+            return;
+        }
+    }
+}
+
+/// An attribute by its name.
+fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
+    node.attribute.iter().find(|a| a.name == name)
+}
+
+fn int_attribute(name: &str, i: i64) -> AttributeProto {
+    let kind = i32::from(tract_onnx::pb::attribute_proto::AttributeType::Int);
+    AttributeProto { name: name.into(), i, r#type: kind, ..Default::default() }
+}
+
+fn float_attribute(name: &str, f: f32) -> AttributeProto {
+    let kind = i32::from(tract_onnx::pb::attribute_proto::AttributeType::Float);
+    AttributeProto { name: name.into(), f, r#type: kind, ..Default::default() }
+}
+
+/// A number without dimensions.
+fn number_tensor(name: &str, value: f32) -> TensorProto {
+    TensorProto {
+        name: name.into(),
+        data_type: i32::from(DataType::Float),
+        float_data: vec![value],
+        ..Default::default()
+    }
+}
+
+pub(super) fn node(operator: &str, like: &NodeProto, input: &[&str], output: &str) -> NodeProto {
     // The node that gives the result keeps the name.
     let named = !like.name.is_empty() && like.output.first().is_some_and(|of| of == output);
     NodeProto {
@@ -196,9 +275,7 @@ fn layer_normalization(names: &Names<'_>, last: usize) -> Option<Fusion> {
     let output = division.output.first()?;
     let one = format!("{output}.one");
     let mut fused = node("LayerNormalization", division, &[x, &one], output);
-    let float = i32::from(tract_onnx::pb::attribute_proto::AttributeType::Float);
-    fused.attribute =
-        vec![AttributeProto { name: "epsilon".into(), f: epsilon, r#type: float, ..Default::default() }];
+    fused.attribute = vec![float_attribute("epsilon", epsilon)];
     let constant = TensorProto {
         name: one,
         dims: vec![1],

@@ -16,7 +16,12 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     };
     let (start, end) = (bound("start", 0)?, bound("end", rank)?);
     let sizes: Vec<i64> = shape.get(start..end).unwrap_or_default().iter().map(|size| *size as i64).collect();
-    let constant = Constant { name: node.output().into(), shape: vec![sizes.len()], data: Data::Int(sizes) };
+    let constant = Constant {
+        name: node.output().into(),
+        shape: vec![sizes.len()],
+        data: Data::Int(sizes),
+        literal: true,
+    };
     importer.bind(node.output(), Value::Constant(constant));
     Ok(())
 }

@@ -67,7 +67,7 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
             values.iter().enumerate().filter_map(|(at, value)| Some((cut.place(at)?, *value))).collect();
         kept.sort_unstable();
         let data = Data::Int(kept.into_iter().map(|(_, value)| value).collect());
-        let constant = Constant { name: node.output().into(), shape: vec![cut.len], data };
+        let constant = Constant { name: node.output().into(), shape: vec![cut.len], data, literal: true };
         importer.bind(node.output(), Value::Constant(constant));
         return Ok(());
     }

@@ -1,8 +1,9 @@
-//! `Softmax` over one axis, see `quantise/softmax.rs` for its error. As the last node, `Softmax` and `LogSoftmax` are left out, so that
-//! the model gives logits: both keep the order of classes.
+//! `Softmax` and `LogSoftmax` over one axis, see `quantise/softmax.rs` for their error. As the last node they are left out, so that
+//! the model gives logits: both keep the order of classes. A softmax whose scores are masked: see `rewrite/mask.rs`.
 
-use super::{Activation, Importer, OnnxNode, Problem, Value, axis};
-use crate::float::FloatOp;
+use super::{Activation, Data, Importer, OnnxNode, Problem, Value, axis, blocks, broadcast, common_shape};
+use crate::float::{FloatOp, Mask, MaskValues};
+use crate::graph::{TensorId, View};
 
 pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Problem> {
     let operand = importer.activation(node, 0)?;
@@ -12,20 +13,77 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
         importer.bind(node.output(), Value::Activation(operand));
         return Ok(());
     }
-    if operator == "LogSoftmax" {
-        return Err(Problem::unsupported("supported as the last node only"));
-    }
     let shape = operand.shape().to_vec();
+    let (axes, columns) = rows(importer, node, &shape)?;
+    let input = turned(&operand, &axes, columns);
+    let log = operator == "LogSoftmax";
+    importer.emit_permuted(node, FloatOp::Softmax { input, mask: None, log }, &shape, &axes)
+}
+
+/// As [`import`], of scores and a mask that spreads over them.
+pub fn masked(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Problem> {
+    let operand = importer.activation(node, 0)?;
+    let shape = operand.shape().to_vec();
+    let (axes, columns) = rows(importer, node, &shape)?;
+    let drops = node.flag("drop")?;
+    let mask = match importer.value(node, 1)?.clone() {
+        Value::Constant(constant) => {
+            let real: Vec<f32> = match &constant.data {
+                Data::Float(values) => values.clone(),
+                Data::Int(values) => values.iter().map(|v| if *v == 0 { 0.0 } else { 1.0 }).collect(),
+            };
+            let set = broadcast(&constant.shape, &real, &shape)?.iter().map(|v| *v != 0.0).collect();
+            let plain = Activation { view: placeholder(&shape), ..operand.clone() };
+            let order = turned(&plain, &axes, columns).order;
+            Mask { scores: operand.view.clone(), values: MaskValues::Constant(set), drops, order }
+        }
+        Value::Activation(mask) => {
+            if common_shape(&shape, mask.shape())? != shape {
+                return Err(Problem::unsupported(format!(
+                    "scores of shape {shape:?} that spread over a mask of shape {:?}",
+                    mask.shape()
+                )));
+            }
+            let (mask_axes, blocks) = blocks(mask.shape(), &shape);
+            let scores = operand.permuted(&mask_axes);
+            // The masked scores lie in that order; here is the way back.
+            let mut inverse = vec![0; mask_axes.len()];
+            mask_axes.iter().enumerate().for_each(|(position, axis)| inverse[*axis] = position);
+            let made = Activation { view: placeholder(&scores.shape), ..operand.clone() };
+            let plain = Activation { view: made.permuted(&inverse), ..operand.clone() };
+            let order = turned(&plain, &axes, columns).order;
+            let values = MaskValues::Computed(mask.reshaped(vec![blocks, 1]));
+            Mask { scores, values, drops, order }
+        }
+        Value::Unknown => return Err(Problem::Unknown),
+    };
+    let input = turned(&operand, &axes, columns);
+    importer.emit_permuted(node, FloatOp::Softmax { input, mask: Some(mask), log: false }, &shape, &axes)
+}
+
+/// A view of a tensor that is still to be made, for its order alone.
+fn placeholder(shape: &[usize]) -> View {
+    View::plain(TensorId(usize::MAX), shape.to_vec())
+}
+
+/// Axes of a shape with those that make a row last, and the size of a row.
+fn rows(
+    importer: &Importer<'_>,
+    node: &OnnxNode<'_>,
+    shape: &[usize],
+) -> Result<(Vec<usize>, usize), Problem> {
     let rank = shape.len();
     let along = axis(node.int("axis")?.unwrap_or(if importer.opset < 13 { 1 } else { -1 }), rank)?;
     // Before opset 13 all axes from this one on were one.
     let merged = if importer.opset < 13 { rank - along } else { 1 };
-    let axes: Vec<usize> = (0..along).chain(along + merged..rank).chain(along..along + merged).collect();
-    let columns: usize = shape[along..along + merged].iter().product();
+    let axes = (0..along).chain(along + merged..rank).chain(along..along + merged).collect();
+    Ok((axes, shape[along..along + merged].iter().product()))
+}
+
+/// An operand as (rows, columns).
+fn turned(operand: &Activation, axes: &[usize], columns: usize) -> View {
     let rows = operand.view.len() / columns.max(1);
-    let turned = Activation { view: operand.permuted(&axes), ..operand };
-    let input = turned.reshaped(vec![rows, columns]);
-    importer.emit_permuted(node, FloatOp::Softmax { input }, &shape, &axes)
+    View { shape: vec![rows, columns], ..operand.permuted(axes) }
 }
 
 #[cfg(test)]
@@ -69,8 +127,11 @@ mod tests {
     }
 
     #[test]
-    fn a_logarithm_in_the_middle_is_unsupported() {
-        let onnx = Onnx::new(&[1, 6]).node("LogSoftmax", &["x"], "a", vec![]);
-        assert!(onnx.node("Relu", &["a"], "y", vec![]).unsupported("y")[0].contains("last node only"));
+    fn logarithms_inside_a_model_along_every_axis() {
+        for (shape, axis) in [(&[1, 6][..], 1), (&[1, 3, 5], -1), (&[1, 3, 5], 1), (&[1, 1, 7], 1)] {
+            let onnx = Onnx::new(shape).node("LogSoftmax", &["x"], "a", vec![int("axis", axis)]);
+            let onnx = onnx.floats("one", &[], vec![1.0]).node("Add", &["a", "one"], "y", vec![]);
+            onnx.check("y");
+        }
     }
 }

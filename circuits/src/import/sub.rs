@@ -16,7 +16,8 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     let (constant, values) = importer.constant(node, constant)?;
     let mut offset = broadcast(&constant.shape, &values, operand.shape())?;
     offset.iter_mut().for_each(|v| *v *= -sign);
-    affine::apply(importer, node, &operand, &Affine { factor: vec![sign; offset.len()], offset })
+    let (factor, public) = (vec![sign; offset.len()], constant.is_public());
+    affine::apply(importer, node, &operand, &Affine { factor, offset, public })
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub struct Constant {
     pub shape: Vec<usize>,
     /// Row-major elements.
     pub data: Data,
+    /// Whether a `Constant` node holds it, so that it is part of the graph and no weight.
+    pub literal: bool,
 }
 
 /// The elements of a [`Constant`].
@@ -33,6 +35,11 @@ pub enum Data {
 impl Constant {
     /// Reads and checks a tensor.
     pub fn read(tensor: &TensorProto) -> Result<Self, ImportError> {
+        Self::read_any(tensor)?.finite()
+    }
+
+    /// As [`Self::read`], of numbers that may be infinite or none.
+    pub fn read_any(tensor: &TensorProto) -> Result<Self, ImportError> {
         let name = tensor.name.clone();
         let malformed = |reason: String| ImportError::MalformedTensor { tensor: name.clone(), reason };
         if tensor.data_location == Some(i32::from(DataLocation::External)) {
@@ -49,12 +56,19 @@ impl Constant {
                 got,
             },
         })?;
-        Self { name: name.clone(), shape, data }.finite()
+        Ok(Self { name: name.clone(), shape, data, literal: false })
+    }
+
+    /// Whether its one number is public, as part of the graph: it stands in a `Constant` node, or is a number without
+    /// dimensions. Anything else may be learned and is hidden with the weights.
+    pub fn is_public(&self) -> bool {
+        self.literal || self.shape.is_empty()
     }
 
     /// A float vector as a constant of one dimension.
     pub fn floats(name: &str, values: Vec<f32>) -> Result<Self, ImportError> {
-        Self { name: name.into(), shape: vec![values.len()], data: Data::Float(values) }.finite()
+        Self { name: name.into(), shape: vec![values.len()], data: Data::Float(values), literal: false }
+            .finite()
     }
 
     fn finite(self) -> Result<Self, ImportError> {
@@ -107,6 +121,14 @@ fn read_data(t: &TensorProto, len: usize) -> Result<Data, ReadError> {
         Ok(DataType::Int64) => Data::Int(words(t, len, i64::from_le_bytes, &t.int64_data, |v| v)?),
         Ok(DataType::Int32) => {
             let values = words(t, len, i32::from_le_bytes, &t.int32_data, |v| v)?;
+            Data::Int(values.into_iter().map(i64::from).collect())
+        }
+        Ok(DataType::Int8) => {
+            let values = words(t, len, i8::from_le_bytes, &t.int32_data, |v| i8::try_from(v).unwrap_or(0))?;
+            Data::Int(values.into_iter().map(i64::from).collect())
+        }
+        Ok(DataType::Uint8) => {
+            let values = words(t, len, u8::from_le_bytes, &t.int32_data, |v| u8::try_from(v).unwrap_or(0))?;
             Data::Int(values.into_iter().map(i64::from).collect())
         }
         Ok(DataType::Bool) => {

@@ -30,6 +30,8 @@ pub(crate) enum Family {
     E,
     /// The committed input.
     X,
+    /// Ends of chains, alone or times a relay, and relays.
+    End,
 }
 
 /// Row spaces; each is moved to its rows of the circuit as a whole.
@@ -39,6 +41,8 @@ pub(crate) enum Space {
     Activations,
     Edges,
     Input,
+    /// All rows, for chains of chain ends.
+    Circuit,
 }
 
 impl Family {
@@ -48,6 +52,15 @@ impl Family {
             Self::Z | Self::Q | Self::Y => Space::Activations,
             Self::E => Space::Edges,
             Self::X => Space::Input,
+            Self::End => Space::Circuit,
+        }
+    }
+
+    /// A gap of more rows than this ends a chain if it may be broken; shorter gaps are carried over.
+    fn gap_max(self) -> u32 {
+        match self {
+            Self::End => 1 << 10,
+            _ => 16,
         }
     }
 }
@@ -63,7 +76,7 @@ pub(crate) struct Offsets {
 impl Offsets {
     pub(crate) fn of(&self, space: Space) -> u32 {
         match space {
-            Space::Weights => 0,
+            Space::Weights | Space::Circuit => 0,
             Space::Activations => self.activations,
             Space::Edges => self.edges,
             Space::Input => self.input,
@@ -129,9 +142,6 @@ struct Piece {
     steps: Vec<Step>,
 }
 
-/// A gap of more rows than this ends a chain if it may be broken; shorter gaps are carried over.
-const GAP_MAX: u32 = 16;
-
 /// Lanes of each row space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Lanes {
@@ -139,6 +149,8 @@ pub(crate) struct Lanes {
     pub activations: usize,
     pub weights: usize,
     pub edges: usize,
+    /// Of chains of chain ends: columns, and products of two, in which they lie.
+    pub slots: usize,
 }
 
 impl Lanes {
@@ -147,6 +159,7 @@ impl Lanes {
             Space::Weights => self.weights,
             Space::Activations | Space::Input => self.activations,
             Space::Edges => self.edges,
+            Space::Circuit => self.slots,
         }
     }
 }
@@ -184,7 +197,8 @@ impl ChainSet {
         }
         let id = RequestId(self.requests);
         self.requests += 1;
-        let split = |a: &PatternedRow, b: &PatternedRow| !request.breakable || b.0 - a.0 <= GAP_MAX;
+        let split =
+            |a: &PatternedRow, b: &PatternedRow| !request.breakable || b.0 - a.0 <= request.family.gap_max();
         for run in rows.chunk_by(split) {
             let steps = self.steps_of(run, request.family);
             let (family, breakable) = (request.family, request.breakable);
@@ -308,7 +322,7 @@ impl ChainSet {
     }
 
     /// Gives every chain rows and an accumulator column.
-    pub(crate) fn colour(&self, offsets: &Offsets, rows: u32) -> Colouring {
+    pub(crate) fn colour(&self, offsets: &Offsets, uses_min: usize) -> Colouring {
         let mut order = (0..self.pieces.len()).collect::<Vec<_>>();
         order.sort_by_key(|index| (self.pieces[*index].family, self.pieces[*index].first_row));
         let mut columns: Vec<Shelf> = Vec::new();
@@ -326,7 +340,7 @@ impl ChainSet {
             columns[column].put(piece, first, end);
             column_of[index] = column;
         }
-        self.segments(&columns, &column_of, offsets, uses_min(rows))
+        self.segments(&columns, &column_of, offsets, uses_min)
     }
 
     fn segments(
@@ -368,7 +382,7 @@ impl ChainSet {
 
 /// A multiplier of an accumulator column is worth a selector from so many uses on; below, chains are broken there. A selector
 /// costs the prover transforms of all rows, a break costs prover and verifier one number.
-fn uses_min(rows: u32) -> usize {
+pub(crate) fn uses_min(rows: u32) -> usize {
     (rows as usize / 32).clamp(24, 512)
 }
 
@@ -441,6 +455,7 @@ pub(crate) struct AccColumn {
 }
 
 /// All chains with their places.
+#[derive(Default)]
 pub(crate) struct Colouring {
     pub columns: Vec<AccColumn>,
     pub segments: Vec<Segment>,
@@ -467,6 +482,11 @@ impl Colouring {
         self.columns.iter().map(|column| column.patterns.len() + column.multipliers.len()).sum()
     }
 
+    /// Of these, selectors of multipliers.
+    pub(crate) fn multipliers(&self) -> usize {
+        self.columns.iter().map(|column| column.multipliers.len()).sum()
+    }
+
     /// Accumulator cells in use.
     pub(crate) fn cells(&self) -> usize {
         self.segments.iter().map(|segment| segment.steps.len()).sum()
@@ -486,7 +506,7 @@ mod tests {
     }
 
     fn lanes(lanes: usize) -> Lanes {
-        Lanes { activations: lanes, weights: lanes, edges: lanes }
+        Lanes { activations: lanes, weights: lanes, edges: lanes, slots: 0 }
     }
 
     /// Every cell's weight as the chains of the request give it: pattern times row coefficient.
@@ -522,7 +542,7 @@ mod tests {
         for breakable in [false, true] {
             let mut set = ChainSet::new(lanes(4));
             let id = set.request(request(breakable, &cells()));
-            let colouring = set.colour(&Offsets::default(), 256);
+            let colouring = set.colour(&Offsets::default(), uses_min(256));
             assert_eq!(weights(&set, &colouring, id), cells());
             let segments = colouring.of_request[id.0].len();
             assert_eq!(segments == 1, !breakable, "rare multipliers and long gaps break a chain that may be");
@@ -537,7 +557,7 @@ mod tests {
             set.request(request(false, &two_rows(row)));
         }
         assert_eq!(set.depth(Space::Activations), 2);
-        let colouring = set.colour(&Offsets { activations: 7, ..Offsets::default() }, 256);
+        let colouring = set.colour(&Offsets { activations: 7, ..Offsets::default() }, uses_min(256));
         assert_eq!(colouring.columns.len(), 2);
         let column = |index: usize| colouring.segments[colouring.of_request[index][0]].column;
         assert_eq!((column(0), column(1)), (column(2), column(3)));
@@ -560,7 +580,7 @@ mod tests {
         let mut set = ChainSet::new(lanes(1));
         let cells = (0..100).map(|row| (row, 0, Gamma.power(i64::from(row)))).collect::<Vec<_>>();
         let id = set.request(request(true, &cells));
-        let colouring = set.colour(&Offsets::default(), 256);
+        let colouring = set.colour(&Offsets::default(), uses_min(256));
         assert_eq!((colouring.of_request[id.0].len(), colouring.selectors()), (1, 2));
     }
 }

@@ -1,10 +1,10 @@
 //! A plan as a circuit: columns, gates, lookups, fixed values, instance cells, and regions that name operators and tensors.
 //!
-//! Gates: one an accumulator column, `acc[i] = (Σ_m S_m·M_m)·acc[i−1] + Σ_p P_p·(Σ_j A_pj·lane_j)` (degree 2; where nothing is
-//! selected the accumulator is zero), and the running sum `s[i] = s[i−1] + Σ slots` (degree 3), which wraps, so that the whole sum
-//! is zero. Lookups: on every row and lane, `(0, r, 0)` and `(tag, q, y)`.
+//! Gates: one an accumulator column, `acc[i] = (Σ_m S_m·M_m)·acc[i−1] + Σ_p P_p·(Σ_j A_pj·lane_j)` (degree 2 where selectors have
+//! degree 1; where nothing is selected the accumulator is zero), the same for columns that add up ends of such chains (degree 3 if
+//! these are multiplied), and the running sum `s[i] = s[i−1] + Σ slots` (degree 3), which wraps, so that the whole sum is zero. Lookups: on every row and lane, `(0, r, 0)` and `(tag, q, y)`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kiln_plonk::ColumnValues;
 use kiln_plonk::circuit::{AdviceColumn, Circuit, CommittedGroup, Gate, Lookup, Region, Table};
@@ -13,8 +13,9 @@ use kiln_plonk::formula::{InstanceCell, Run};
 
 use crate::graph::IntGraph;
 
-use super::chain::{Family, Pattern};
-use super::ledger::{Ledger, RelayColumn, Slot};
+use super::chain::{AccColumn, Family, Pattern, PatternId, Weight};
+use super::fold::Fold;
+use super::ledger::{Entry, RelayColumn, Slot};
 use super::monomial::{CHALLENGES_PHASE_0, CHALLENGES_PHASE_1, Exponents};
 use super::planner::{Choice, ColumnCounts};
 use super::tables::Tables;
@@ -28,34 +29,38 @@ struct Columns {
     cell_relays: Vec<Column>,
     acc: Vec<Column>,
     chain_relays: Vec<Column>,
+    folds: Vec<Column>,
     s: Vec<Column>,
     w: Vec<Column>,
     x: Vec<Column>,
 }
 
 impl Columns {
-    /// Advice columns in order of their phases.
-    fn new(counts: &ColumnCounts, circuit: &mut Circuit) -> Self {
+    /// Advice columns in order of their phases. Of the accumulators, those that are multiplied with relays are not linear.
+    fn new(counts: &ColumnCounts, multiplied: &BTreeSet<usize>, circuit: &mut Circuit) -> Self {
         let lanes = counts.activations / 2;
         let last_phase = if counts.chain_relays > 0 { 2 } else { 1 };
-        let mut advice = |name: &str, count: usize, phase: u8, linear: bool| {
-            let first = circuit.advice.len();
-            let named =
-                (0..count).map(|index| AdviceColumn { name: format!("{name}{index}"), phase, linear });
-            circuit.advice.extend(named);
-            (first..first + count).map(|index| Column::Advice(index as u32)).collect::<Vec<_>>()
+        let mut column = |name: String, phase: u8, linear: bool| {
+            circuit.advice.push(AdviceColumn { name, phase, linear });
+            Column::Advice(circuit.advice.len() as u32 - 1)
         };
+        let mut advice = |name: &str, count: usize, phase: u8, linear: &dyn Fn(usize) -> bool| {
+            let indices = 0..count;
+            indices.map(|index| column(format!("{name}{index}"), phase, linear(index))).collect::<Vec<_>>()
+        };
+        let (linear, read) = (|_: usize| true, |_: usize| false);
         let committed =
             |first: usize, count: usize| (first..first + count).map(|index| Column::Committed(index as u32));
         Self {
-            r: advice("r", counts.remainders, 0, false),
-            q: advice("q", lanes, 0, false),
-            y: advice("y", lanes, 0, false),
-            e: advice("e", counts.edges, 0, true),
-            cell_relays: advice("v", counts.cell_relays, 0, true),
-            acc: advice("acc", counts.accumulators, 1, false),
-            chain_relays: advice("t", counts.chain_relays, 1, true),
-            s: advice("s", 1, last_phase, false),
+            r: advice("r", counts.remainders, 0, &read),
+            q: advice("q", lanes, 0, &read),
+            y: advice("y", lanes, 0, &read),
+            e: advice("e", counts.edges, 0, &linear),
+            cell_relays: advice("v", counts.cell_relays, 0, &linear),
+            acc: advice("acc", counts.accumulators, 1, &|index| !multiplied.contains(&index)),
+            chain_relays: advice("t", counts.chain_relays, 1, &linear),
+            folds: advice("f", counts.folds, last_phase, &linear),
+            s: advice("s", 1, last_phase, &linear),
             w: committed(0, counts.weights).collect(),
             x: committed(counts.weights, counts.input).collect(),
         }
@@ -66,6 +71,18 @@ impl Columns {
             RelayColumn::Cell(index) => self.cell_relays[index],
             RelayColumn::Chain(index) => self.chain_relays[index],
         }
+    }
+
+    /// What a slot multiplies.
+    fn factors(&self, slot: Slot) -> Vec<Expression> {
+        let columns = match slot {
+            Slot::Known => vec![],
+            Slot::Acc(acc) => vec![self.acc[acc]],
+            Slot::Relay(relay) => vec![self.relay(relay)],
+            Slot::Product(acc, relay) => vec![self.acc[acc], self.relay(relay)],
+            Slot::Fold(fold) => vec![self.folds[fold]],
+        };
+        columns.into_iter().map(Column::here).collect()
     }
 }
 
@@ -91,12 +108,7 @@ impl Fixed {
 }
 
 /// The circuit and the values of its fixed columns.
-pub(crate) fn emit(
-    graph: &IntGraph,
-    choice: &Choice,
-    ledger: &Ledger,
-    tables: &Tables,
-) -> (Circuit, Vec<ColumnValues>) {
+pub(crate) fn emit(graph: &IntGraph, choice: &Choice, tables: &Tables) -> (Circuit, Vec<ColumnValues>) {
     let mut circuit = Circuit {
         k: choice.k,
         degree: choice.degree,
@@ -112,15 +124,20 @@ pub(crate) fn emit(
             circuit.committed.push(CommittedGroup { name: name.to_owned(), columns: columns as u32 });
         }
     }
-    let columns = Columns::new(&choice.columns, &mut circuit);
+    let columns = Columns::new(&choice.columns, &choice.ledger.multiplied(), &mut circuit);
     let rows = 1 << choice.k;
     let mut fixed = Fixed { rows, names: Vec::new(), values: Vec::new(), known: HashMap::new() };
     let selectors = selector_columns(choice, &mut fixed);
-    for index in 0..columns.acc.len() {
-        let gate = accumulator_gate(choice, &columns, &selectors, tables.shift(), index);
-        circuit.gates.push(gate);
+    let on = |rows: &Vec<u32>| choice.selectors.expression(rows, &selectors);
+    for (index, (acc, uses)) in columns.acc.iter().zip(&choice.colouring.columns).enumerate() {
+        let sum = |id| pattern_sum(&columns, &choice.plan.chains.pattern(id), tables.shift());
+        circuit.gates.push(chain_gate(format!("chain acc{index}"), *acc, uses, on, sum));
     }
-    add_sum(&mut circuit, &columns, ledger);
+    for (index, (fold, uses)) in columns.folds.iter().zip(&choice.fold.colouring.columns).enumerate() {
+        let sum = |id| ends_sum(&columns, &choice.fold, id);
+        circuit.gates.push(chain_gate(format!("ends f{index}"), *fold, uses, on, sum));
+    }
+    add_sum(&mut circuit, &columns, &choice.fold.entries);
     add_lookups(&mut circuit, &columns, &mut fixed, tables, tag_values(graph, choice, tables));
     circuit.regions = regions(graph, choice, &columns);
     circuit.fixed = fixed.names;
@@ -149,20 +166,36 @@ fn lane(columns: &Columns, family: Family, lane: usize, shift: u32) -> Expressio
         Family::Y => columns.y[lane].here(),
         Family::E => columns.e[lane].here(),
         Family::X => columns.x[lane].here(),
+        // What ends are made of depends on the slot: `ends_sum` reads them.
+        Family::End => Expression::integer(0),
     }
 }
 
-fn pattern_sum(columns: &Columns, pattern: &Pattern, shift: u32) -> Expression {
-    let lanes = pattern.lanes.iter().enumerate().filter_map(|(index, weight)| {
-        let weight = (*weight)?;
+fn weighted_sum(cells: impl Iterator<Item = (Expression, Weight)>) -> Expression {
+    let term = |(cell, weight): (Expression, Weight)| {
         let cell = match weight.coefficient {
-            1 => lane(columns, pattern.family, index, shift),
-            -1 => -lane(columns, pattern.family, index, shift),
-            factor => Expression::integer(factor) * lane(columns, pattern.family, index, shift),
+            1 => cell,
+            -1 => -cell,
+            factor => Expression::integer(factor) * cell,
         };
-        Some(scaled(weight.monomial, cell))
-    });
-    Expression::Sum(lanes.collect())
+        scaled(weight.monomial, cell)
+    };
+    Expression::Sum(cells.map(term).collect())
+}
+
+fn pattern_sum(columns: &Columns, pattern: &Pattern, shift: u32) -> Expression {
+    let lanes = pattern.lanes.iter().enumerate();
+    weighted_sum(
+        lanes.filter_map(|(index, weight)| Some((lane(columns, pattern.family, index, shift), (*weight)?))),
+    )
+}
+
+fn ends_sum(columns: &Columns, fold: &Fold, id: PatternId) -> Expression {
+    let pattern = fold.chains.pattern(id);
+    let slots = fold.slots.iter().zip(&pattern.lanes);
+    weighted_sum(
+        slots.filter_map(|(slot, weight)| Some((Expression::Product(columns.factors(*slot)), (*weight)?))),
+    )
 }
 
 /// The fixed columns of all selectors.
@@ -172,33 +205,30 @@ fn selector_columns(choice: &Choice, fixed: &mut Fixed) -> Vec<Column> {
     (0..selectors.columns()).map(add).collect()
 }
 
-fn accumulator_gate(
-    choice: &Choice,
-    columns: &Columns,
-    selectors: &[Column],
-    shift: u32,
-    index: usize,
+fn chain_gate(
+    name: String,
+    acc: Column,
+    uses: &AccColumn,
+    on: impl Fn(&Vec<u32>) -> Option<Expression>,
+    sum: impl Fn(PatternId) -> Expression,
 ) -> Gate {
-    let (acc, uses) = (columns.acc[index], &choice.colouring.columns[index]);
-    let mut parts = Vec::new();
     // The plan has placed every selector of every column.
-    let selector = |rows| choice.selectors.expression(rows, selectors).unwrap_or(Expression::integer(0));
+    let selector = |rows| on(rows).unwrap_or(Expression::integer(0));
+    let mut parts = Vec::new();
     let multipliers = uses.multipliers.iter().map(|(monomial, rows)| scaled(*monomial, selector(rows)));
     let multipliers = multipliers.collect::<Vec<_>>();
     if !multipliers.is_empty() {
         parts.push(Expression::Sum(multipliers) * acc.previous());
     }
-    for (pattern, rows) in &uses.patterns {
-        let sum = pattern_sum(columns, &choice.plan.chains.pattern(*pattern), shift);
-        parts.push(Expression::Product(vec![selector(rows), sum]));
-    }
-    Gate { name: format!("chain acc{index}"), expression: acc.here() - Expression::Sum(parts) }
+    let patterns = uses.patterns.iter();
+    parts.extend(patterns.map(|(id, rows)| Expression::Product(vec![selector(rows), sum(*id)])));
+    Gate { name, expression: acc.here() - Expression::Sum(parts) }
 }
 
 /// The running sum of all identities, and its instance cells.
-fn add_sum(circuit: &mut Circuit, columns: &Columns, ledger: &Ledger) {
+fn add_sum(circuit: &mut Circuit, columns: &Columns, entries: &[Entry]) {
     let mut cells: BTreeMap<(Slot, u32), Vec<Run>> = BTreeMap::new();
-    for entry in &ledger.entries {
+    for entry in entries {
         let runs = entry.weight.iter().map(|weight| weight.run(entry.factor));
         cells.entry((entry.slot, entry.row)).or_default().extend(runs);
     }
@@ -212,31 +242,27 @@ fn add_sum(circuit: &mut Circuit, columns: &Columns, ledger: &Ledger) {
     let mut parts = vec![s.previous()];
     let mut names = vec![String::new(); instance.len()];
     for (slot, index) in instance {
-        let weight = Column::Instance(index).here();
-        let (name, part) = match slot {
-            Slot::Known => ("known".to_owned(), weight),
-            Slot::Acc(acc) => (format!("acc{acc}"), weight * columns.acc[acc].here()),
-            Slot::Relay(relay) => (relay_name(relay), weight * columns.relay(relay).here()),
-            Slot::Product(acc, relay) => {
-                let name = format!("acc{acc}.{}", relay_name(relay));
-                (
-                    name,
-                    Expression::Product(vec![weight, columns.acc[acc].here(), columns.relay(relay).here()]),
-                )
-            }
-        };
-        names[index as usize] = name;
-        parts.push(part);
+        let mut factors = vec![Column::Instance(index).here()];
+        factors.extend(columns.factors(slot));
+        names[index as usize] = slot_name(slot);
+        parts.push(if factors.len() == 1 { factors.remove(0) } else { Expression::Product(factors) });
     }
     circuit.instance = names;
     let expression = s.here() - Expression::Sum(parts);
     circuit.gates.push(Gate { name: "identities".to_owned(), expression });
 }
 
-fn relay_name(relay: RelayColumn) -> String {
-    match relay {
+fn slot_name(slot: Slot) -> String {
+    let relay = |column| match column {
         RelayColumn::Cell(index) => format!("v{index}"),
         RelayColumn::Chain(index) => format!("t{index}"),
+    };
+    match slot {
+        Slot::Known => "known".to_owned(),
+        Slot::Acc(acc) => format!("acc{acc}"),
+        Slot::Relay(column) => relay(column),
+        Slot::Product(acc, column) => format!("acc{acc}.{}", relay(column)),
+        Slot::Fold(fold) => format!("f{fold}"),
     }
 }
 

@@ -100,6 +100,8 @@ pub(crate) struct Relay {
     pub source: Source,
     /// The (unbreakable) weight chain on whose last row it stands.
     pub beside: RequestId,
+    /// The identity that multiplies it.
+    pub owner: usize,
 }
 
 /// A summand of an identity.
@@ -139,7 +141,7 @@ pub(crate) struct Identities {
 
 impl Identities {
     pub(crate) fn relay(&mut self, source: Source, beside: RequestId) -> RelayId {
-        self.relays.push(Relay { source, beside });
+        self.relays.push(Relay { source, beside, owner: self.list.len() });
         RelayId(self.relays.len() - 1)
     }
 

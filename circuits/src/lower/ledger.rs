@@ -1,6 +1,6 @@
 //! The identities as entries of one running sum: which column, on which row, times what the verifier computes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::chain::{Colouring, RequestId};
 use super::identity::{Identities, Part, Relay, Source, Weighting};
@@ -18,6 +18,21 @@ pub(crate) enum Slot {
     Relay(RelayColumn),
     /// An accumulator times a relay column.
     Product(usize, RelayColumn),
+    /// A column of chains that add up chain ends.
+    Fold(usize),
+}
+
+/// Entries that are likely to follow each other regularly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Share {
+    /// The ends of a request's parts in an identity.
+    Parts(usize, RequestId),
+    /// The products of an identity.
+    Products(usize),
+    /// The relays of an identity.
+    Relays(usize),
+    /// The chains that these repeat.
+    Sources(usize),
 }
 
 /// A column of relays, of cells or of chains.
@@ -39,6 +54,8 @@ pub(crate) struct RelayPlace {
 pub(crate) struct Entry {
     /// The identity that it is part of; `None` for the ties of chain relays.
     pub identity: Option<usize>,
+    /// With which others it may be added up first.
+    pub share: Option<Share>,
     pub slot: Slot,
     pub row: u32,
     pub factor: Exponents,
@@ -54,7 +71,7 @@ pub(crate) struct Ledger {
 }
 
 /// A relay stands on the last row of the chain beside it, in the first relay column that is free there.
-pub(crate) fn place_relays(relays: &[Relay], colouring: &Colouring) -> Vec<RelayPlace> {
+fn place_relays(relays: &[Relay], colouring: &Colouring) -> Vec<RelayPlace> {
     let mut used: BTreeMap<(bool, u32), usize> = BTreeMap::new();
     let place = |relay: &Relay| {
         let row = end_row(colouring, relay.beside);
@@ -81,7 +98,7 @@ impl Ledger {
         for (index, identity) in identities.list.iter().enumerate() {
             let eta = Eta.power(index as i64);
             for part in &identity.parts {
-                ledger.add_part(Some(index), part, identities, colouring, eta);
+                ledger.add_part(index, part, identities, colouring, eta);
             }
         }
         let chains = identities.relays.iter().enumerate().filter_map(|(index, relay)| match relay.source {
@@ -90,27 +107,33 @@ impl Ledger {
         });
         for (number, (index, request)) in (1..).zip(chains) {
             let place = ledger.relays[index];
+            let owner = identities.relays[index].owner;
+            let tie = Tag { identity: None, share: Some(Share::Relays(owner)) };
             let lambda = Lambda.power(number);
-            ledger.push(None, Slot::Relay(place.column), place.row, lambda, vec![one(1)]);
-            ledger.add_chain(None, request, &[one(-1)], colouring, lambda);
+            ledger.push(tie, Slot::Relay(place.column), place.row, lambda, vec![one(1)]);
+            let tie = Tag { identity: None, share: Some(Share::Sources(owner)) };
+            ledger.add_chain(tie, request, &[one(-1)], colouring, lambda);
         }
         ledger
     }
 
-    fn push(
-        &mut self,
-        identity: Option<usize>,
-        slot: Slot,
-        row: u32,
-        factor: Exponents,
-        weight: Vec<Weighting>,
-    ) {
-        self.entries.push(Entry { identity, slot, row, factor, weight });
+    /// The accumulators that are multiplied with relays.
+    pub(crate) fn multiplied(&self) -> BTreeSet<usize> {
+        let factor = |entry: &Entry| match entry.slot {
+            Slot::Product(acc, _) => Some(acc),
+            _ => None,
+        };
+        self.entries.iter().filter_map(factor).collect()
+    }
+
+    fn push(&mut self, tag: Tag, slot: Slot, row: u32, factor: Exponents, weight: Vec<Weighting>) {
+        let Tag { identity, share } = tag;
+        self.entries.push(Entry { identity, share, slot, row, factor, weight });
     }
 
     fn add_chain(
         &mut self,
-        identity: Option<usize>,
+        tag: Tag,
         request: RequestId,
         weight: &[Weighting],
         colouring: &Colouring,
@@ -118,42 +141,54 @@ impl Ledger {
     ) {
         for segment in colouring.of_request[request.0].iter().map(|segment| &colouring.segments[*segment]) {
             let factor = factor.times(segment.end_coefficient());
-            self.push(identity, Slot::Acc(segment.column), segment.end_row(), factor, weight.to_vec());
+            self.push(tag, Slot::Acc(segment.column), segment.end_row(), factor, weight.to_vec());
         }
     }
 
     fn add_part(
         &mut self,
-        identity: Option<usize>,
+        identity: usize,
         part: &Part,
         identities: &Identities,
         colouring: &Colouring,
         eta: Exponents,
     ) {
+        let tag = |share| Tag { identity: Some(identity), share };
         match part {
-            Part::Chain { request, weight } => self.add_chain(identity, *request, weight, colouring, eta),
+            Part::Chain { request, weight } => {
+                let parts = tag(Some(Share::Parts(identity, *request)));
+                self.add_chain(parts, *request, weight, colouring, eta);
+            }
             Part::Known { weight } => {
-                let row = identity.map_or(0, |index| self.homes[index]);
-                self.push(identity, Slot::Known, row, eta, weight.clone());
+                self.push(tag(None), Slot::Known, self.homes[identity], eta, weight.clone());
             }
             Part::Relay { relay, coefficient, monomial } => {
                 let place = self.relays[relay.0];
                 let weight = vec![Weighting::single(*coefficient, *monomial)];
-                self.push(identity, Slot::Relay(place.column), place.row, eta, weight);
+                let relays = tag(Some(Share::Relays(identity)));
+                self.push(relays, Slot::Relay(place.column), place.row, eta, weight);
             }
             Part::Product { relay, coefficient } => {
                 let place = self.relays[relay.0];
                 let beside = identities.relays[relay.0].beside;
+                let products = tag(Some(Share::Products(identity)));
                 for segment in
                     colouring.of_request[beside.0].iter().map(|segment| &colouring.segments[*segment])
                 {
                     let factor = eta.times(segment.end_coefficient());
                     let slot = Slot::Product(segment.column, place.column);
-                    self.push(identity, slot, place.row, factor, vec![one(*coefficient)]);
+                    self.push(products, slot, place.row, factor, vec![one(*coefficient)]);
                 }
             }
         }
     }
+}
+
+/// What an entry belongs to.
+#[derive(Clone, Copy)]
+struct Tag {
+    identity: Option<usize>,
+    share: Option<Share>,
 }
 
 fn one(coefficient: i64) -> Weighting {

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::graph::{IntGraph, Linear, Node};
 
 use super::LowerError;
-use super::chain::{Colouring, Lanes, Offsets, PatternId, Space};
+use super::chain::{Colouring, Lanes, Offsets, PatternId, Space, uses_min};
+use super::fold::{Fold, Worth};
 use super::layout::{place_activations, place_weights};
-use super::ledger::{RelayColumn, place_relays};
+use super::ledger::{Ledger, RelayColumn};
 use super::linear::{Plan, conv};
 use super::selectors::Selectors;
 use super::statement::{InputVisibility, Visibility};
@@ -43,6 +44,10 @@ pub struct PlanOptions {
     pub k: Option<u32>,
     /// [`kiln_plonk::circuit::Circuit::degree`], 3 to 9.
     pub degree: Option<u32>,
+    /// Whether chain ends are added up by chains wherever that can be done (`true`), nowhere (`false`), or where it is
+    /// worth its columns.
+    #[serde(default)]
+    pub fold: Option<bool>,
 }
 
 /// Smallest circuit, log2 of rows.
@@ -84,6 +89,12 @@ pub struct ColumnCounts {
     pub chain_relays: usize,
     /// Chains.
     pub accumulators: usize,
+    /// Of these, accumulators whose ends are multiplied with relays.
+    #[serde(default)]
+    pub multiplied: usize,
+    /// Chains of chain ends.
+    #[serde(default)]
+    pub folds: usize,
     /// Selectors of patterns and multipliers.
     pub selectors: usize,
     /// Fixed columns that they take.
@@ -158,6 +169,9 @@ pub(crate) struct Choice {
     pub degree: u32,
     pub offsets: Offsets,
     pub colouring: Colouring,
+    pub ledger: Ledger,
+    pub fold: Fold,
+    fold_asked: Option<bool>,
     pub selectors: Selectors,
     pub columns: ColumnCounts,
 }
@@ -185,7 +199,7 @@ impl Prediction {
         let small_read = columns.remainders + columns.activations;
         let small_linear = columns.edges + columns.cell_relays + columns.table_segments;
         let committed = columns.weights + columns.input;
-        let full_read = columns.accumulators + 2;
+        let full_read = columns.accumulators + columns.folds + 2;
         let full_linear = columns.chain_relays + helpers;
         let instance = 1 + 2 * columns.accumulators + columns.cell_relays + columns.chain_relays;
         let fixed = columns.selector_columns + 3 * columns.table_segments + 1;
@@ -201,7 +215,8 @@ impl Prediction {
             + n * 0.029 * f64::from(k) / 2.0 * transforms as f64
             + n * 0.025 * (cosets * reads + combined) as f64;
         let commitments = small_read + small_linear + full_read + full_linear + cosets + 2;
-        let evaluations = small_read + fixed + 2 * full_read;
+        // Where a chain or a running sum stands is not revealed, only where it stood a row before.
+        let evaluations = small_read + fixed + full_read + columns.multiplied;
         let proof_bytes = 32 * (commitments + evaluations);
         Self {
             milliseconds: micros / 1000.0,
@@ -269,7 +284,7 @@ pub(crate) fn choose(
         if let Some((cost, settings)) = least.min_by(|a, b| a.0.total_cmp(&b.0))
             && best.as_ref().is_none_or(|(least, _)| cost < *least)
         {
-            best = Some((cost, settings.with(options.target, plan)));
+            best = Some((cost, settings.with(options, plan)));
         }
     }
     let k_max = options.k.unwrap_or(K_MAX).min(K_MAX);
@@ -327,7 +342,7 @@ fn candidates(
                 // Fewest edge lanes that fit, and twice as many.
                 let fit = edges.iter().filter(|(_, rows)| *rows <= 1 << k);
                 for (edges, edge_rows) in fit.take(2) {
-                    let lanes = Lanes { activations, weights: *weights, edges: *edges };
+                    let lanes = Lanes { activations, weights: *weights, edges: *edges, slots: 0 };
                     let columns = ColumnCounts {
                         weights: if *weight_rows > 0 { *weights } else { 0 },
                         edges: if *edge_rows > 0 { *edges } else { 0 },
@@ -352,15 +367,19 @@ struct Settings {
     degree: u32,
     offsets: Offsets,
     colouring: Colouring,
+    ledger: Ledger,
+    fold: Fold,
     selectors: Selectors,
     columns: ColumnCounts,
 }
 
 impl Settings {
-    fn with(self, target: Target, mut plan: Plan) -> Choice {
+    fn with(self, options: &PlanOptions, mut plan: Plan) -> Choice {
         plan.chains.forget_requests();
-        let Self { k, degree, offsets, colouring, selectors, columns } = self;
-        Choice { target, plan, k, degree, offsets, colouring, selectors, columns }
+        let (target, fold_asked) = (options.target, options.fold);
+        let Self { k, degree, offsets, colouring, ledger, mut fold, selectors, columns } = self;
+        fold.chains.forget_requests();
+        Choice { target, plan, k, degree, offsets, colouring, ledger, fold, fold_asked, selectors, columns }
     }
 }
 
@@ -377,11 +396,14 @@ fn try_rows(
         return None;
     }
     let offsets = place_spaces(plan, 1 << k);
-    let colouring = plan.chains.colour(&offsets, 1 << k);
-    let columns = count_columns(plan, visibility, &colouring, tables, k);
-    let cells = colouring.segments.len();
+    let colouring = plan.chains.colour(&offsets, uses_min(1 << k));
+    let ledger = Ledger::new(&plan.identities, &colouring);
+    let worth = options.fold.map_or(Worth::USUAL, |fold| if fold { Worth::ALWAYS } else { Worth::NEVER });
+    let fold = Fold::new(&ledger, worth);
+    let columns = count_columns(plan, visibility, (&colouring, &ledger, &fold), tables, k);
+    let cells = fold.entries.len();
     let with_degree = |degree: u32| {
-        let selectors = place_selectors(&colouring, options.target, k, degree);
+        let selectors = place_selectors(&colouring, &fold, options.target, k, degree);
         let columns = ColumnCounts { selector_columns: selectors.columns(), ..columns };
         let cost = Prediction::new(&columns, cells, k, degree).cost(options.target);
         (cost, degree, selectors, columns)
@@ -389,18 +411,23 @@ fn try_rows(
     let degrees = options.degree.map_or(DEGREES_TRIED, |degree| degree..=degree);
     let least = degrees.map(with_degree).min_by(|a, b| a.0.total_cmp(&b.0));
     let (cost, degree, selectors, columns) = least?;
-    Some((cost, Settings { k, degree, offsets, colouring, selectors, columns }))
+    Some((cost, Settings { k, degree, offsets, colouring, ledger, fold, selectors, columns }))
 }
 
-/// Columns of selectors. A gate multiplies a selector with one cell, so the degree leaves room for several in a column.
-fn place_selectors(colouring: &Colouring, target: Target, k: u32, degree: u32) -> Selectors {
-    let most = match target {
+/// Columns of selectors. A gate multiplies a selector with one cell, or two in chains of products, so the degree leaves room
+/// for several in a column.
+fn place_selectors(colouring: &Colouring, fold: &Fold, target: Target, k: u32, degree: u32) -> Selectors {
+    let most = |cells: usize| match target {
         Target::Proving if k < SHARED_K_MIN => 1,
-        Target::Proving | Target::Ethereum => degree as usize - 1,
+        Target::Proving | Target::Ethereum => degree as usize - cells,
     };
-    let rows =
-        colouring.columns.iter().flat_map(|uses| uses.multipliers.values().chain(uses.patterns.values()));
-    Selectors::new(rows, most)
+    let columns = colouring.columns.iter().chain(&fold.colouring.columns);
+    let multipliers = columns.flat_map(|uses| uses.multipliers.values()).map(|rows| (rows, most(1)));
+    let patterns = colouring.columns.iter().flat_map(|uses| uses.patterns.values());
+    let patterns = patterns.map(|rows| (rows, most(1)));
+    let folds = fold.colouring.columns.iter().flat_map(|uses| &uses.patterns);
+    let folds = folds.map(|(id, rows)| (rows, most(if fold.multiplies(*id) { 2 } else { 1 })));
+    Selectors::new(multipliers.chain(patterns).chain(folds))
 }
 
 /// Moves the row spaces past each other so that few chains meet; weights and the committed input stay on row 0, so that
@@ -445,13 +472,12 @@ fn columns_of_lanes(lanes: Lanes, visibility: Visibility, tables: &Tables, k: u3
 fn count_columns(
     plan: &Plan,
     visibility: Visibility,
-    colouring: &Colouring,
+    (colouring, ledger, fold): (&Colouring, &Ledger, &Fold),
     tables: &Tables,
     k: u32,
 ) -> ColumnCounts {
-    let relays = place_relays(&plan.identities.relays, colouring);
     let cell = |column: &RelayColumn| matches!(column, RelayColumn::Cell(_));
-    let relay_columns = relays.iter().map(|place| place.column).collect::<BTreeSet<_>>();
+    let relay_columns = ledger.relays.iter().map(|place| place.column).collect::<BTreeSet<_>>();
     let cell_relays = relay_columns.iter().filter(|column| cell(column)).count();
     let patterns =
         colouring.columns.iter().flat_map(|column| column.patterns.keys()).collect::<BTreeSet<_>>();
@@ -462,8 +488,10 @@ fn count_columns(
         cell_relays,
         chain_relays: relay_columns.len() - cell_relays,
         accumulators: colouring.columns.len(),
-        selectors: colouring.selectors(),
-        multipliers: colouring.columns.iter().map(|column| column.multipliers.len()).sum(),
+        multiplied: ledger.multiplied().len(),
+        folds: fold.colouring.columns.len(),
+        selectors: colouring.selectors() + fold.colouring.selectors(),
+        multipliers: colouring.multipliers() + fold.colouring.multipliers(),
         combinations: patterns.iter().filter(|id| !of_activations(id)).count(),
         ..columns_of_lanes(plan.lanes, visibility, tables, k)
     }
@@ -479,19 +507,19 @@ impl Choice {
             edge_lanes: Some(self.plan.lanes.edges),
             k: Some(self.k),
             degree: Some(self.degree),
+            fold: self.fold_asked,
         }
     }
 
     /// The figures of this choice.
     pub(crate) fn report(&self, graph: &IntGraph, visibility: Visibility) -> PlanReport {
-        let cells = self.colouring.segments.len();
+        let cells = self.fold.entries.len();
         let prediction = Prediction::new(&self.columns, cells, self.k, self.degree);
         let layers = (0..graph.nodes.len()).map(|index| self.layer(graph, index)).collect::<Vec<_>>();
         let input: usize = graph.tensors[graph.input.0].shape.iter().product();
         let committed = if visibility.input == InputVisibility::Committed { input } else { 0 };
-        let relays = place_relays(&self.plan.identities.relays, &self.colouring);
         let chain_relays =
-            relays.iter().filter(|place| matches!(place.column, RelayColumn::Chain(_))).count();
+            self.ledger.relays.iter().filter(|place| matches!(place.column, RelayColumn::Chain(_))).count();
         PlanReport {
             lanes: self.plan.lanes.activations,
             weight_lanes: self.plan.lanes.weights,
@@ -504,7 +532,7 @@ impl Choice {
                 self.plan.rows.edges as usize,
             ),
             small_cells: layers.iter().map(|layer| layer.cells).sum::<usize>() + committed,
-            full_cells: self.colouring.cells() + chain_relays,
+            full_cells: self.colouring.cells() + self.fold.colouring.cells() + chain_relays,
             data: layers.iter().map(|layer| layer.outputs + layer.weights).sum(),
             multiply_accumulates: layers.iter().map(|layer| layer.multiply_accumulates).sum(),
             instance_cells: 0,
@@ -591,7 +619,7 @@ impl fmt::Display for PlanReport {
             "columns: {} small, {} of weights and input, {} full-width; {} selectors ({} of multipliers), {} table segments",
             c.remainders + c.activations + c.edges + c.cell_relays,
             c.weights + c.input,
-            c.accumulators + c.chain_relays + 1,
+            c.accumulators + c.chain_relays + c.folds + 1,
             c.selectors,
             c.multipliers,
             c.table_segments

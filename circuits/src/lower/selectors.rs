@@ -3,7 +3,7 @@
 //! A column that holds the number of the selector that is on (or zero) replaces s selectors by polynomials of degree s in it.
 //! Where every commitment costs a verifier dearly that is worth its degree.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 
 use ark_bn254::Fr;
 use ark_ff::{Field, One};
@@ -19,23 +19,34 @@ pub(crate) struct Selectors {
 }
 
 impl Selectors {
-    /// Puts up to `most` selectors that never meet into one column; equal ones are one.
-    pub fn new<'a>(all: impl Iterator<Item = &'a Vec<u32>>, most: usize) -> Self {
-        let mut selectors = Self { groups: Vec::new(), places: HashMap::new() };
-        let mut taken: Vec<BTreeSet<u32>> = Vec::new();
-        for rows in all {
-            if selectors.places.contains_key(rows) {
-                continue;
+    /// Puts selectors that never meet into one column, each with at most so many as it bears, itself included; equal ones are
+    /// one.
+    pub fn new<'a>(all: impl Iterator<Item = (&'a Vec<u32>, usize)>) -> Self {
+        // Equal ones bear as many as the one that bears fewest. Those that bear fewest find a column first.
+        let mut bears: Vec<(&Vec<u32>, usize)> = Vec::new();
+        let mut known: HashMap<&Vec<u32>, usize> = HashMap::new();
+        for (rows, most) in all {
+            let index = *known.entry(rows).or_insert(bears.len());
+            match bears.get_mut(index) {
+                Some((_, least)) => *least = most.min(*least),
+                None => bears.push((rows, most)),
             }
+        }
+        bears.sort_by_key(|(_, most)| *most);
+        let mut selectors = Self { groups: Vec::new(), places: HashMap::new() };
+        let mut taken: Vec<(HashSet<u32>, usize)> = Vec::new();
+        for (rows, most) in bears {
             let fits = |group: usize| {
-                selectors.groups[group].len() < most && rows.iter().all(|row| !taken[group].contains(row))
+                let (rows_taken, least) = &taken[group];
+                selectors.groups[group].len() < most.min(*least)
+                    && rows.iter().all(|row| !rows_taken.contains(row))
             };
             let group = (0..taken.len()).find(|group| fits(*group)).unwrap_or_else(|| {
                 selectors.groups.push(Vec::new());
-                taken.push(BTreeSet::new());
+                taken.push((HashSet::new(), most));
                 taken.len() - 1
             });
-            taken[group].extend(rows);
+            taken[group].0.extend(rows);
             selectors.groups[group].push(rows.clone());
             selectors.places.insert(rows.clone(), (group, selectors.groups[group].len()));
         }
@@ -90,7 +101,7 @@ mod tests {
     fn every_selector_is_one_on_its_rows_and_zero_elsewhere() {
         let rows = [vec![0, 1], vec![2], vec![1, 3], vec![4, 5], vec![2], vec![0, 7], vec![]];
         for most in 1..=4 {
-            let selectors = Selectors::new(rows.iter(), most);
+            let selectors = Selectors::new(rows.iter().map(|rows| (rows, most)));
             let values: Vec<_> = (0..selectors.columns()).map(|column| selectors.values(column, 8)).collect();
             let columns: Vec<_> = (0..values.len() as u32).map(Column::Fixed).collect();
             for selected in &rows {
@@ -111,7 +122,16 @@ mod tests {
     #[test]
     fn selectors_that_meet_are_apart() {
         let rows = [vec![0, 1], vec![1, 2], vec![2, 3]];
-        assert_eq!(Selectors::new(rows.iter(), 8).columns(), 2);
-        assert_eq!(Selectors::new(rows.iter(), 1).columns(), 3);
+        let columns = |most: usize| Selectors::new(rows.iter().map(|rows| (rows, most))).columns();
+        assert_eq!((columns(8), columns(1)), (2, 3));
+    }
+
+    #[test]
+    fn a_selector_that_bears_few_others_keeps_them_out() {
+        let rows = [vec![0], vec![1], vec![2], vec![3]];
+        let columns = |bears: [usize; 4]| Selectors::new(rows.iter().zip(bears)).columns();
+        assert_eq!((columns([4; 4]), columns([4, 1, 4, 4]), columns([4, 2, 4, 2])), (1, 2, 2));
+        let twice = rows.iter().chain([&rows[0]]).zip([3, 3, 3, 3, 1]);
+        assert_eq!(Selectors::new(twice).columns(), 2, "equal ones bear what the poorest does");
     }
 }

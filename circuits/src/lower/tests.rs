@@ -1,5 +1,6 @@
 mod cheating;
 mod graphs;
+mod operators;
 mod proving;
 
 use kiln_plonk::{MockFailure, mock};
@@ -69,9 +70,9 @@ fn convolutions_of_every_geometry_are_accepted() {
 #[test]
 fn every_kind_of_node_is_accepted() {
     for (name, sample) in graphs::all() {
-        for width in [4, 16] {
-            println!("{name}, {width} lanes");
-            check(&sample, PRIVATE, &lanes(width));
+        for (width, fold) in [(4, None), (16, None), (4, Some(true)), (16, Some(true))] {
+            println!("{name}, {width} lanes, {fold:?}");
+            check(&sample, PRIVATE, &PlanOptions { fold, ..lanes(width) });
         }
     }
 }
@@ -103,6 +104,23 @@ fn every_row_count_gives_the_same_statement() {
         Err(LowerError::Rows { .. })
     ));
     assert!(matches!(lower(&sample.0, PRIVATE, &lanes(0)), Err(LowerError::Lanes { got: 0, .. })));
+}
+
+#[test]
+fn what_the_verifier_works_out_does_not_grow_with_the_channels() {
+    let geometry = || ConvGeometry { stride: (2, 2), dilation: (1, 1), pads: (1, 1, 1, 1), groups: 1 };
+    let cells = |channels: usize, fold| {
+        let sample = samples::convolution((channels, 4, 4), 8, (3, 3), geometry());
+        let lowered = check(&sample, PRIVATE, &PlanOptions { fold, ..lanes(8) });
+        (lowered.report.instance_cells, lowered.report.columns.folds)
+    };
+    let (few, _) = cells(64, Some(true));
+    let (many, columns) = cells(256, Some(true));
+    assert!(many <= few + 8, "{few} cells for 64 channels, {many} for 256");
+    assert!((1..=6).contains(&columns), "{columns} columns");
+    assert!(cells(256, Some(false)).0 > 12 * 256, "three a channel and phase");
+    assert!(cells(256, None).0 < 64, "so many are worth their columns");
+    assert_eq!(cells(16, None).1, 0, "so few are not");
 }
 
 #[test]

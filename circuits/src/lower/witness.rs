@@ -1,5 +1,6 @@
 //! The values of a circuit's columns: phase 0 from the interpreter's trace, later phases from the columns of phase 0.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ark_bn254::Fr;
@@ -10,11 +11,12 @@ use zeroize::Zeroize;
 use crate::graph::{Linear, View, WeightValues};
 use crate::interpret::Trace;
 
-use super::chain::{Family, Segment, Weight};
+use super::chain::{ChainSet, Colouring, Family, Segment, Weight};
 use super::identity::{Source, Weighting};
 use super::layout::Placed;
 use super::ledger::{Entry, RelayColumn, Slot};
 use super::monomial::Exponents;
+use super::planner::Choice;
 use super::{LowerError, Lowered};
 
 /// One vector of rows a lane.
@@ -228,13 +230,49 @@ impl Lowered {
     }
 
     fn fill_cell_relays(&self, cells: &mut Cells) {
-        for (relay, place) in self.choice.plan.identities.relays.iter().zip(&self.ledger.relays) {
+        for (relay, place) in self.choice.plan.identities.relays.iter().zip(&self.choice.ledger.relays) {
             if let (Source::Cell(spot), RelayColumn::Cell(column)) = (relay.source, place.column) {
                 let row = (spot.row + self.choice.offsets.activations) as usize;
                 cells.v[column][place.row as usize] = cells.y[spot.lane as usize][row];
             }
         }
     }
+}
+
+/// The columns of all chains; `cell` is what a family reads in a lane of a row.
+fn walk(
+    chains: &ChainSet,
+    colouring: &Colouring,
+    rows: usize,
+    powers: &Powers,
+    cell: impl Fn(Family, usize, usize) -> Fr,
+) -> Vec<Vec<Fr>> {
+    let mut acc = vec![vec![Fr::zero(); rows]; colouring.columns.len()];
+    let mut patterns = HashMap::new();
+    let mut multipliers = HashMap::new();
+    for segment in &colouring.segments {
+        let mut value = Fr::zero();
+        for (row, step) in (segment.first_row as usize..).zip(&segment.steps) {
+            if row > segment.first_row as usize && step.multiplier != Exponents::ONE {
+                value *= *multipliers.entry(step.multiplier).or_insert_with(|| powers.of(step.multiplier));
+            }
+            if let Some(id) = step.pattern {
+                let pattern: &Vec<(usize, Fr)> = patterns.entry(id).or_insert_with(|| {
+                    let lanes = chains.pattern(id).lanes.into_iter().enumerate();
+                    let value = |weight: Weight| Fr::from(weight.coefficient) * powers.of(weight.monomial);
+                    lanes.filter_map(|(lane, weight)| Some((lane, value(weight?)))).collect()
+                });
+                for (lane, weight) in pattern {
+                    let cell = cell(segment.family, *lane, row);
+                    if !cell.is_zero() {
+                        value += *weight * cell;
+                    }
+                }
+            }
+            acc[segment.column][row] = value;
+        }
+    }
+    acc
 }
 
 impl ModelWitness<'_> {
@@ -258,6 +296,7 @@ impl ModelWitness<'_> {
             Family::Y => cells.y[lane][row].into(),
             Family::E => cells.e[lane][row],
             Family::X => cells.x[lane][row].into(),
+            Family::End => 0,
         }
     }
 
@@ -277,33 +316,11 @@ impl ModelWitness<'_> {
 
     fn compute_chains(&self, powers: &Powers) -> Chains {
         let choice = &self.lowered.choice;
-        let mut acc = self.lowered.lanes::<Fr>(choice.columns.accumulators);
-        let mut patterns = std::collections::HashMap::new();
-        let mut multipliers = std::collections::HashMap::new();
-        for segment in &choice.colouring.segments {
-            let mut value = Fr::zero();
-            for (row, step) in (segment.first_row as usize..).zip(&segment.steps) {
-                if row > segment.first_row as usize {
-                    value *=
-                        *multipliers.entry(step.multiplier).or_insert_with(|| powers.of(step.multiplier));
-                }
-                if let Some(id) = step.pattern {
-                    let pattern: &Vec<(usize, Fr)> = patterns.entry(id).or_insert_with(|| {
-                        let lanes = choice.plan.chains.pattern(id).lanes.into_iter().enumerate();
-                        let value =
-                            |weight: Weight| Fr::from(weight.coefficient) * powers.of(weight.monomial);
-                        lanes.filter_map(|(lane, weight)| Some((lane, value(weight?)))).collect()
-                    });
-                    for (lane, weight) in pattern {
-                        let cell = self.lane(segment.family, *lane, row);
-                        if cell != 0 {
-                            value += *weight * Fr::from(cell);
-                        }
-                    }
-                }
-                acc[segment.column][row] = value;
-            }
-        }
+        let cell = |family, lane, row| match self.lane(family, lane, row) {
+            0 => Fr::zero(),
+            value => Fr::from(value),
+        };
+        let acc = walk(&choice.plan.chains, &choice.colouring, self.lowered.rows(), powers, cell);
         let t = self.chain_relays(&acc, powers);
         Chains { acc, t }
     }
@@ -314,7 +331,7 @@ impl ModelWitness<'_> {
         let value = |segment: &Segment| {
             acc[segment.column][segment.end_row() as usize] * powers.of(segment.end_coefficient())
         };
-        for (relay, place) in choice.plan.identities.relays.iter().zip(&self.lowered.ledger.relays) {
+        for (relay, place) in choice.plan.identities.relays.iter().zip(&self.lowered.choice.ledger.relays) {
             if let (Source::Chain(request), RelayColumn::Chain(column)) = (relay.source, place.column) {
                 let segments = &choice.colouring.of_request[request.0];
                 let sum = segments.iter().map(|segment| value(&choice.colouring.segments[*segment])).sum();
@@ -326,16 +343,18 @@ impl ModelWitness<'_> {
 
     /// The running sum. An identity that does not hold is made good on its home row, so that the gate fails exactly
     /// there and the report names the operator.
-    fn running_sum(&self, chains: &Chains, challenges: &[Fr]) -> Vec<Fr> {
+    fn running_sum(&self, chains: &Chains, folds: &[Vec<Fr>], challenges: &[Fr]) -> Vec<Fr> {
         let powers = Powers::new(challenges);
-        let ledger = &self.lowered.ledger;
+        let Choice { ledger, fold, .. } = &self.lowered.choice;
         let mut changes = vec![Fr::zero(); self.lowered.rows()];
+        for entry in &fold.entries {
+            let value = self.entry_value(entry, chains, folds, &powers, challenges);
+            changes[entry.row as usize] += value;
+        }
         let mut sums = vec![Fr::zero(); ledger.homes.len()];
         for entry in &ledger.entries {
-            let value = self.entry_value(entry, chains, &powers, challenges);
-            changes[entry.row as usize] += value;
             if let Some(identity) = entry.identity {
-                sums[identity] += value;
+                sums[identity] += self.entry_value(entry, chains, folds, &powers, challenges);
             }
         }
         for (home, sum) in ledger.homes.iter().zip(sums) {
@@ -349,24 +368,44 @@ impl ModelWitness<'_> {
         changes
     }
 
-    fn entry_value(&self, entry: &Entry, chains: &Chains, powers: &Powers, challenges: &[Fr]) -> Fr {
-        let row = entry.row as usize;
+    /// What a slot holds on a row.
+    fn slot(&self, slot: Slot, row: usize, chains: &Chains, folds: &[Vec<Fr>]) -> Fr {
         let relay = |column: RelayColumn| match column {
             RelayColumn::Cell(index) => Fr::from(self.cells.v[index][row]),
             RelayColumn::Chain(index) => chains.t[index][row],
         };
-        let slot = match entry.slot {
+        match slot {
             Slot::Known => Fr::one(),
             Slot::Acc(acc) => chains.acc[acc][row],
             Slot::Relay(column) => relay(column),
             Slot::Product(acc, column) => chains.acc[acc][row] * relay(column),
-        };
+            Slot::Fold(fold) => folds[fold][row],
+        }
+    }
+
+    fn entry_value(
+        &self,
+        entry: &Entry,
+        chains: &Chains,
+        folds: &[Vec<Fr>],
+        powers: &Powers,
+        challenges: &[Fr],
+    ) -> Fr {
         let value = |weight: &Weighting| match weight {
             Weighting { public: None, len: 1, .. } => Fr::from(weight.coefficient) * powers.of(weight.first),
             _ => weight.run(Exponents::ONE).evaluate(&self.public_inputs, |m| m.evaluate(challenges)),
         };
         let weight: Fr = entry.weight.iter().map(value).sum();
-        slot * weight * powers.of(entry.factor)
+        self.slot(entry.slot, entry.row as usize, chains, folds) * weight * powers.of(entry.factor)
+    }
+
+    /// The columns that add up ends of chains.
+    fn folds(&self, chains: &Chains, challenges: &[Fr]) -> Vec<Vec<Fr>> {
+        let fold = &self.lowered.choice.fold;
+        let end = |slot: &Slot, row| self.slot(*slot, row, chains, &[]);
+        walk(&fold.chains, &fold.colouring, self.lowered.rows(), &Powers::new(challenges), |_, lane, row| {
+            end(&fold.slots[lane], row)
+        })
     }
 
     fn small_cells(&self) -> Vec<ColumnValues> {
@@ -393,7 +432,9 @@ impl Witness for ModelWitness<'_> {
         let last = if chains.t.is_empty() { 1 } else { 2 };
         let mut columns = if phase == 1 { [full(&chains.acc), full(&chains.t)].concat() } else { Vec::new() };
         if phase == last {
-            columns.push(ColumnValues::full(self.running_sum(&chains, challenges)));
+            let folds = self.folds(&chains, challenges);
+            let sum = self.running_sum(&chains, &folds, challenges);
+            columns.extend(folds.into_iter().chain([sum]).map(ColumnValues::full));
         }
         Ok(columns)
     }

@@ -71,9 +71,20 @@ impl Builder<'_> {
             };
             let unit = (shift as f64).exp2() / scale;
             let integer = |v: &f32, factor: f64| (f64::from(*v) * factor).round() as i64;
+            let copies = matches!(node.op, FloatOp::Conv { .. })
+                && weight.values.len() == weight.shape[0]
+                && weight.values.iter().all(|w| w.abs() == 1.0);
             let weight: Vec<i64> = weight.values.iter().map(|w| integer(w, scale_in * unit)).collect();
-            let bias: Option<Vec<i64>> =
-                bias.as_ref().map(|b| b.values.iter().map(|b| integer(b, unit)).collect());
+            let bias: Option<Vec<i64>> = bias.as_ref().map(|b| match copies && node.compares {
+                // As many units of the operand as its own rounding gives.
+                true => {
+                    let whole = |(b, w): (&f32, &i64)| {
+                        ((f64::from(*b) / scale_in).round() as i64).saturating_mul(w.abs())
+                    };
+                    b.values.iter().zip(&weight).map(whole).collect()
+                }
+                false => b.values.iter().map(|b| integer(b, unit)).collect(),
+            });
             let added: Vec<i64> = residual.worth.iter().map(|worth| (worth * unit).round() as i64).collect();
             let z = residual.add_to(worst_case(&weight, bias.as_deref(), owner, range), &added);
             Scaled { step: Integers { weight, bias, residual: added }, scale, z }

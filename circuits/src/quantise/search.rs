@@ -132,7 +132,8 @@ fn work(model: &FloatModel) -> usize {
         FloatOp::Product { .. } => 3 * elements(index),
         FloatOp::Max { windows, .. } => windows.iter().map(Vec::len).sum(),
         FloatOp::Trees { forest, .. } => forest.splits.len() * forest.features + forest.leaves.len(),
-        FloatOp::Input => elements(index),
+        FloatOp::Rank { input, count, .. } => 4 * input.len() * count,
+        FloatOp::Input | FloatOp::Part { .. } => elements(index),
     };
     model.graph.nodes.iter().enumerate().map(node).sum()
 }

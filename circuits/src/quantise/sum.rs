@@ -106,10 +106,16 @@ impl Builder<'_> {
             }
         };
         let unit = f64::from(self.graph.shift).exp2();
+        let compares = self.model.graph.nodes[index].compares;
         let scaled = self.fit(index, calibrated, |scale| {
             let scale = round_scale(&worth, unit, scale);
             let coefficients: Vec<i64> = worth.iter().map(|w| (w * unit / scale).round() as i64).collect();
-            let constant = (f64::from(constant) * unit / scale).round() as i64;
+            let constant = match (&coefficients[..], &worth[..]) {
+                ([coefficient], [worth]) if compares => {
+                    ((f64::from(constant) / worth).round() as i64).saturating_mul(*coefficient)
+                }
+                _ => (f64::from(constant) * unit / scale).round() as i64,
+            };
             let z = worst_case(&coefficients, constant, &bounds, hits);
             Scaled { step: Integers { coefficients, constant }, scale, z }
         })?;

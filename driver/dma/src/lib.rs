@@ -4,8 +4,10 @@
 //! both work on the same pages and nothing is copied in between. There are no references into it, only copies in and
 //! out: a reference would promise that the bytes hold still. [`MmioRegion`] is a mapping of a device's registers.
 //!
-//! This is the only place where memory that the other side can change is touched by address.
+//! This is the only place where memory that the other side can change is touched by address; all that does is in
+//! `access`.
 
+mod access;
 mod mmio;
 mod shared;
 

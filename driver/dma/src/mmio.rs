@@ -2,15 +2,15 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::atomic::{Ordering, fence};
 
 use memmap2::{MmapOptions, MmapRaw};
+
+use crate::access::Shared;
 
 /// A mapped BAR. Accesses are aligned 32-bit words, each done exactly once and in order.
 #[derive(Debug)]
 pub struct MmioRegion {
     map: MmapRaw,
-    length: u64,
 }
 
 impl MmioRegion {
@@ -18,36 +18,23 @@ impl MmioRegion {
     pub fn map(device: BorrowedFd<'_>, offset: u64, length: u64) -> io::Result<MmioRegion> {
         let bytes = usize::try_from(length).map_err(io::Error::other)?;
         let map = MmapOptions::new().offset(offset).len(bytes).map_raw(device.as_raw_fd())?;
-        Ok(MmioRegion { map, length })
+        Ok(MmioRegion { map })
     }
 
     /// Reads a word; none when it is not aligned or not inside.
     pub fn read32(&self, offset: u64) -> Option<u32> {
-        let at = self.word(offset)?;
-        // SAFETY: the word is aligned and inside the mapping, which lives as long as `self`.
-        let value = unsafe { at.read_volatile() };
-        // Memory is read after the register: what the device wrote before it answered is seen.
-        fence(Ordering::SeqCst);
-        Some(value)
+        self.words().read_register(offset)
     }
 
     /// Writes a word; false when it is not aligned or not inside.
     pub fn write32(&self, offset: u64, value: u32) -> bool {
-        let Some(at) = self.word(offset) else { return false };
-        // Memory is written before the register: the device sees it when it acts on the write.
-        fence(Ordering::SeqCst);
-        // SAFETY: as for a read.
-        unsafe { at.write_volatile(value) };
-        true
+        self.words().write_register(offset, value)
     }
 
-    fn word(&self, offset: u64) -> Option<*mut u32> {
-        let end = offset.checked_add(4)?;
-        if !offset.is_multiple_of(4) || end > self.length {
-            return None;
-        }
-        // The mapping starts at a page, so the word is aligned; inside it the addition cannot wrap.
-        Some(self.map.as_mut_ptr().wrapping_add(usize::try_from(offset).ok()?).cast())
+    fn words(&self) -> Shared<'_> {
+        // SAFETY: the mapping has this length, is readable and writable, starts at a page, and lives as long as `self`;
+        // nothing else here knows its address.
+        unsafe { Shared::new(self.map.as_mut_ptr(), self.map.len()) }
     }
 }
 

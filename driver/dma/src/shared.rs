@@ -3,16 +3,16 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+
+use crate::access::Shared;
 
 /// Bytes of a page of memory.
 pub const PAGE_BYTES: usize = 4096;
 /// Bytes of a huge page; buffers of at least this size ask for them.
 pub const HUGE_PAGE_BYTES: usize = 2 << 20;
-const WORD: usize = size_of::<u64>();
 
 /// Memory shared through a file descriptor.
 ///
@@ -92,82 +92,25 @@ impl SharedMemory {
     /// Copies `buffer.len()` bytes out of it, from `offset`. False, and nothing copied, when they are not all inside.
     #[must_use]
     pub fn read(&self, offset: usize, buffer: &mut [u8]) -> bool {
-        if !self.covers(offset, buffer.len()) {
-            return false;
-        }
-        let (head, words, tail) = split(offset, buffer.len());
-        let (first, rest) = buffer.split_at_mut(head);
-        let (middle, last) = rest.split_at_mut(words * WORD);
-        for (index, byte) in first.iter_mut().enumerate() {
-            *byte = self.byte(offset + index).load(Ordering::Acquire);
-        }
-        for (index, word) in middle.chunks_exact_mut(WORD).enumerate() {
-            let value = self.word(offset + head + index * WORD).load(Ordering::Acquire);
-            word.copy_from_slice(&value.to_ne_bytes());
-        }
-        for (index, byte) in last.iter_mut().enumerate().take(tail) {
-            *byte = self.byte(offset + head + words * WORD + index).load(Ordering::Acquire);
-        }
-        true
+        self.bytes().read(offset, buffer)
     }
 
     /// Copies `data` into it, to `offset`. False, and nothing copied, when it is not all inside.
     #[must_use]
     pub fn write(&self, offset: usize, data: &[u8]) -> bool {
-        if !self.covers(offset, data.len()) {
-            return false;
-        }
-        let (head, words, _) = split(offset, data.len());
-        let (first, rest) = data.split_at(head);
-        let (middle, last) = rest.split_at(words * WORD);
-        for (index, byte) in first.iter().enumerate() {
-            self.byte(offset + index).store(*byte, Ordering::Release);
-        }
-        for (index, word) in middle.as_chunks::<WORD>().0.iter().enumerate() {
-            self.word(offset + head + index * WORD).store(u64::from_ne_bytes(*word), Ordering::Release);
-        }
-        for (index, byte) in last.iter().enumerate() {
-            self.byte(offset + head + words * WORD + index).store(*byte, Ordering::Release);
-        }
-        true
+        self.bytes().write(offset, data)
     }
 
     /// Writes zeros everywhere.
     pub fn erase(&self) {
-        for offset in (0..self.length - self.length % WORD).step_by(WORD) {
-            self.word(offset).store(0, Ordering::Release);
-        }
-        for offset in self.length - self.length % WORD..self.length {
-            self.byte(offset).store(0, Ordering::Release);
-        }
+        self.bytes().erase();
     }
 
-    fn covers(&self, offset: usize, length: usize) -> bool {
-        offset.checked_add(length).is_some_and(|end| end <= self.length)
+    fn bytes(&self) -> Shared<'_> {
+        // SAFETY: the mapping has this length, is readable and writable, starts at a page, and lives as long as `self`;
+        // its address leaves this type only as a pointer for the kernel.
+        unsafe { Shared::new(self.map.as_mut_ptr(), self.length) }
     }
-
-    /// The byte at `offset`, which is below the length.
-    fn byte(&self, offset: usize) -> &AtomicU8 {
-        debug_assert!(offset < self.length);
-        // SAFETY: `offset` is inside the mapping, which lives as long as `self`; every access of this process to it is
-        // atomic, and those of the other side are not part of this program.
-        unsafe { AtomicU8::from_ptr(self.address().add(offset)) }
-    }
-
-    /// The word at `offset`, a multiple of 8, which ends within the length.
-    fn word(&self, offset: usize) -> &AtomicU64 {
-        debug_assert!(offset.is_multiple_of(WORD) && offset + WORD <= self.length);
-        // SAFETY: as for a byte; the mapping starts at a page, so a multiple of 8 is aligned, and all accesses of this
-        // process to an aligned word are whole words or whole bytes, always atomic.
-        unsafe { AtomicU64::from_ptr(self.address().add(offset).cast()) }
-    }
-}
-
-/// Bytes before the first aligned word of a range, whole words, bytes after them.
-fn split(offset: usize, length: usize) -> (usize, usize, usize) {
-    let head = (offset.next_multiple_of(WORD) - offset).min(length);
-    let words = (length - head) / WORD;
-    (head, words, length - head - words * WORD)
 }
 
 #[cfg(test)]

@@ -1,18 +1,14 @@
-//! A card that lives in this process: an [`Endpoint`] with a thread that lets it run.
+//! A card that lives in this process: an [`Endpoint`] with a thread that lets it run ([`kiln_bus`]).
 //!
-//! Register accesses travel as messages in one queue, as they do on a bus: writes are posted, a read waits for its
-//! answer behind all earlier writes, and a read without an answer gives all ones. The endpoint reaches host memory only
-//! through mappings; every mapping has an address range of its own that is never used again, with a gap behind it, so a
-//! stale or overlong access faults.
+//! The endpoint reaches host memory only through mappings; every mapping has an address range of its own that is never
+//! used again, with a gap behind it, so a stale or overlong access faults.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
-use kiln_abi::register::ALL_ONES;
 use kiln_abi::{Activity, DmaFault, Endpoint, HostMemory, Interrupts};
+use kiln_bus::Runner;
 use zeroize::Zeroize;
 
 use super::{Mapping, Transport};
@@ -28,74 +24,60 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const FAULTS_MAX: usize = 16;
 const PAGE_BYTES: u64 = 4096;
 
-enum Message {
-    Write { bar: u8, offset: u64, value: u32 },
-    Read { bar: u8, offset: u64, answer: Sender<u32> },
-    Reset { done: Sender<()> },
-    Stop,
-}
-
 /// A transport to an endpoint in this process.
 pub struct InProcess {
     name: String,
-    messages: Sender<Message>,
+    runner: Runner<Boxed>,
     memory: Arc<Memory>,
     interrupts: Arc<Vectors>,
-    thread: Option<JoinHandle<()>>,
-    read_timeout: Duration,
 }
 
 impl InProcess {
     /// Takes an endpoint, attaches it to memory and interrupts, and lets it run in a thread of its own.
-    pub fn new(name: &str, mut endpoint: BoxedEndpoint) -> Result<InProcess, CardError> {
+    pub fn new(name: &str, endpoint: BoxedEndpoint) -> Result<InProcess, CardError> {
         let memory = Arc::new(Memory::new());
         let interrupts = Arc::new(Vectors::default());
-        endpoint.attach(memory.clone(), interrupts.clone());
-        let (messages, inbox) = unbounded();
-        let thread = std::thread::Builder::new()
-            .name(format!("card {name}"))
-            .spawn(move || run(endpoint, &inbox))
-            .map_err(|error| CardError::Map {
-                bytes: 0,
-                reason: format!("no thread for the card: {error}"),
-            })?;
-        let name = name.to_owned();
-        Ok(InProcess { name, messages, memory, interrupts, thread: Some(thread), read_timeout: READ_TIMEOUT })
+        let thread = format!("card {name}");
+        let runner = Runner::start(
+            &thread,
+            Boxed(endpoint),
+            memory.clone() as _,
+            interrupts.clone() as _,
+            READ_TIMEOUT,
+        )
+        .map_err(|error| CardError::Transport { reason: format!("no thread for the card: {error}") })?;
+        Ok(InProcess { name: name.to_owned(), runner, memory, interrupts })
     }
 
     /// The same, with another patience for register reads.
     pub fn with_read_timeout(mut self, read_timeout: Duration) -> InProcess {
-        self.read_timeout = read_timeout;
+        self.runner.set_patience(read_timeout);
         self
     }
 }
 
-/// Lets the endpoint run: messages first, then a slice of work; sleeps when there is neither.
-fn run(mut endpoint: BoxedEndpoint, inbox: &Receiver<Message>) {
-    let mut activity = Activity::Busy;
-    loop {
-        let message = match activity {
-            Activity::Busy => inbox.try_recv().ok(),
-            Activity::Idle => match inbox.recv() {
-                Ok(message) => Some(message),
-                Err(_) => return,
-            },
-        };
-        match message {
-            // Somebody who gave up waiting for the answer is no reason to stop.
-            Some(Message::Read { bar, offset, answer }) => _ = answer.send(endpoint.read32(bar, offset)),
-            Some(Message::Write { bar, offset, value }) => {
-                endpoint.write32(bar, offset, value);
-                activity = Activity::Busy;
-            }
-            Some(Message::Reset { done }) => {
-                endpoint.reset();
-                activity = Activity::Busy;
-                _ = done.send(());
-            }
-            Some(Message::Stop) => return,
-            None => activity = endpoint.advance(),
-        }
+/// An endpoint of any kind, as one kind.
+struct Boxed(BoxedEndpoint);
+
+impl Endpoint<Arc<dyn HostMemory>, Arc<dyn Interrupts>> for Boxed {
+    fn attach(&mut self, memory: Arc<dyn HostMemory>, interrupts: Arc<dyn Interrupts>) {
+        self.0.attach(memory, interrupts);
+    }
+
+    fn read32(&mut self, bar: u8, offset: u64) -> u32 {
+        self.0.read32(bar, offset)
+    }
+
+    fn write32(&mut self, bar: u8, offset: u64, value: u32) {
+        self.0.write32(bar, offset, value);
+    }
+
+    fn advance(&mut self) -> Activity {
+        self.0.advance()
+    }
+
+    fn reset(&mut self) {
+        self.0.reset();
     }
 }
 
@@ -104,17 +86,16 @@ impl Transport for InProcess {
         self.name.clone()
     }
 
+    fn kind(&self) -> &'static str {
+        "in this process"
+    }
+
     fn read32(&self, bar: u8, offset: u64) -> u32 {
-        let (answer, value) = bounded(1);
-        match self.messages.send(Message::Read { bar, offset, answer }) {
-            Ok(()) => value.recv_timeout(self.read_timeout).unwrap_or(ALL_ONES),
-            Err(_) => ALL_ONES,
-        }
+        self.runner.read(bar, offset)
     }
 
     fn write32(&self, bar: u8, offset: u64, value: u32) {
-        // A write to an endpoint that is gone is dropped, as on a bus.
-        _ = self.messages.send(Message::Write { bar, offset, value });
+        self.runner.write(bar, offset, value);
     }
 
     fn map(&self, bytes: usize) -> Result<Box<dyn Mapping>, CardError> {
@@ -139,24 +120,11 @@ impl Transport for InProcess {
     }
 
     fn reset(&self) -> Result<(), CardError> {
-        let (done, answer) = bounded(1);
-        self.messages.send(Message::Reset { done }).map_err(|_| CardError::Gone)?;
-        answer.recv_timeout(self.read_timeout).map_err(|_| CardError::Gone)
+        if self.runner.reset() { Ok(()) } else { Err(CardError::Gone) }
     }
 
     fn take_faults(&self) -> Vec<DmaFault> {
         std::mem::take(&mut lock(&self.memory.faults))
-    }
-}
-
-impl Drop for InProcess {
-    fn drop(&mut self) {
-        _ = self.messages.send(Message::Stop);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!(card = %self.name, "the endpoint's thread panicked");
-        }
     }
 }
 

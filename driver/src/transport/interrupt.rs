@@ -9,6 +9,11 @@ use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
+/// Most vectors that are used.
+pub(crate) const VECTORS_MAX: u32 = 64;
+/// How long a wait for a vector that is not there lasts before the waiter looks by itself.
+const NO_VECTOR: Duration = Duration::from_millis(1);
+
 /// Where signals come from.
 pub(crate) trait Signals {
     /// Signals since the last call.
@@ -105,6 +110,25 @@ impl<S: Signals> Vector<S> {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The vectors of a card, by number.
+pub(crate) struct Vectors(pub(crate) Vec<Vector>);
+
+impl Vectors {
+    /// Signals of a vector that were counted so far.
+    pub(crate) fn seen(&self, vector: u16) -> u64 {
+        self.0.get(usize::from(vector)).map_or(0, Vector::seen)
+    }
+
+    /// Sleeps until more than `seen` signals of a vector were counted, or until the instant. A card that promised more
+    /// vectors than it has is polled: then the sleep is short.
+    pub(crate) fn wait(&self, vector: u16, seen: u64, until: Instant) {
+        match self.0.get(usize::from(vector)) {
+            Some(vector) => vector.wait(seen, until),
+            None => std::thread::sleep(until.saturating_duration_since(Instant::now()).min(NO_VECTOR)),
+        }
     }
 }
 

@@ -13,12 +13,9 @@ mod iova;
 mod owner;
 pub(crate) mod pci;
 mod space;
-#[allow(unsafe_code)] // Calls into the kernel that take addresses.
+#[allow(unsafe_code)] // Calls into the kernel.
 pub mod vfio;
 pub mod vfio_user;
-
-/// How long a wait for a vector that is not there lasts before the waiter looks by itself.
-const NO_VECTOR: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// The few duties of a transport.
 ///
@@ -28,6 +25,8 @@ const NO_VECTOR: std::time::Duration = std::time::Duration::from_millis(1);
 pub trait Transport: Send + Sync {
     /// What to call the card in messages.
     fn name(&self) -> String;
+    /// What carries it, in words.
+    fn kind(&self) -> &'static str;
     /// Reads an aligned word of a BAR. All ones when nothing answers.
     fn read32(&self, bar: u8, offset: u64) -> u32;
     /// Writes an aligned word of a BAR. Posted: it may return before the card has seen it.

@@ -11,7 +11,7 @@ use ark_ff::One;
 use crate::check::Check;
 use crate::circuit::Circuit;
 use crate::domain::coset_shift;
-use crate::expression::{Column, Expression};
+use crate::expression::{Column, Expression, Monomial};
 use crate::plan::{Fraction, Plan, position};
 use crate::transcript::Transcript;
 
@@ -91,6 +91,10 @@ pub trait Algebra {
     type Value: Clone;
     /// A constant.
     fn constant(&mut self, c: Fr) -> Self::Value;
+    /// A product of powers of the circuit's challenges. Whoever evaluates many of them has tables of powers.
+    fn monomial(&mut self, monomial: &Monomial, challenges: &[Fr]) -> Self::Value {
+        self.constant(monomial.evaluate(challenges))
+    }
     /// The value of a polynomial at the row, or point, that is `rotation` rows on.
     fn query(&mut self, oracle: Oracle, rotation: i32) -> Self::Value;
     /// `a + b`
@@ -140,7 +144,7 @@ pub fn constraint<A: Algebra>(
 pub fn expression<A: Algebra>(expression_: &Expression, challenges: &[Fr], algebra: &mut A) -> A::Value {
     match expression_ {
         Expression::Constant(c) => algebra.constant(*c),
-        Expression::Challenge(monomial) => algebra.constant(monomial.evaluate(challenges)),
+        Expression::Challenge(monomial) => algebra.monomial(monomial, challenges),
         Expression::Query(column, rotation) => algebra.query((*column).into(), *rotation),
         Expression::Sum(parts) => fold(parts, challenges, algebra, Fr::from(0u64), A::add),
         Expression::Product(parts) => fold(parts, challenges, algebra, Fr::one(), A::mul),

@@ -6,11 +6,11 @@ use alloc::vec::Vec;
 use alloc::collections::BTreeSet;
 
 use ark_bn254::Fr;
-use ark_ff::{Field, One, Zero};
+use ark_ff::{Field, One, Zero, batch_inversion};
 
 use crate::circuit::Circuit;
 use crate::expression::{Column, Expression, Monomial};
-use crate::formula::{InstanceCell, Run};
+use crate::formula::Run;
 use crate::plan::position;
 use crate::powers::ChallengePowers;
 
@@ -84,6 +84,17 @@ impl Expression {
         queries
     }
 
+    fn collect_monomials<'a>(&'a self, monomials: &mut Vec<&'a Monomial>) {
+        match self {
+            Self::Constant(_) | Self::Query(..) => {}
+            Self::Challenge(monomial) => monomials.push(monomial),
+            Self::Sum(parts) | Self::Product(parts) => {
+                parts.iter().for_each(|part| part.collect_monomials(monomials));
+            }
+            Self::Negated(part) => part.collect_monomials(monomials),
+        }
+    }
+
     fn collect_queries(&self, queries: &mut BTreeSet<(Column, i32)>) {
         match self {
             Self::Constant(_) | Self::Challenge(_) => {}
@@ -99,13 +110,10 @@ impl Expression {
 }
 
 impl Run {
-    /// The value, given those of monomials; a public input that is not there (a validated circuit names none) counts as zero.
-    pub fn evaluate(&self, public_inputs: &[Fr], monomial: impl Fn(&Monomial) -> Fr) -> Fr {
-        let first = monomial(&self.first);
-        // Most runs have one term, whose step is never taken.
-        let step = if self.len > 1 { monomial(&self.step) } else { Fr::one() };
+    /// The value, given those of its monomials and `1/(step − 1)`, zero where the step is one or not of use.
+    fn value(&self, public_inputs: &[Fr], first: Fr, step: Fr, inverse: Fr) -> Fr {
         let sum = match self.public {
-            None => geometric_sum(step, self.len),
+            None => geometric_sum(step, inverse, self.len),
             Some((start, stride)) => {
                 // Horner's rule from the last term: one multiplication each.
                 let value = |t: u32| {
@@ -119,24 +127,56 @@ impl Run {
         };
         self.coefficient * first * sum
     }
+
+    /// Whether `1/(step − 1)` is of use.
+    fn is_geometric(&self) -> bool {
+        self.public.is_none() && self.len > 1
+    }
+
+    /// The value, given those of monomials; a public input that is not there (a validated circuit names none) counts as zero.
+    pub fn evaluate(&self, public_inputs: &[Fr], monomial: impl Fn(&Monomial) -> Fr) -> Fr {
+        // Most runs have one term, whose step is never taken.
+        let step = if self.len > 1 { monomial(&self.step) } else { Fr::one() };
+        let inverse = if self.is_geometric() { (step - Fr::one()).inverse() } else { None };
+        self.value(public_inputs, monomial(&self.first), step, inverse.unwrap_or_default())
+    }
 }
 
-/// `Σ_{t < len} step^t`
-fn geometric_sum(step: Fr, len: u32) -> Fr {
-    match (step - Fr::one()).inverse() {
-        None => Fr::from(len),
-        Some(inverse) => (step.pow([u64::from(len)]) - Fr::one()) * inverse,
+/// `Σ_{t < len} step^t`, given `1/(step − 1)`, or zero if the step is one.
+fn geometric_sum(step: Fr, inverse: Fr, len: u32) -> Fr {
+    match len {
+        1 => Fr::one(),
+        _ if inverse.is_zero() => Fr::from(len),
+        _ => (step.pow([u64::from(len)]) - Fr::one()) * inverse,
     }
 }
 
 impl Circuit {
     /// The values of all instance cells, in order.
     pub fn instance_values(&self, public_inputs: &[Fr], challenges: &[Fr]) -> Vec<Fr> {
-        let runs = self.instance_cells.iter().flat_map(|cell| &cell.runs);
-        let powers = ChallengePowers::new(challenges, runs.flat_map(|run| [&run.first, &run.step]));
-        let of_run = |run: &Run| run.evaluate(public_inputs, |monomial| powers.monomial(monomial));
-        let value = |cell: &InstanceCell| cell.runs.iter().map(of_run).sum();
-        self.instance_cells.iter().map(value).collect()
+        let runs = || self.instance_cells.iter().flat_map(|cell| &cell.runs);
+        let powers = ChallengePowers::new(challenges, runs().flat_map(|run| [&run.first, &run.step]));
+        let step = |run: &Run| if run.len > 1 { powers.monomial(&run.step) } else { Fr::one() };
+        // One inversion for all geometric sums.
+        let mut inverses: Vec<Fr> =
+            runs().filter(|run| run.is_geometric()).map(|run| step(run) - Fr::one()).collect();
+        batch_inversion(&mut inverses);
+        let mut inverses = inverses.into_iter();
+        let mut of_run = |run: &Run| {
+            let inverse = if run.is_geometric() { inverses.next() } else { None };
+            run.value(public_inputs, powers.monomial(&run.first), step(run), inverse.unwrap_or_default())
+        };
+        self.instance_cells.iter().map(|cell| cell.runs.iter().map(&mut of_run).sum()).collect()
+    }
+
+    /// The challenge monomials in gates and lookups.
+    pub(crate) fn monomials(&self) -> Vec<&Monomial> {
+        let mut monomials = Vec::new();
+        let gates = self.gates.iter().map(|gate| &gate.expression);
+        for expression in gates.chain(self.lookups.iter().flat_map(|lookup| &lookup.inputs)) {
+            expression.collect_monomials(&mut monomials);
+        }
+        monomials
     }
 
     /// All instance columns in full, `2^k` rows each. Cells named twice add up.
@@ -157,6 +197,7 @@ impl Circuit {
 mod tests {
     use super::*;
     use crate::expression::Challenge;
+    use crate::formula::InstanceCell;
 
     fn monomial(exponents: &[(u32, i64)]) -> Monomial {
         Monomial(exponents.iter().map(|(challenge, exponent)| (Challenge(*challenge), *exponent)).collect())

@@ -15,8 +15,9 @@ use crate::circuit::Circuit;
 use crate::constraints::{self, Algebra, Challenges, Oracle};
 use crate::domain::root_of_unity;
 use crate::encoding::count;
+use crate::expression::Monomial;
 use crate::plan::{Plan, is_linear};
-use crate::powers::PowerTable;
+use crate::powers::{ChallengePowers, PowerTable};
 
 /// The values at ζ·ω^rotation of all polynomials that are not linear.
 pub struct Evaluations {
@@ -115,7 +116,8 @@ impl Linearisation {
             plan.linear.iter().map(|oracle| (*oracle, Fr::zero())).collect();
         let mut constant = Fr::zero();
         let mut power = Fr::one();
-        let mut algebra = Affine { circuit, evaluations };
+        let powers = ChallengePowers::new(&challenges.circuit, circuit.monomials().into_iter());
+        let mut algebra = Affine { circuit, evaluations, powers };
         for i in 0..constraints::count(circuit, plan) {
             let (_, value) = constraints::constraint(circuit, plan, challenges, i, &mut algebra);
             if Check::Constraint(i).is_on() {
@@ -151,6 +153,7 @@ impl AffineValue {
 struct Affine<'a> {
     circuit: &'a Circuit,
     evaluations: &'a Evaluations,
+    powers: ChallengePowers,
 }
 
 impl Algebra for Affine<'_> {
@@ -158,6 +161,10 @@ impl Algebra for Affine<'_> {
 
     fn constant(&mut self, c: Fr) -> AffineValue {
         AffineValue { constant: c, terms: Vec::new() }
+    }
+
+    fn monomial(&mut self, monomial: &Monomial, _: &[Fr]) -> AffineValue {
+        self.constant(self.powers.monomial(monomial))
     }
 
     fn query(&mut self, oracle: Oracle, rotation: i32) -> AffineValue {

@@ -8,6 +8,8 @@ use std::io;
 use std::sync::Arc;
 
 use kiln_abi::register::{BAR_MEMORY_WINDOW, BAR_REGISTERS};
+use kiln_bus::Runner;
+use kiln_sim::Card;
 use vfio_bindings::bindings::vfio::{
     VFIO_IRQ_SET_ACTION_TRIGGER, VFIO_IRQ_SET_DATA_EVENTFD, VFIO_PCI_MSIX_IRQ_INDEX,
 };
@@ -16,13 +18,12 @@ use vfio_user::{DmaMapFlags, DmaUnmapFlags, ServerBackend};
 use crate::config_space::{ConfigSpace, Effect};
 use crate::host::HostTable;
 use crate::msix::MsixVectors;
-use crate::runner::Runner;
 use crate::{BAR_MEMORY_WINDOW_BYTES, REGION_CONFIG};
 
 /// The card's side of one socket.
 pub(crate) struct Backend {
     pub(crate) config: ConfigSpace,
-    pub(crate) runner: Runner,
+    pub(crate) runner: Runner<Card>,
     pub(crate) host: Arc<HostTable>,
     pub(crate) vectors: Arc<MsixVectors>,
 }

@@ -4,14 +4,15 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
-use crate::{Injector, ServeError, clear_stale};
-use kiln_sim::FaultPlan;
+use crate::{ServeError, clear_stale};
+use kiln_bus::Injector;
+use kiln_sim::{Card, FaultPlan};
 
 /// Longest line that is read. \[bytes\]
 const LINE_MAX: u64 = 256;
 
 /// Listens in a thread of its own, for as long as the process lives.
-pub fn listen(path: &Path, injector: Injector) -> Result<(), ServeError> {
+pub fn listen(path: &Path, injector: Injector<Card>) -> Result<(), ServeError> {
     clear_stale(path)?;
     let listener = UnixListener::bind(path)?;
     std::thread::Builder::new().name("control".into()).spawn(move || {
@@ -23,7 +24,7 @@ pub fn listen(path: &Path, injector: Injector) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn obey(mut stream: UnixStream, injector: &Injector) -> std::io::Result<()> {
+fn obey(mut stream: UnixStream, injector: &Injector<Card>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     loop {
         let mut line = String::new();
@@ -32,7 +33,10 @@ fn obey(mut stream: UnixStream, injector: &Injector) -> std::io::Result<()> {
         }
         match line.trim().parse::<FaultPlan>() {
             Ok(plan) => {
-                plan.faults().iter().for_each(|(_, fault)| injector.suffer(*fault));
+                for (_, fault) in plan.faults() {
+                    let fault = *fault;
+                    injector.inject(move |card| card.suffer(fault));
+                }
                 writeln!(stream, "ok")?;
             }
             Err(error) => writeln!(stream, "error: {error}")?,

@@ -15,14 +15,16 @@ pub mod control;
 mod host;
 pub mod image;
 mod msix;
-mod runner;
 
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kiln_abi::register::{BAR_MEMORY_WINDOW, BAR_REGISTERS, BAR_REGISTERS_BYTES};
+use kiln_abi::{HostMemory, Interrupts};
+use kiln_bus::{Injector, Runner};
 use thiserror::Error;
 use vfio_bindings::bindings::vfio::{
     VFIO_IRQ_INFO_EVENTFD, VFIO_PCI_MSIX_IRQ_INDEX, VFIO_PCI_NUM_IRQS, VFIO_PCI_NUM_REGIONS,
@@ -35,8 +37,6 @@ use config_space::{CONFIG_BYTES, ConfigSpace};
 use host::HostTable;
 use kiln_sim::{Card, VECTORS};
 use msix::MsixVectors;
-pub use runner::Injector;
-use runner::Runner;
 
 /// BAR with the MSI-X table.
 const BAR_MSIX: u8 = 2;
@@ -79,12 +79,14 @@ impl CardServer {
         let server = Server::new(path, true, interrupts(), regions())?;
         let (host, vectors) = (Arc::new(HostTable::default()), Arc::new(MsixVectors::new(VECTORS)));
         let config = ConfigSpace::new(card.serial());
-        let runner = Runner::start(card, host.clone(), vectors.clone())?;
+        let (memory, interrupts): (Arc<dyn HostMemory>, Arc<dyn Interrupts>) = (host.clone(), vectors.clone());
+        // The client's own patience ends a read, or its connection.
+        let runner = Runner::start("card", card, memory, interrupts, Duration::MAX)?;
         Ok(CardServer { server, backend: Backend { config, runner, host, vectors } })
     }
 
     /// A way to make the card suffer faults while it is served.
-    pub fn injector(&self) -> Injector {
+    pub fn injector(&self) -> Injector<Card> {
         self.backend.runner.injector()
     }
 

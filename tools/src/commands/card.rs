@@ -10,13 +10,15 @@
 //! A card's address is `sim:PROFILE` for one that is simulated in this process, cycle by cycle;
 //! `vfio-user:SOCKET` for one that another process serves, such as `kiln-sim serve`; and
 //! `vfio:0000:41:00.0` for one on this machine's PCI bus that is bound to vfio-pci. The driver above them is
-//! the same. Use an address as `--backend card:ADDRESS`.
+//! the same. Use an address as `--backend card:ADDRESS`. The kernel's VFIO has two interfaces, and the newer
+//! one (cdev, with iommufd) is used where this user may; `vfio:0000:41:00.0?interface=group` or `=cdev` chooses.
 //!
 //! A card has one owner at a time: while a proof runs on it, these commands say who that is. Opening a card
 //! resets its controller, but not its memory. What disturbs more asks first, or wants `--yes`.
 
 mod bench;
 mod bind;
+mod events;
 mod firmware;
 mod health;
 mod info;
@@ -31,7 +33,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use kiln_driver::sysfs::Bus;
 
-use crate::backend::{self, CardAddress};
+use crate::backend::CardAddress;
 use crate::error::Failure;
 use crate::output::{self, Format};
 
@@ -92,16 +94,7 @@ enum Action {
     /// Print the card's error log, newest first
     Errors(Target),
     /// Wait for the card's next event, or for all of them
-    Events {
-        #[command(flatten)]
-        target: Target,
-        /// Print every event until interrupted
-        #[arg(long)]
-        follow: bool,
-        /// Longest wait for an event, in seconds
-        #[arg(long, default_value_t = 60)]
-        wait_s: u64,
-    },
+    Events(events::Args),
     /// Watch cards: temperature, power, commands, memory errors
     ///
     /// On a terminal the view fills the screen and is drawn again and again until interrupted. A card that fails stays in the list.
@@ -164,9 +157,9 @@ impl Args {
             | Action::Sensors(target)
             | Action::Stats(target)
             | Action::Errors(target) => target.format,
+            Action::Events(args) => args.format(),
             Action::Bind { target, .. }
             | Action::Unbind { target, .. }
-            | Action::Events { target, .. }
             | Action::Validate { target, .. }
             | Action::Bench { target, .. }
             | Action::Reset { target, .. } => target.format,
@@ -191,7 +184,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Action::Sensors(target) => output::result(format, &health::sensors(&target.address)?),
         Action::Stats(target) => output::result(format, &health::stats(&target.address)?),
         Action::Errors(target) => output::result(format, &health::errors(&target.address)?),
-        Action::Events { target, follow, wait_s } => events(target, *follow, Duration::from_secs(*wait_s))?,
+        Action::Events(args) => events::run(args)?,
         Action::Top { addresses, interval_s, views, .. } => {
             top::run(addresses, Duration::from_secs(*interval_s), *views, format)?;
         }
@@ -213,23 +206,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn events(target: &Target, follow: bool, patience: Duration) -> Result<(), Failure> {
-    let card = backend::bring_up(&target.address)?;
-    loop {
-        match health::next_event(&card, &target.address, patience)? {
-            Some(event) => output::result(target.format, &event),
-            None if follow => continue,
-            None => {
-                let waited = patience.as_secs();
-                return Err(Failure::Input(format!("{} told no event within {waited} s", target.address)));
-            }
-        }
-        if !follow {
-            return Ok(());
-        }
-    }
 }
 
 impl Consent {

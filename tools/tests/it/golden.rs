@@ -38,6 +38,33 @@ fn cards_print_what_was_reviewed() {
     insta::assert_snapshot!("card_info", kiln(&["card", "info", "sim:u55c"]).succeeds().stdout);
 }
 
+/// A text with what a clock and a counter said left out: numbers, units of time, and what a check tells beside its name.
+fn without_measures(text: &str) -> String {
+    let bare = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
+    let blank = |word: &str| match bare(word) {
+        number if number.starts_with(|c: char| c.is_ascii_digit()) && number.parse::<f64>().is_ok() => {
+            word.replace(&number, "#")
+        }
+        unit if ["ns", "µs", "ms", "s"].contains(&&*unit) => word.replace(&unit, "time"),
+        _ => word.to_owned(),
+    };
+    let line = |line: &str| {
+        let kept = if line.starts_with("check ") { line.split(':').next().unwrap_or(line) } else { line };
+        kept.split(' ').map(blank).collect::<Vec<_>>().join(" ") + "\n"
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn measures_are_printed_in_the_words_that_were_reviewed() {
+    for (action, more) in
+        [("stats", &[][..]), ("reset", &["--yes"]), ("validate", &["--yes"]), ("bench", &["--yes"])]
+    {
+        let run = kiln(&[&["card", action, "sim:u55c"], more].concat()).succeeds();
+        insta::assert_snapshot!(format!("card_{action}"), without_measures(&run.stdout));
+    }
+}
+
 #[test]
 fn json_results_have_the_form_that_was_reviewed() {
     let proven = diagnostic();
@@ -148,6 +175,17 @@ fn firmware_that_cannot_be_is_refused_with_a_reason() {
 fn waiting_for_an_event_has_an_end() {
     let quiet = kiln(&["card", "events", "sim:u55c", "--wait-s", "0"]).fails(2);
     insta::assert_snapshot!("card_events", quiet.stderr);
+    let followed = kiln(&["card", "events", "sim:u55c", "--follow", "--timeout-s", "0"]).succeeds();
+    assert_eq!((followed.stdout, followed.stderr), (String::new(), String::new()));
+    let wanted = ["card", "events", "sim:u55c", "--follow", "--count", "2", "--timeout-s", "0"];
+    assert_eq!(kiln(&wanted).fails(2).stderr, quiet.stderr);
+    for wrong in
+        [["--count", "1"], ["--timeout-s", "1"], ["--follow", "--count=0"], ["--follow", "--wait-s=1"]]
+    {
+        let run = kiln(&[&["card", "events", "sim:u55c"], &wrong[..]].concat());
+        assert_eq!((run.code, &*run.stdout), (2, ""), "{run:#?}");
+        assert!(run.stderr.starts_with("error: "), "{run:#?}");
+    }
 }
 
 #[test]
@@ -156,6 +194,10 @@ fn what_disturbs_a_card_wants_consent() {
         let refused = kiln(&["card", action, "sim:u55c"]).fails(2);
         assert!(refused.stderr.contains("--yes"), "{refused:#?}");
         assert_eq!(refused.stdout, "");
+    }
+    for action in ["bind", "unbind"] {
+        let refused = kiln(&["card", action, "vfio:ffff:ff:1f.7"]).fails(2);
+        assert!(refused.stderr.contains("--yes"), "{refused:#?}");
     }
     let not_there = kiln(&["card", "bind", "vfio:ffff:ff:1f.7", "--yes"]).fails(2);
     assert!(not_there.stderr.contains("ffff:ff:1f.7"), "{not_there:#?}");

@@ -17,6 +17,7 @@ fn help_is_what_was_reviewed() {
         ("verifier_calldata", &["verifier", "calldata", "--help"]),
         ("card", &["card", "--help"]),
         ("card_fw", &["card", "fw", "--help"]),
+        ("card_events", &["card", "events", "--help"]),
         ("card_fw_install", &["card", "fw", "install", "--help"]),
         ("bench", &["bench", "--help"]),
     ] {

@@ -4,21 +4,28 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::iommufd;
 use crate::error::{Failure, run};
 
-/// Where packages come from. QEMU speaks vfio-user since 10.1, which is newer than what the release has.
+/// Where packages come from. QEMU speaks vfio-user since 10.1, which is newer than what the release has. The kernel is the
+/// one for Debian 12, because what builds its modules runs there and on everything newer.
 const SOURCES: &str = "\
 deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main
 deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie-backports main
+deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm-backports main
 ";
+const QEMU_SUITE: &str = "trixie-backports";
+const KERNEL_SUITE: &str = "bookworm-backports";
 const QEMU: &str = "qemu-system-x86";
 /// Names the current kernel package.
 const KERNEL: &str = "linux-image-cloud-amd64";
 const SHELL: &str = "busybox-static";
 /// Modules of the guest's kernel, each after those it needs.
 const MODULES: [&str; 5] = ["irqbypass", "vfio", "vfio_iommu_type1", "vfio-pci-core", "vfio-pci"];
-/// Written last, so that a folder without it is fetched again.
-const COMPLETE: &str = "complete";
+/// Written last, so that a folder without it is fetched again. The number grows when something else is fetched.
+const COMPLETE: &str = "complete-2";
+/// Why there are no modules with iommufd.
+const NO_IOMMUFD: &str = "no-iommufd";
 
 /// What was fetched.
 #[derive(Debug)]
@@ -30,6 +37,8 @@ pub struct System {
     pub busybox: PathBuf,
     /// Names and packed files of the kernel's modules, in the order of loading.
     pub modules: Vec<(String, PathBuf)>,
+    /// The same with iommufd, built here, or why they could not be built.
+    pub with_iommufd: Result<Vec<(String, PathBuf)>, String>,
 }
 
 impl System {
@@ -81,11 +90,17 @@ fn fetch_all(cache: &Path) -> Result<(), Failure> {
         command
     };
     run(tool("apt-get").arg("update"))?;
-    let kernel = kernel_package(&mut tool("apt-cache"))?;
-    let install = ["install", "--yes", "--download-only", "-t", "trixie-backports", QEMU];
+    let kernel = Kernel::current(&mut tool("apt-cache"))?;
+    let install = ["install", "--yes", "--download-only", "-t", QEMU_SUITE, QEMU];
     run(tool("apt-get").args(install))?;
     let archives = apt.join("cache/archives");
-    run(tool("apt-get").args(["download", &kernel, SHELL]).current_dir(&archives))?;
+    let download = |packages: &[&str]| {
+        let download = ["download", "-t", KERNEL_SUITE];
+        run(tool("apt-get").args(download).args(packages).current_dir(&archives))
+    };
+    download(&[&format!("linux-image-{}", kernel.release), SHELL])?;
+    let for_modules = kernel.packages_for_modules();
+    let source = download(&for_modules.each_ref().map(String::as_str));
     let root = cache.join("root");
     let entries = std::fs::read_dir(&archives).map_err(missing(&archives))?;
     for entry in entries {
@@ -94,10 +109,16 @@ fn fetch_all(cache: &Path) -> Result<(), Failure> {
             run(Command::new("dpkg-deb").arg("-x").arg(&path).arg(&root))?;
         }
     }
+    // Without it the rest is tested as well, and it is said each time that this is not.
+    let built = source.and_then(|_| iommufd::build(&root, &kernel.release, &kernel.series));
+    if let Err(failure) = built {
+        let path = cache.join(NO_IOMMUFD);
+        std::fs::write(&path, failure.to_string()).map_err(missing(&path))?;
+    }
     // The packages are unpacked; kept twice they would only fill the disk.
     std::fs::remove_dir_all(&apt).map_err(missing(&apt))?;
     let complete = cache.join(COMPLETE);
-    std::fs::write(&complete, kernel).map_err(missing(&complete))
+    std::fs::write(&complete, kernel.release).map_err(missing(&complete))
 }
 
 /// Everything of apt's in one folder, so that neither root nor the machine's own packages matter.
@@ -112,12 +133,41 @@ fn configuration(apt: &Path) -> String {
     )
 }
 
-fn kernel_package(apt_cache: &mut Command) -> Result<String, Failure> {
-    let output = run(apt_cache.args(["depends", KERNEL]))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let name = text.lines().find_map(|line| line.trim().strip_prefix("Depends: linux-image-"));
-    name.map(|name| format!("linux-image-{name}"))
-        .ok_or_else(|| Failure::Packages(format!("{KERNEL} names no kernel: {text}")))
+/// A kernel's version: release `6.12.95+deb12-cloud-amd64`, of the series `6.12`.
+#[derive(Debug, PartialEq, Eq)]
+struct Kernel {
+    release: String,
+    series: String,
+}
+
+impl Kernel {
+    fn current(apt_cache: &mut Command) -> Result<Kernel, Failure> {
+        let target = format!("APT::Default-Release={KERNEL_SUITE}");
+        let output = run(apt_cache.args(["-o", &target, "depends", KERNEL]))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Kernel::named_in(&text).ok_or_else(|| Failure::Packages(format!("{KERNEL} names no kernel: {text}")))
+    }
+
+    /// From what apt says that the package of the current kernel depends on.
+    fn named_in(depends: &str) -> Option<Kernel> {
+        let release =
+            depends.lines().find_map(|line| line.trim().strip_prefix("Depends: linux-image-"))?.trim();
+        let mut numbers = release.split('.');
+        let series = format!("{}.{}", numbers.next()?, numbers.next()?);
+        Some(Kernel { release: release.to_owned(), series })
+    }
+
+    /// Source and headers, and what builds modules with them.
+    fn packages_for_modules(&self) -> [String; 4] {
+        let Kernel { release, series } = self;
+        let version = release.split_once('-').map_or(&**release, |(version, _)| version);
+        [
+            format!("linux-headers-{release}"),
+            format!("linux-headers-{version}-common"),
+            format!("linux-kbuild-{version}"),
+            format!("linux-source-{series}"),
+        ]
+    }
 }
 
 fn find(cache: &Path) -> Result<System, Failure> {
@@ -144,7 +194,10 @@ fn find(cache: &Path) -> Result<System, Failure> {
         .collect::<Result<_, _>>()?;
     let busybox = ["usr/bin/busybox", "bin/busybox"].map(|path| root.join(path));
     let busybox = busybox.into_iter().find(|path| path.exists()).ok_or_else(|| gone("busybox"))?;
-    Ok(System { kernel, busybox, modules, root })
+    let with_iommufd = iommufd::find(&root).ok_or_else(|| {
+        std::fs::read_to_string(cache.join(NO_IOMMUFD)).unwrap_or_else(|_| "they are missing".to_owned())
+    });
+    Ok(System { kernel, busybox, modules, with_iommufd, root })
 }
 
 fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
@@ -160,4 +213,26 @@ fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_of_a_kernel_are_named_after_it() {
+        let text = "linux-image-cloud-amd64\n  Depends: linux-image-6.12.95+deb12-cloud-amd64\n";
+        let kernel = Kernel::named_in(text).expect("a kernel");
+        assert_eq!((&*kernel.release, &*kernel.series), ("6.12.95+deb12-cloud-amd64", "6.12"));
+        let expected = [
+            "linux-headers-6.12.95+deb12-cloud-amd64",
+            "linux-headers-6.12.95+deb12-common",
+            "linux-kbuild-6.12.95+deb12",
+            "linux-source-6.12",
+        ];
+        assert_eq!(kernel.packages_for_modules(), expected);
+        for text in ["", "  Depends: linux-base", "  Depends: linux-image-6"] {
+            assert_eq!(Kernel::named_in(text), None, "{text}");
+        }
+    }
 }

@@ -74,17 +74,22 @@ fn a_wrong_accumulator_is_caught_and_its_operator_named() {
     let mut samples = graphs::all();
     samples.push(("transformer", graphs::transformer().0));
     for (_, sample) in samples {
-        let case = Case::new(sample, PRIVATE);
-        for (index, node) in case.sample.0.nodes.iter().enumerate().skip(1) {
-            let values = &case.trace.nodes[index].z;
-            for element in [0, values.len() / 2, values.len() - 1] {
-                let mut witness = case.witness();
-                // Changed by one, in the direction that stays inside the worst case.
-                let z = values[element] - values[element].signum().max(0) * 2 + 1;
-                case.set(&mut witness, index, element, z);
-                let place = place_of(&case.failures(&witness));
-                assert!(place.contains(&format!("\"{}\"", node.name)), "{}: got `{place}`", node.name);
-            }
+        every_accumulator_counts(sample);
+    }
+}
+
+/// Changes accumulators of every node one at a time.
+pub(super) fn every_accumulator_counts(sample: Sample) {
+    let case = Case::new(sample, PRIVATE);
+    for (index, node) in case.sample.0.nodes.iter().enumerate().skip(1) {
+        let values = &case.trace.nodes[index].z;
+        for element in [0, values.len() / 2, values.len() - 1] {
+            let mut witness = case.witness();
+            // Changed by one, in the direction that stays inside the worst case.
+            let z = values[element] - values[element].signum().max(0) * 2 + 1;
+            case.set(&mut witness, index, element, z);
+            let place = place_of(&case.failures(&witness));
+            assert!(place.contains(&format!("\"{}\"", node.name)), "{}: got `{place}`", node.name);
         }
     }
 }
@@ -193,7 +198,7 @@ fn a_wrong_relay_is_caught() {
     for (_, sample) in graphs::all() {
         let case = Case::new(sample, PRIVATE);
         let relays = &case.lowered.choice.plan.identities.relays;
-        for (relay, place) in relays.iter().zip(&case.lowered.ledger.relays) {
+        for (relay, place) in relays.iter().zip(&case.lowered.choice.ledger.relays) {
             let mut witness = case.witness();
             let row = place.row as usize;
             match (relay.source, place.column) {
@@ -211,6 +216,62 @@ fn a_wrong_relay_is_caught() {
         }
     }
     assert!(cells > 30 && chains > 20, "{cells} cell relays, {chains} chain relays");
+}
+
+/// Changes one cell of the columns of a later phase, after the honest witness has made them.
+struct Forged<'a> {
+    honest: ModelWitness<'a>,
+    phase: u8,
+    column: usize,
+    row: usize,
+}
+
+impl kiln_plonk::Witness for Forged<'_> {
+    fn phase(
+        &self,
+        phase: u8,
+        challenges: &[ark_bn254::Fr],
+    ) -> Result<Vec<kiln_plonk::ColumnValues>, kiln_plonk::WitnessError> {
+        let mut columns = kiln_plonk::Witness::phase(&self.honest, phase, challenges)?;
+        if phase == self.phase {
+            let mut values = columns[self.column].to_full();
+            values[self.row] += ark_bn254::Fr::from(1);
+            columns[self.column] = kiln_plonk::ColumnValues::full(values);
+        }
+        Ok(columns)
+    }
+}
+
+#[test]
+fn a_wrong_sum_of_chain_ends_is_caught_by_its_own_gate() {
+    let options = PlanOptions { fold: Some(true), lanes: Some(4), ..PlanOptions::default() };
+    let mut caught = 0;
+    for (name, (graph, weights, record)) in graphs::all() {
+        let lowered = lower(&graph, PRIVATE, &options).unwrap();
+        let trace = run(&graph, &weights, &record).unwrap();
+        let public = lowered.public_inputs(&trace).unwrap();
+        let phase = lowered.circuit.advice.iter().map(|column| column.phase).max().unwrap();
+        for (column, fold) in lowered.choice.fold.colouring.columns.iter().enumerate() {
+            let rows = fold.patterns.values().flatten();
+            let (first, last) = (*rows.clone().min().unwrap(), *rows.max().unwrap());
+            // Rows of a chain, and one on which nothing is selected.
+            let free = (0..1 << lowered.choice.k).find(|row| *row > last);
+            for row in [Some(first), Some(last), free].into_iter().flatten() {
+                let honest = lowered.witness(&trace, &weights).unwrap();
+                let committed = honest.committed();
+                let of_phase = lowered.circuit.advice.iter().filter(|column| column.phase == phase);
+                let gate = format!("f{column}");
+                let column = of_phase.map(|column| &column.name).position(|name| *name == gate).unwrap();
+                let forged = Forged { honest, phase, column, row: row as usize };
+                let told = mock(&lowered.circuit, &lowered.fixed, &committed, &public, &forged).unwrap();
+                let gate = format!("ends {gate}");
+                let by_gate = |failure: &MockFailure| matches!(failure, MockFailure::Gate { name, .. } if *name == gate);
+                assert!(told.iter().any(by_gate), "{name}: {told:?}");
+                caught += 1;
+            }
+        }
+    }
+    assert!(caught > 20, "{caught} forgeries");
 }
 
 /// The challenges that the mock draws, by asking it.

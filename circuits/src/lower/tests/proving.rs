@@ -8,7 +8,11 @@ use crate::import::check::{Onnx, ints, noise};
 use crate::quantise::{QuantiseOptions, quantise, quantise_record};
 
 /// Proves the sample and checks the proof, also against another output. Returns the proof and the predicted size.
-fn prove_and_verify(sample: &Sample, visibility: Visibility, options: &PlanOptions) -> (Vec<u8>, PlanReport) {
+pub(super) fn prove_and_verify(
+    sample: &Sample,
+    visibility: Visibility,
+    options: &PlanOptions,
+) -> (Vec<u8>, PlanReport) {
     let (graph, weights, record) = sample;
     let lowered = lower(graph, visibility, options).unwrap();
     let trace = run(graph, weights, record).unwrap();

@@ -14,7 +14,7 @@ use kiln_dma::SharedMemory;
 
 use self::connection::{Connection, Failure};
 use self::message::{Command, Payload, VERSION, double_word, word};
-use super::interrupt::Vector;
+use super::interrupt::{VECTORS_MAX, Vector, Vectors};
 use super::owner::OwnerLock;
 use super::pci;
 use super::space::{DmaSpace, Mapper};
@@ -35,8 +35,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const CONFIGURATION_REGION: u32 = 7;
 /// Index of MSI-X among the interrupts of a PCI device.
 const MSIX: u32 = 2;
-/// Most vectors that are used.
-const VECTORS_MAX: u32 = 64;
 /// SET_IRQS: file descriptors that are to be signalled.
 const IRQ_SET_EVENTFD_TRIGGER: u32 = 1 << 2 | 1 << 5;
 /// Readable and writable by the card.
@@ -49,7 +47,7 @@ pub struct VfioUser {
     path: PathBuf,
     connection: Arc<Connection>,
     space: Arc<DmaSpace>,
-    vectors: Vec<Vector>,
+    vectors: Vectors,
     _owner: OwnerLock,
 }
 
@@ -116,7 +114,7 @@ fn request(connection: &Connection, command: Command, payload: Payload) -> Resul
     connection.request(command, &payload.0, &[]).map_err(|error| error.to_string())
 }
 
-fn connect_vectors(connection: &Connection) -> Result<Vec<Vector>, String> {
+fn connect_vectors(connection: &Connection) -> Result<Vectors, String> {
     let info = request(connection, Command::IrqInfo, Payload::default().u32(16).u32(0).u32(MSIX).u32(0))?;
     let count = word(&info, 12).filter(|count| *count > 0).ok_or("it has no interrupt vectors")?;
     (0..count.min(VECTORS_MAX))
@@ -128,7 +126,8 @@ fn connect_vectors(connection: &Connection) -> Result<Vec<Vector>, String> {
                 .map_err(|error| error.to_string())?;
             Ok(vector)
         })
-        .collect()
+        .collect::<Result<_, _>>()
+        .map(Vectors)
 }
 
 /// Maps memory by telling the server.
@@ -166,6 +165,10 @@ impl Transport for VfioUser {
         format!("vfio-user:{}", self.path.display())
     }
 
+    fn kind(&self) -> &'static str {
+        "vfio-user socket"
+    }
+
     fn read32(&self, bar: u8, offset: u64) -> u32 {
         self.region_read(u32::from(bar), offset)
     }
@@ -187,15 +190,11 @@ impl Transport for VfioUser {
     }
 
     fn interrupts_seen(&self, vector: u16) -> u64 {
-        self.vectors.get(usize::from(vector)).map_or(0, Vector::seen)
+        self.vectors.seen(vector)
     }
 
     fn wait_interrupt(&self, vector: u16, seen: u64, until: Instant) {
-        match self.vectors.get(usize::from(vector)) {
-            Some(vector) => vector.wait(seen, until),
-            // A card that promised more vectors than it has is polled.
-            None => std::thread::sleep(until.saturating_duration_since(Instant::now()).min(super::NO_VECTOR)),
-        }
+        self.vectors.wait(vector, seen, until);
     }
 
     fn reset(&self) -> Result<(), CardError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kiln_abi::{HostBuffer, IoCommand};
-use kiln_driver::{Card, CardError, Deadline, Job, Queue, Ready, Settings};
+use kiln_driver::{Card, CardError, Deadline, Job, Queue, Ready, Settings, Transport};
 use serde::Serialize;
 use vmm_sys_util::eventfd::EventFd;
 
@@ -58,10 +58,15 @@ struct Machine {
 
 /// Measures a card.
 pub fn run(address: &CardAddress) -> Result<Measures, Failure> {
+    measure(&address.to_string(), address.open()?)
+}
+
+/// Measures the card behind one transport. It is brought up twice and opened once: a server may serve one client only.
+fn measure(name: &str, transport: Arc<dyn Transport>) -> Result<Measures, Failure> {
     let failed = |e: CardError| Failure::device("measure the card", e);
     let with = |polling| {
         let settings = Settings { polling, ..Settings::default() };
-        Card::found(address.open()?).bring_up(&settings).map_err(failed)
+        Card::found(transport.clone()).bring_up(&settings).map_err(failed)
     };
     let card = with(Duration::ZERO)?;
     let interrupts = commands(&card).map_err(failed)?;
@@ -72,7 +77,7 @@ pub fn run(address: &CardAddress) -> Result<Measures, Failure> {
         eventfd_round_trip().map_err(|e| Failure::device("measure an eventfd", e))?;
     let memcpy_bytes_per_s = memcpy();
     let machine = Machine { memcpy_bytes_per_s, eventfd_round_trip_median_ns, eventfd_round_trip_99th_ns };
-    let card = address.to_string();
+    let card = name.to_owned();
     Ok(Measures { card, interrupts, polling, to_card_bytes_per_s, from_card_bytes_per_s, machine })
 }
 
@@ -200,5 +205,19 @@ impl fmt::Display for Measures {
             f,
             "  this machine    memcpy {copy:.0} MB/s; eventfd there and back {median} median, {late} 99th percentile"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_opening_is_enough_for_every_measure() {
+        let address: CardAddress = "sim:u55c".parse().unwrap();
+        let transport = address.open().unwrap();
+        let measures = measure("one", transport.clone()).unwrap();
+        assert!(measures.interrupts.commands_per_s > 0.0 && measures.polling.commands_per_s > 0.0);
+        assert_eq!(Arc::strong_count(&transport), 1, "the way to the card is given back");
     }
 }

@@ -34,7 +34,7 @@ pub fn unbind(bus: &Bus, address: &CardAddress) -> Result<Binding, Failure> {
 
 fn on_bus(address: &CardAddress) -> Result<PciAddress, Failure> {
     match address {
-        CardAddress::Device(Address::Vfio(place)) => Ok(*place),
+        CardAddress::Device(Address::Vfio(card)) => Ok(card.place),
         other => {
             Err(Failure::Input(format!("{other} is not on the PCI bus; name a card as vfio:0000:41:00.0")))
         }
@@ -82,6 +82,7 @@ impl fmt::Display for Binding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output;
 
     #[test]
     fn binding_prints_what_was_reviewed() {
@@ -119,6 +120,7 @@ mod tests {
         note(unbind(&bus, &card));
         note(unbind(&bus, &other));
         insta::assert_snapshot!("card_bind", seen);
+        insta::assert_json_snapshot!("json_card_bind", output::value(&bind(&bus, &card, None).unwrap()));
     }
 
     #[test]

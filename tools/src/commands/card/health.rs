@@ -1,7 +1,6 @@
-//! How a card is doing: sensors, counters, the error log, events, and a reset when it is not doing well.
+//! How a card is doing: sensors, counters, the error log, and a reset when it is not doing well.
 
 use std::fmt;
-use std::time::Duration;
 
 use kiln_abi::Status;
 use kiln_abi::feature::{FeatureBlock, FeatureKind};
@@ -176,33 +175,6 @@ impl fmt::Display for Errors {
             )?;
         }
         Ok(())
-    }
-}
-
-/// An event that the card told.
-#[derive(Debug, Serialize)]
-pub struct Event {
-    card: String,
-    event: &'static str,
-}
-
-/// Waits for the next event; none when the time is up.
-pub fn next_event(
-    card: &Card<Ready>,
-    address: &CardAddress,
-    patience: Duration,
-) -> Result<Option<Event>, Failure> {
-    let event = card.next_event(patience).map_err(|e| Failure::device("wait for an event", e))?;
-    Ok(event.map(|event| Event { card: address.to_string(), event: event.name() }))
-}
-
-impl Report for Event {
-    const SCHEMA: &'static str = "kiln.card.event/1";
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.card, self.event)
     }
 }
 

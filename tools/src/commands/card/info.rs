@@ -16,6 +16,8 @@ pub struct Info {
     name: String,
     model: String,
     simulated: bool,
+    /// What carries it, in the driver's words.
+    transport: &'static str,
     serial: String,
     firmware: String,
     firmware_version: String,
@@ -45,6 +47,7 @@ pub fn run(address: &CardAddress) -> Result<Info, Failure> {
         name: address.to_string(),
         model: identify.model.as_str().to_owned(),
         simulated: address.is_simulated(),
+        transport: card.transport_kind(),
         serial: format!("{:016x}", identify.serial),
         firmware: identify.firmware.as_str().to_owned(),
         firmware_version: format!(
@@ -123,6 +126,7 @@ impl fmt::Display for Info {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.simulated { ", simulated" } else { "" };
         writeln!(f, "{} ({}{kind})", self.name, self.model)?;
+        writeln!(f, "  transport       {}", self.transport)?;
         writeln!(f, "  serial          {}", self.serial)?;
         writeln!(
             f,

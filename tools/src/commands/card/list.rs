@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use kiln_driver::Interface;
 use kiln_driver::sysfs::{Bus, BusCard};
 use kiln_sim::profile::Profile;
 use serde::Serialize;
@@ -28,6 +29,8 @@ struct Entry {
     link: Option<String>,
     numa_node: Option<u32>,
     iommu_group: Option<u32>,
+    /// Which interface of the kernel's VFIO opens it: `group` or `cdev`.
+    interface: Option<&'static str>,
 }
 
 /// Reads the bus.
@@ -41,6 +44,7 @@ pub fn run() -> Result<List, Failure> {
         link: None,
         numa_node: None,
         iommu_group: None,
+        interface: None,
     });
     Ok(List { cards: on_bus.into_iter().map(Entry::of).chain(simulated).collect() })
 }
@@ -57,6 +61,7 @@ impl Entry {
             link: (!link.is_empty()).then(|| link.join(" ")),
             numa_node: card.numa_node,
             iommu_group: card.iommu_group,
+            interface: card.interface.map(Interface::name),
         }
     }
 }
@@ -67,18 +72,19 @@ impl Report for List {
 
 impl fmt::Display for List {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let row = |f: &mut fmt::Formatter<'_>, cells: [&str; 6]| {
-            let [address, state, driver, group, node, link] = cells;
-            write!(f, "{address:<20} {state:<9} {driver:<10} {group:<6} {node:<5} {link}")
+        let row = |f: &mut fmt::Formatter<'_>, cells: [&str; 7]| {
+            let [address, state, driver, interface, group, node, link] = cells;
+            write!(f, "{address:<20} {state:<9} {driver:<10} {interface:<9} {group:<6} {node:<5} {link}")
         };
-        row(f, ["CARD", "STATE", "DRIVER", "IOMMU", "NUMA", "LINK"])?;
+        row(f, ["CARD", "STATE", "DRIVER", "INTERFACE", "IOMMU", "NUMA", "LINK"])?;
         let number = |value: Option<u32>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
         for card in &self.cards {
             writeln!(f)?;
             let driver = if card.simulated { Some("simulated") } else { card.driver.as_deref() };
             let (group, node) = (number(card.iommu_group), number(card.numa_node));
             let link = card.link.as_deref().unwrap_or("-");
-            row(f, [&card.address, card.state, driver.unwrap_or("-"), &group, &node, link])?;
+            let (driver, interface) = (driver.unwrap_or("-"), card.interface.unwrap_or("-"));
+            row(f, [&card.address, card.state, driver, interface, &group, &node, link])?;
         }
         Ok(())
     }
@@ -97,11 +103,13 @@ mod tests {
             numa_node: Some(1),
             iommu_group: Some(7),
             driver: None,
+            interface: None,
         };
         assert_eq!(Entry::of(card.clone()).state, "unbound");
         card.driver = Some(VFIO_PCI.into());
+        card.interface = Some(Interface::Cdev);
         let list = List { cards: vec![Entry::of(card)] };
         let row = list.to_string().lines().nth(1).unwrap().to_owned();
-        assert_eq!(row, "vfio:0000:41:00.0    ready     vfio-pci   7      1     8.0 GT/s PCIe x16");
+        assert_eq!(row, "vfio:0000:41:00.0    ready     vfio-pci   cdev      7      1     8.0 GT/s PCIe x16");
     }
 }
