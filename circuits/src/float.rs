@@ -142,6 +142,8 @@ pub enum FloatOp {
     Product { factors: [Vec<FloatTerm>; 2] },
     /// Maximum over windows: for each output element, the elements of the view in its window (at least one).
     Max { input: View, windows: Vec<Vec<u32>> },
+    /// The row of a (rows, width) table for each element of a view, which is its number.
+    Embedding { input: View, table: FloatWeight },
     /// Sums of the leaves that a record reaches in an ensemble of trees.
     Trees { input: View, forest: Arc<Forest> },
 }
@@ -158,6 +160,7 @@ impl FloatOp {
             Self::MatMul { input, .. }
             | Self::Max { input, .. }
             | Self::Trees { input, .. }
+            | Self::Embedding { input, .. }
             | Self::Rank { input, .. }
             | Self::Part { record: input, .. }
             | Self::Softmax { input, mask: None, .. }
