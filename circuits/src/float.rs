@@ -142,6 +142,8 @@ pub enum FloatOp {
     Product { factors: [Vec<FloatTerm>; 2] },
     /// Maximum over windows: for each output element, the elements of the view in its window (at least one).
     Max { input: View, windows: Vec<Vec<u32>> },
+    /// The row of a (rows, width) table for each element of a view, which is its number.
+    Embedding { input: View, table: FloatWeight },
     /// Sums of the leaves that a record reaches in an ensemble of trees.
     Trees { input: View, forest: Arc<Forest> },
 }
@@ -157,10 +159,11 @@ impl FloatOp {
             Self::Conv { input, residual, .. } => of(residual).chain([input]).collect(),
             Self::MatMul { input, .. }
             | Self::Max { input, .. }
+            | Self::Trees { input, .. }
+            | Self::Embedding { input, .. }
             | Self::Rank { input, .. }
             | Self::Part { record: input, .. }
             | Self::Softmax { input, mask: None, .. }
-            | Self::Trees { input, .. }
             | Self::Normalise { input, .. } => vec![input],
             Self::Softmax { mask: Some(mask), .. } => match &mask.values {
                 MaskValues::Computed(values) => vec![&mask.scores, values],
@@ -302,10 +305,7 @@ impl FloatModel {
         self.check_record(record)?;
         let results = match &self.reference {
             Reference::Onnx(onnx) => self.run_onnx(onnx, record)?,
-            Reference::Forest(forest) => {
-                let scores = forest.run(record);
-                vec![scores.clone(), scores]
-            }
+            Reference::Forest(forest) => vec![forest.run(record); 2],
         };
         let mut tensors = [vec![record.to_vec()], results].concat();
         let output = tensors.pop().unwrap_or_default();

@@ -88,9 +88,7 @@ pub(crate) fn import_proto(proto: &ModelProto) -> Result<FloatModel, ImportError
     let opset = proto.opset_import.iter().find(standard).map_or(1, |set| set.version);
     let graph = proto.graph.as_ref().ok_or(ImportError::NoGraph)?;
     let inputs = the_inputs(graph)?;
-    if let [input] = inputs.as_slice()
-        && let Some(model) = tree_ensemble::import(graph, input.name, &input.shape)?
-    {
+    if let Some(model) = tree_ensemble::import(graph, &inputs)? {
         return Ok(model);
     }
     let output = match graph.output.as_slice() {

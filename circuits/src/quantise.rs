@@ -7,6 +7,7 @@
 //! coarser scale. The output keeps its resolution: its table is the identity and its scale fills the table.
 
 mod batch_matmul;
+mod embedding;
 mod function;
 mod linear;
 mod max_pool;
@@ -138,6 +139,11 @@ pub enum QuantiseError {
         "node `{node}` ({operator}) needs values of {got} bits in its worst case, more than the {expected} that tables have; allow larger tables"
     )]
     TableRange { node: String, operator: String, expected: u32, got: u32 },
+    /// A table of more rows than an activation can number.
+    #[error(
+        "node `{node}` ({operator}) takes numbers up to {got}, more than the {expected_max} of activations; use more bits of activations"
+    )]
+    Ids { node: String, operator: String, expected_max: i64, got: i64 },
     /// A weight needs too many bits.
     #[error(
         "node `{node}` ({operator}) needs weights of {got} bits, more than {expected}; its weights differ too much in size"
@@ -281,7 +287,7 @@ impl<'a> Builder<'a> {
             FloatOp::Input => {
                 // Several inputs have scales of their own.
                 let several = matches!(self.model.graph.nodes.get(1), Some(node) if matches!(node.op, FloatOp::Part { .. }));
-                let scale = if several { 1.0 } else { self.calibrated_scale(index) };
+                let scale = if several || self.numbers_rows() { 1.0 } else { self.calibrated_scale(index) };
                 self.push(index, Linear::Input, 0, TableKind::Clamp, (scale, 1.0), self.graph.activation, 0)
             }
             FloatOp::Part { record, first } => self.part(index, record, *first),
@@ -297,7 +303,13 @@ impl<'a> Builder<'a> {
             FloatOp::Max { input, windows } => self.max_pool(index, input, windows),
             FloatOp::Product { factors } => self.product(index, factors),
             FloatOp::Trees { .. } => self.trees(index),
+            FloatOp::Embedding { .. } => self.embedding(index),
         }
+    }
+
+    /// Whether the input numbers the rows of a table.
+    fn numbers_rows(&self) -> bool {
+        self.model.graph.nodes.iter().any(|node| matches!(node.op, FloatOp::Embedding { .. }))
     }
 
     /// The scale of `q` at which the calibrated range fills the activation range, or several of them before a function.

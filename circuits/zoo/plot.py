@@ -69,11 +69,15 @@ def panel(left, entries, key, title):
     for y in range(low_y, high_y + 1):
         parts.append(f'<path d="M{left + BORDER} {at_y(y):.1f}h{WIDTH}" stroke="{FAINT}"/>')
         parts.append(label(left + BORDER - 8, at_y(y) + 4, f"{10.0**y:g} s", 'text-anchor="end"'))
-    for entry, (x, y) in zip(entries, points):
+    written = []
+    for entry, (x, y) in sorted(zip(entries, points), key=lambda pair: -pair[1][1]):
         right = x > (low_x + high_x) / 2
         parts.append(f'<circle cx="{at_x(x):.1f}" cy="{at_y(y):.1f}" r="4" fill="#06c"/>')
-        anchor = 'text-anchor="end"' if right else ""
-        parts.append(label(at_x(x) + (-8 if right else 8), at_y(y) + 4, entry["name"], anchor))
+        place = at_x(x) + (-8 if right else 8), at_y(y) + 4
+        while any(abs(place[0] - other[0]) < 110 and abs(place[1] - other[1]) < 13 for other in written):
+            place = place[0], place[1] + 1
+        written.append(place)
+        parts.append(label(*place, entry["name"], 'text-anchor="end"' if right else ""))
     fit = f"slope {slope(points):.2f}, correlation {correlation(points):.3f}"
     middle = left + BORDER + WIDTH / 2
     parts.append(label(middle, BORDER - 30, title, 'text-anchor="middle" font-weight="bold"'))

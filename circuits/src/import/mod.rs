@@ -22,6 +22,7 @@ mod conv_transpose;
 mod depth_to_space;
 mod div;
 mod elu;
+mod embedding;
 mod erf;
 mod exp;
 mod expand;
@@ -153,6 +154,7 @@ fn importer_for(operator: &str) -> Option<OperatorImporter> {
         "Transpose" => transpose::import,
         "Unsqueeze" => unsqueeze::import,
         "Where" => where_::import,
+        rewrite::EMBEDDING => embedding::import,
         rewrite::MASKED_SOFTMAX => softmax::masked,
         _ => return None,
     })

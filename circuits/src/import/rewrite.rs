@@ -19,6 +19,7 @@
     deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
 )]
 
+mod embedding;
 mod logic;
 mod mask;
 
@@ -47,12 +48,15 @@ pub fn rewritten(proto: &ModelProto) -> ModelProto {
 
 /// A softmax of its first input where its second, a mask, is not 0; or with attribute `drop`, where it is 0.
 pub(super) const MASKED_SOFTMAX: &str = "kiln.internal.MaskedSoftmax";
+/// `Gather` of constant rows by computed numbers.
+pub(super) const EMBEDDING: &str = "kiln.internal.Embedding";
 
 /// A rewritten model in the words of ONNX alone, with more nodes and constants.
 pub fn reference(proto: &ModelProto, nodes: Vec<NodeProto>, constants: Vec<TensorProto>) -> ModelProto {
     let mut proto = proto.clone();
     if let Some(graph) = &mut proto.graph {
         logic::without_masks(graph);
+        embedding::without_lookups(graph);
         graph.node.extend(nodes);
         graph.initializer.extend(constants);
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::{GraphProto, NodeProto};
 
-use super::{OnnxNode, Problem};
+use super::{ModelInput, OnnxNode, Problem};
 use crate::float::{FloatGraph, FloatModel, FloatNode, FloatOp, FloatTensor};
 use crate::forest::{Forest, Split};
 use crate::graph::{TensorId, View};
@@ -26,11 +26,10 @@ const DOMAIN: &str = "ai.onnx.ml";
 const CLASSIFIER: &str = "TreeEnsembleClassifier";
 const REGRESSOR: &str = "TreeEnsembleRegressor";
 
-/// The model, if the graph is an ensemble of trees; `record` is the input's ONNX shape.
+/// The model, if the graph is an ensemble of trees.
 pub(crate) fn import(
     graph: &GraphProto,
-    input: &str,
-    record: &[usize],
+    inputs: &[ModelInput<'_>],
 ) -> Result<Option<FloatModel>, ImportError> {
     let is_ensemble =
         |node: &&NodeProto| node.domain == DOMAIN && [CLASSIFIER, REGRESSOR].contains(&node.op_type.as_str());
@@ -38,7 +37,11 @@ pub(crate) fn import(
         return Ok(None);
     };
     let node = OnnxNode::new(proto, position);
-    let model = Reader { graph, node: &node }.model(input, record);
+    let reader = Reader { graph, node: &node };
+    let model = match inputs {
+        [input] => reader.model(input.name, &input.shape),
+        _ => Err(Problem::unsupported("supported with one input")),
+    };
     let (name, operator) = (node.name.clone(), format!("{DOMAIN}.{}", proto.op_type));
     match model {
         Ok(model) => Ok(Some(model)),
@@ -121,8 +124,8 @@ impl Reader<'_> {
             operator: operator.into(),
             op,
             relu: false,
-            compares: false,
             function: None,
+            compares: false,
             output,
         };
         let trees =

@@ -131,8 +131,9 @@ fn work(model: &FloatModel) -> usize {
         FloatOp::Sum { terms, .. } => elements(index) * terms.len(),
         FloatOp::Product { .. } => 3 * elements(index),
         FloatOp::Max { windows, .. } => windows.iter().map(Vec::len).sum(),
-        FloatOp::Rank { input, count, .. } => 4 * input.len() * count,
+        FloatOp::Embedding { input, table } => input.len() * table.values.len(),
         FloatOp::Trees { forest, .. } => forest.splits.len() * forest.features + forest.leaves.len(),
+        FloatOp::Rank { input, count, .. } => 4 * input.len() * count,
         FloatOp::Input | FloatOp::Part { .. } => elements(index),
     };
     model.graph.nodes.iter().enumerate().map(node).sum()

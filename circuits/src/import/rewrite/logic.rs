@@ -132,6 +132,9 @@ impl Kinds {
             "And" | "Or" | "Xor" | "Not" => self.combine(&node),
             "Where" => self.choose(node),
             "Cast" => self.cast(node),
+            "Gather" if node.input.first().is_some_and(|table| !self.is_computed(table)) => {
+                self.push(super::embedding::lookup(node), Kind::Real, true);
+            }
             "ArgMax" | "ArgMin" => self.indices(node, 0),
             "TopK" => self.indices(node, 1),
             _ => self.keep(node),

@@ -271,6 +271,17 @@ pub(super) fn transformer() -> (Sample, f64) {
     ((graph, weights, record), cosine)
 }
 
+/// Three rows of a table of seven, by their numbers.
+fn lookup() -> Sample {
+    let onnx = Onnx::new(&[1, 3]).noise("table", &[7, 5], 1.0).noise("w", &[5, 2], 1.0);
+    let onnx = onnx.node("Gather", &["table", "x"], "e", vec![int("axis", 0)]);
+    let model = onnx.node("MatMul", &["e", "w"], "y", vec![]).import("y").unwrap();
+    let options = QuantiseOptions { shift: Some(6), q_bits: Some(10), ..QuantiseOptions::default() };
+    let records = [vec![0.0, 6.0, 3.0], vec![5.0, 5.0, 1.0]];
+    let (graph, weights, _) = quantise(&model, &records, &options).unwrap();
+    (graph, weights, vec![2, 6, 2])
+}
+
 /// Five trees of depth 3 over seven features.
 pub(super) fn forest() -> Sample {
     let model = tree_ensemble::tests::of_forest(&tree_ensemble::tests::noisy(5, 3, 7, 2));
@@ -295,5 +306,6 @@ pub(super) fn all() -> Vec<(&'static str, Sample)> {
         ("heads", heads()),
         ("rows", rows()),
         ("forest", forest()),
+        ("lookup", lookup()),
     ]
 }

@@ -1,0 +1,106 @@
+//! `Gather` of rows of a constant table by numbers out of the record: an embedding lookup, see `quantise/embedding.rs` for its cost.
+//! The rewriting gives it a name of its own, and the reference reads its numbers as integers again.
+
+use super::{Importer, OnnxNode, Problem};
+use crate::float::{FloatOp, FloatWeight};
+
+pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Problem> {
+    let (table, values) = importer.constant(node, 0)?;
+    let ids = importer.activation(node, 1)?;
+    if table.shape.len() != 2 || !matches!(node.int("axis")?.unwrap_or(0), 0 | -2) {
+        let shape = &table.shape;
+        return Err(Problem::unsupported(format!(
+            "supported along the rows of a table, not of a constant of shape {shape:?}"
+        )));
+    }
+    if !matches!(importer.nodes[ids.view.tensor.0].op, FloatOp::Input) {
+        return Err(Problem::unsupported("supported by numbers that are the model's only input"));
+    }
+    let shape = [ids.shape(), &table.shape[1..]].concat();
+    let table = FloatWeight { name: table.name, shape: table.shape, values };
+    importer.emit(node, FloatOp::Embedding { input: ids.view, table }, shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use tract_onnx::pb::tensor_proto::DataType;
+
+    use super::super::check::{Onnx, int, noise, value_info};
+    use crate::float::FloatModel;
+    use crate::onnx::import_proto;
+    use crate::quantise::{QuantiseError, QuantiseOptions, dequantise_output, quantise, quantise_record};
+
+    /// Rows of width 3 by `ids` numbers, and a product after them.
+    fn lookup(ids: i64, rows: i64) -> FloatModel {
+        let onnx = Onnx::new(&[1, ids]).noise("table", &[rows, 3], 1.0).noise("w", &[3, 2], 1.0);
+        let onnx = onnx.node("Gather", &["table", "x"], "e", vec![int("axis", 0)]);
+        let mut proto = onnx.node("MatMul", &["e", "w"], "y", vec![]).proto("y");
+        proto.graph.as_mut().unwrap().input[0] = value_info("x", DataType::Int64, &[1, ids]);
+        import_proto(&proto).unwrap()
+    }
+
+    fn records(ids: usize, rows: usize) -> Vec<Vec<f32>> {
+        let first = |record: usize| (0..ids).map(|id| ((record * 7 + id * 5) % rows) as f32).collect();
+        (0..rows).map(first).collect()
+    }
+
+    #[test]
+    fn rows_are_those_of_the_float_table() {
+        for (ids, rows) in [(1, 2), (5, 11), (3, 128), (7, 1)] {
+            let model = lookup(ids, rows);
+            let records = records(ids as usize, rows as usize);
+            let options = QuantiseOptions { shift: Some(10), q_bits: Some(12), ..QuantiseOptions::default() };
+            let (graph, weights, _) = quantise(&model, &records, &options).unwrap();
+            assert_eq!(graph.tensors[0].scale, 1.0, "a number is its integer");
+            for record in &records {
+                let integers = quantise_record(&graph, record).unwrap();
+                let output = crate::run(&graph, &weights, &integers).unwrap().output;
+                let floats = model.run(record).unwrap().output;
+                for (got, want) in dequantise_output(&graph, &output).iter().zip(floats) {
+                    assert!((got - f64::from(want)).abs() < 0.05, "{ids} of {rows}: {got} {want}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_beyond_the_table_have_no_row() {
+        let model = lookup(2, 5);
+        let options = QuantiseOptions { shift: Some(10), q_bits: Some(12), ..QuantiseOptions::default() };
+        let (graph, weights, _) = quantise(&model, &records(2, 5), &options).unwrap();
+        for beyond in [-128, -1, 5, 127] {
+            let trace = crate::run(&graph, &weights, &[beyond, 4]).unwrap();
+            let embedded = graph.nodes.iter().position(|node| node.name == "e").unwrap();
+            assert!(trace.nodes[embedded].y[..3].iter().all(|y| *y == 0), "{beyond}");
+            assert!(trace.nodes[embedded].y[3..].iter().any(|y| *y != 0));
+        }
+    }
+
+    #[test]
+    fn tables_of_more_rows_than_activations_are_refused_by_name() {
+        let model = lookup(2, 129);
+        let refused = quantise(&model, &records(2, 129), &QuantiseOptions::default()).unwrap_err();
+        assert_eq!(
+            refused,
+            QuantiseError::Ids {
+                node: "e".into(),
+                operator: "Embedding".into(),
+                expected_max: 127,
+                got: 128
+            }
+        );
+        let options = QuantiseOptions { activation_bits: 9, ..QuantiseOptions::default() };
+        assert!(quantise(&model, &records(2, 129), &options).is_ok());
+    }
+
+    #[test]
+    fn computed_numbers_and_other_axes_are_refused() {
+        let onnx = || Onnx::new(&[1, 4]).floats("table", &[2, 3], noise(1, 6, 1.0));
+        let columns = onnx().node("Gather", &["table", "x"], "y", vec![int("axis", 1)]);
+        assert!(columns.unsupported("y")[0].contains("along the rows"));
+        let computed = onnx().node("Relu", &["x"], "r", vec![]).node("Exp", &["r"], "i", vec![]);
+        assert!(
+            computed.node("Gather", &["table", "i"], "y", vec![]).unsupported("y")[0].contains("only input")
+        );
+    }
+}
