@@ -94,7 +94,7 @@ fn check_circuit(files: &Files, rows_max: u32) {
 
 #[test]
 fn diagnostic_circuit_accepts_a_patient() {
-    check_circuit(&files!("diagnostic"), 1 << 9);
+    check_circuit(&files!("diagnostic"), 1 << 10);
 }
 
 #[test]
