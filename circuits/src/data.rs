@@ -6,6 +6,7 @@
 )]
 
 mod npy;
+mod npz;
 
 use prost::Message;
 use serde::Deserialize;
@@ -15,6 +16,7 @@ use crate::import::tensor::{Constant, Data};
 use crate::onnx::ImportError;
 
 pub use npy::{NpyError, read_npy};
+pub use npz::{NpzError, read_npz};
 
 /// Held-out records with their labels: `{"records": [[…], …], "labels": […]}`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tract_onnx::prelude::{Datum, InferenceModelExt, IntoRunnable, Tensor, TypedRunnableModel, tvec};
 use tract_onnx::tract_hir::infer::InferenceFact;
 
+use crate::forest::Forest;
 use crate::graph::{ConvGeometry, TensorId, View};
 
 /// An activation.
@@ -174,6 +175,8 @@ pub enum FloatOp {
     Product { factors: [Vec<FloatTerm>; 2] },
     /// Maximum over windows: for each output element, the elements of the view in its window (at least one).
     Max { input: View, windows: Vec<Vec<u32>> },
+    /// Sums of the leaves that a record reaches in an ensemble of trees.
+    Trees { input: View, forest: Arc<Forest> },
 }
 
 impl FloatOp {
@@ -190,6 +193,7 @@ impl FloatOp {
             | Self::Rank { input, .. }
             | Self::Part { record: input, .. }
             | Self::Softmax { input, mask: None, .. }
+            | Self::Trees { input, .. }
             | Self::Normalise { input, .. } => vec![input],
             Self::Softmax { mask: Some(mask), .. } => match &mask.values {
                 MaskValues::Computed(values) => vec![&mask.scores, values],
@@ -267,13 +271,21 @@ pub struct FloatTrace {
     pub output: Vec<f32>,
 }
 
+/// What computes the float values.
+enum Reference {
+    /// The ONNX file in tract.
+    Onnx(Arc<TypedRunnableModel>),
+    /// An ensemble of trees that reads the record and gives the output.
+    Forest(Arc<Forest>),
+}
+
 /// An imported model: the float graph, and the ONNX file ready to run.
 pub struct FloatModel {
     /// The graph.
     pub graph: FloatGraph,
     /// What the importer did that a user should know, one sentence each.
     pub notes: Vec<String>,
-    reference: Arc<TypedRunnableModel>,
+    reference: Reference,
     /// The inputs' dimensions as ONNX has them, with the batch.
     input_shapes: Vec<Vec<usize>>,
 }
@@ -298,8 +310,18 @@ impl FloatModel {
     ) -> Result<Self, FloatError> {
         let before = graph.tensors.iter().filter_map(|t| t.before.as_deref());
         let names = graph.tensors.iter().skip(1).map(|t| t.name.as_str()).chain(before).chain([output_value]);
-        let reference = guarded(|| load(proto, &input_shapes, names))?;
+        let reference = Reference::Onnx(guarded(|| load(proto, &input_shapes, names))?);
         Ok(Self { graph, notes, reference, input_shapes })
+    }
+
+    /// A model that is an ensemble of trees: the graph's tensors are the record and the output.
+    pub(crate) fn of_forest(
+        graph: FloatGraph,
+        notes: Vec<String>,
+        input_shape: Vec<usize>,
+        forest: Arc<Forest>,
+    ) -> Self {
+        Self { graph, notes, reference: Reference::Forest(forest), input_shapes: vec![input_shape] }
     }
 
     /// Number of values of a record: all inputs, one after the other.
@@ -315,20 +337,13 @@ impl FloatModel {
     /// Runs one record (row-major over the input's shape; of several inputs, one after the other).
     pub fn run(&self, record: &[f32]) -> Result<FloatTrace, FloatError> {
         self.check_record(record)?;
-        let results = guarded(|| {
-            let (mut inputs, mut rest) = (tvec!(), record);
-            for shape in &self.input_shapes {
-                let (part, after) = rest.split_at(shape.iter().product::<usize>().min(rest.len()));
-                inputs.push(Tensor::from_shape(shape, part)?.into());
-                rest = after;
+        let results = match &self.reference {
+            Reference::Onnx(onnx) => self.run_onnx(onnx, record)?,
+            Reference::Forest(forest) => {
+                let scores = forest.run(record);
+                vec![scores.clone(), scores]
             }
-            let outputs = self.reference.run(inputs)?;
-            let read = |t: &tract_onnx::prelude::TValue| {
-                let real = t.cast_to::<f32>()?;
-                Ok(real.to_plain_array_view::<f32>()?.iter().copied().collect())
-            };
-            outputs.iter().map(read).collect::<tract_onnx::prelude::TractResult<Vec<Vec<f32>>>>()
-        })?;
+        };
         let mut tensors = [vec![record.to_vec()], results].concat();
         let output = tensors.pop().unwrap_or_default();
         let mut before = tensors.split_off(self.graph.tensors.len().min(tensors.len())).into_iter();
@@ -341,6 +356,23 @@ impl FloatModel {
             }
         }
         Ok(FloatTrace { tensors, before, output })
+    }
+
+    fn run_onnx(&self, onnx: &Arc<TypedRunnableModel>, record: &[f32]) -> Result<Vec<Vec<f32>>, FloatError> {
+        guarded(|| {
+            let (mut inputs, mut rest) = (tvec!(), record);
+            for shape in &self.input_shapes {
+                let (part, after) = rest.split_at(shape.iter().product::<usize>().min(rest.len()));
+                inputs.push(Tensor::from_shape(shape, part)?.into());
+                rest = after;
+            }
+            let outputs = onnx.run(inputs)?;
+            let read = |t: &tract_onnx::prelude::TValue| {
+                let real = t.cast_to::<f32>()?;
+                Ok(real.to_plain_array_view::<f32>()?.iter().copied().collect())
+            };
+            outputs.iter().map(read).collect()
+        })
     }
 }
 

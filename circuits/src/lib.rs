@@ -3,6 +3,7 @@
 pub mod accuracy;
 pub mod data;
 pub mod float;
+pub mod forest;
 pub mod graph;
 mod import;
 pub mod interpret;

@@ -13,7 +13,7 @@ use tract_onnx::pb::{GraphProto, ModelProto, OperatorSetIdProto, ValueInfoProto,
 use tract_onnx::prelude::Framework;
 
 use crate::float::{FloatError, FloatModel};
-use crate::import::{Importer, ModelInput, rewrite};
+use crate::import::{Importer, ModelInput, rewrite, tree_ensemble};
 
 /// Largest number of elements of one tensor that an ONNX file may ask for.
 pub const TENSOR_ELEMENTS_MAX: usize = 1 << 26;
@@ -88,6 +88,11 @@ pub(crate) fn import_proto(proto: &ModelProto) -> Result<FloatModel, ImportError
     let opset = proto.opset_import.iter().find(standard).map_or(1, |set| set.version);
     let graph = proto.graph.as_ref().ok_or(ImportError::NoGraph)?;
     let inputs = the_inputs(graph)?;
+    if let [input] = inputs.as_slice()
+        && let Some(model) = tree_ensemble::import(graph, input.name, &input.shape)?
+    {
+        return Ok(model);
+    }
     let output = match graph.output.as_slice() {
         [output] => output.name.as_str(),
         other => return Err(ImportError::Arity { what: "output", got: names(other.iter()) }),

@@ -19,6 +19,7 @@ mod rank;
 mod search;
 mod softmax;
 mod sum;
+mod trees;
 
 use crate::accuracy::AccuracyError;
 use crate::float::{FloatError, FloatModel, FloatOp, Function, Grid, check_record};
@@ -314,6 +315,7 @@ impl<'a> Builder<'a> {
             FloatOp::BatchMatMul { left, right, factor } => self.batch_matmul(index, left, right, *factor),
             FloatOp::Max { input, windows } => self.max_pool(index, input, windows),
             FloatOp::Product { factors } => self.product(index, factors),
+            FloatOp::Trees { .. } => self.trees(index),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The two models of this repository, from their ONNX bytes to integer accuracy.
+//! The models of this repository, from their ONNX bytes to integer accuracy.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
@@ -26,10 +26,11 @@ macro_rules! files {
 }
 
 /// Imports, quantises and measures; tables may have `entries` rows.
-fn check(files: &Files, float_accuracy_min: f64, entries: usize) {
+fn check(files: &Files, activation_bits: u32, float_accuracy_min: f64, entries: usize) {
     let model = import(files.onnx).unwrap();
     let calibration = read_records(files.calibration).unwrap();
-    let (graph, weights, report) = quantise(&model, &calibration, &QuantiseOptions::default()).unwrap();
+    let options = QuantiseOptions { activation_bits, ..QuantiseOptions::default() };
+    let (graph, weights, report) = quantise(&model, &calibration, &options).unwrap();
     let test = read_test_set(files.test).unwrap();
     let accuracy = measure(&model, &graph, &weights, &test.records, &test.labels).unwrap();
     println!(
@@ -52,17 +53,22 @@ fn check(files: &Files, float_accuracy_min: f64, entries: usize) {
 
 #[test]
 fn diagnostic_model_keeps_its_accuracy_in_integers() {
-    check(&files!("diagnostic"), 0.97, 4096);
+    check(&files!("diagnostic"), 8, 0.97, 4096);
 }
 
 #[test]
 fn digits_model_keeps_its_accuracy_in_integers() {
-    check(&files!("digits"), 0.96, 8192);
+    check(&files!("digits"), 8, 0.96, 8192);
+}
+
+#[test]
+fn loan_model_keeps_its_accuracy_in_integers() {
+    check(&files!("loan"), 10, 0.8, 4096);
 }
 
 #[test]
 fn truncated_onnx_is_refused_without_a_panic() {
-    for files in [files!("diagnostic"), files!("digits")] {
+    for files in [files!("diagnostic"), files!("digits"), files!("loan")] {
         for len in (0..files.onnx.len()).step_by(100) {
             assert!(import(&files.onnx[..len]).is_err(), "{len} bytes");
         }
@@ -94,4 +100,9 @@ fn diagnostic_circuit_accepts_a_patient() {
 #[test]
 fn digits_circuit_accepts_an_image() {
     check_circuit(&files!("digits"), 1 << 10);
+}
+
+#[test]
+fn loan_circuit_accepts_an_applicant() {
+    check_circuit(&files!("loan"), 1 << 10);
 }

@@ -9,8 +9,8 @@ token embeddings of shape (1, tokens, 384), word + position + type summed up, an
 sentence embedding before it is scaled to length 1, which changes no cosine. Every text is cut to exactly `tokens` tokens, so
 that no mask is needed; texts that are shorter are said twice.
 
-Written: minilm.onnx, calibration.json and record.json for `kiln compile` and `kiln prove`, and sentences.json for
-`cargo run --release --example cosine`.
+Written: minilm.onnx, calibration.json and record.json for `kiln compile` and `kiln prove`, and sentences.npz, 20 sentences that
+calibration has not seen, for `kiln run --compare`.
 """
 
 import argparse
@@ -50,6 +50,18 @@ TEST = [
     "My credit card was charged twice for the same order, and I would like one payment returned.",
     "Neural networks are trained by gradient descent on large collections of labelled examples.",
     "The old lighthouse keeper told stories of storms, shipwrecks and sailors who never came home.",
+    "To make the sauce, melt the butter slowly, add the flour, and stir until no lumps are left.",
+    "The court ruled that the tenant may stay in the flat until the end of the school year.",
+    "Honey bees tell each other where flowers are by a dance whose angle points away from the sun.",
+    "Your parcel has left our warehouse and should arrive on Tuesday between nine and twelve.",
+    "In the second half the visitors scored twice within five minutes and won the cup.",
+    "A bug in the payment service sent duplicate invoices to several thousand customers last night.",
+    "Grandmother kept every letter that he had written to her from the ship during the war.",
+    "The glacier has lost a third of its volume since measurements began in nineteen sixty.",
+    "Can I take my bicycle on the night train to Copenhagen, and what does the ticket cost?",
+    "The minister resigned after reporters found that her thesis copied whole pages from others.",
+    "Water boils at a lower temperature in the mountains because the pressure of the air is lower.",
+    "He sold the old piano, painted the walls white, and finally slept through the night.",
 ]
 
 
@@ -161,7 +173,8 @@ def main():
     write = lambda name, value: (args.output / name).write_text(json.dumps(value))
     write("calibration.json", [flat(text) for text in CALIBRATION])
     sentences = [flat(text) for text in TEST]
-    write("sentences.json", sentences)
+    named = {f"sentence{index:02}": np.array(values, dtype=np.float32) for index, values in enumerate(sentences)}
+    np.savez_compressed(args.output / "sentences.npz", **named)
     write("record.json", sentences[0])
 
 

@@ -19,6 +19,7 @@ pub mod memory;
 pub mod output;
 pub mod progress;
 pub mod public;
+pub mod quantisation;
 pub mod range;
 pub mod record;
 pub mod resources;

@@ -66,6 +66,7 @@ mod swish;
 mod tanh;
 pub(crate) mod tensor;
 mod transpose;
+pub(crate) mod tree_ensemble;
 mod unsqueeze;
 mod where_;
 mod window;

@@ -132,6 +132,7 @@ fn work(model: &FloatModel) -> usize {
         FloatOp::Product { .. } => 3 * elements(index),
         FloatOp::Max { windows, .. } => windows.iter().map(Vec::len).sum(),
         FloatOp::Rank { input, count, .. } => 4 * input.len() * count,
+        FloatOp::Trees { forest, .. } => forest.splits.len() * forest.features + forest.leaves.len(),
         FloatOp::Input | FloatOp::Part { .. } => elements(index),
     };
     model.graph.nodes.iter().enumerate().map(node).sum()

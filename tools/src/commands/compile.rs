@@ -32,7 +32,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use kiln_circuits::{PlanReport, QuantiseOptions, Target};
+use kiln_circuits::{PlanReport, Target};
 use kiln_plonk::Srs;
 use serde::Serialize;
 
@@ -45,6 +45,7 @@ use crate::hexadecimal;
 use crate::meaning::{InputVisibility, WeightVisibility};
 use crate::output::{self, Format, Report};
 use crate::progress::{Phase, Progress};
+use crate::quantisation::QuantiseArgs;
 use crate::record;
 use crate::resources::{Snapshot, Used};
 use crate::secret;
@@ -73,18 +74,8 @@ pub struct Args {
     /// What the circuit is laid out for
     #[arg(long, value_enum, default_value_t = TargetName::Proving)]
     target: TargetName,
-    /// Bits of an activation, with its sign, 2 to 16
-    #[arg(long, value_name = "BITS", default_value_t = 8)]
-    activation_bits: u32,
-    /// Bits that requantisation drops; searched where this and the next are left out
-    #[arg(long, value_name = "BITS")]
-    shift: Option<u32>,
-    /// Range of the tables in bits, up to 24
-    #[arg(long, value_name = "BITS")]
-    table_bits: Option<u32>,
-    /// Count on sums of at most so many times what calibration saw, and refuse other records; without it, on the worst case
-    #[arg(long, value_name = "TIMES")]
-    margin: Option<f64>,
+    #[command(flatten)]
+    quantise: QuantiseArgs,
     /// The reference string; without it an INSECURE one is generated
     #[arg(long, value_name = "FILE")]
     srs: Option<PathBuf>,
@@ -150,14 +141,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         args.srs.as_deref().map(|path| progress.phase("check the reference string", || open_srs(path, args)));
     let srs = srs.transpose()?;
     let name = args.model.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let quantise = QuantiseOptions {
-        activation_bits: args.activation_bits,
-        shift: args.shift,
-        q_bits: args.table_bits,
-        q_bits_max: args.table_bits.unwrap_or(16),
-        margin: args.margin,
-        ..QuantiseOptions::default()
-    };
+    let quantise = args.quantise.options();
     let (input, weights, target) = (args.input, args.weights, args.target.into());
     let options = Options { name, input, weights, target, quantise };
     let compiled =

@@ -5,16 +5,18 @@
 //! $ kiln run --model m.onnx --input x.npy --input y.npy --compare --json
 //! ```
 //! An input is one record, row-major, in a file of JSON (`[0.1, 0.2, …]`, any other ending), of NumPy (`.npy`) or of ONNX (`.pb`, a
-//! TensorProto, as ONNX's own test suites have them). Without `--calibration` the inputs themselves set the scales.
+//! TensorProto, as ONNX's own test suites have them); a file of several NumPy arrays (`.npz`) holds a record each. Without
+//! `--calibration` the inputs themselves set the scales.
 //!
 //! With `--compare` every output is printed with the float model's value and the difference, and the errors are summed up: the cosine of
-//! the two output vectors, the largest difference, and whether the largest output is the same.
+//! the two output vectors, the largest difference, and whether the largest output is the same; of several records, also the least cosine
+//! and how many keep their largest output.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use kiln_circuits::data;
-use kiln_circuits::{Interpreter, QuantiseOptions, dequantise_output, import, quantise, quantise_record};
+use kiln_circuits::{Interpreter, dequantise_output, import, quantise, quantise_record};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -22,6 +24,7 @@ use crate::artefact::{self, LARGE_FILE_BYTES_MAX, SMALL_FILE_BYTES_MAX};
 use crate::error::{Failure, Source};
 use crate::output::{Format, Report};
 use crate::progress::Progress;
+use crate::quantisation::QuantiseArgs;
 use crate::record;
 use crate::resources::{Snapshot, Used};
 
@@ -34,12 +37,14 @@ pub struct Args {
     /// Typical inputs, a JSON list of lists; without it the inputs are taken
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
-    /// A record: JSON, .npy or .pb; may be given several times
+    /// A record: JSON, .npy or .pb, or several in an .npz; may be given several times
     #[arg(long, value_name = "FILE", required = true)]
     input: Vec<PathBuf>,
     /// Print the float model's outputs beside the integer model's
     #[arg(long)]
     compare: bool,
+    #[command(flatten)]
+    quantise: QuantiseArgs,
     /// How to print the result
     #[command(flatten)]
     pub format: Format,
@@ -79,19 +84,20 @@ pub fn run(args: &Args) -> Result<Answers, Failure> {
     let start = Snapshot::now();
     let progress = Progress::new(args.format.json);
     let onnx = artefact::read("read the model", &args.model, LARGE_FILE_BYTES_MAX)?;
-    let inputs = args.input.iter().map(|path| read_input(path)).collect::<Result<Vec<_>, _>>()?;
+    let inputs = args.input.iter().map(|path| read_inputs(path)).collect::<Result<Vec<_>, _>>()?;
+    let inputs = inputs.into_iter().flatten().collect::<Vec<_>>();
     let calibration = match &args.calibration {
         Some(path) => record::read_calibration(path)?,
-        None => inputs.iter().map(|input| input.to_vec()).collect(),
+        None => inputs.iter().map(|(_, input)| input.to_vec()).collect(),
     };
     let model = progress.phase("read the model", || import(&onnx));
     let model = model.map_err(|e| Failure::refused("read the model", e))?;
-    let quantised =
-        progress.phase("quantise", || quantise(&model, &calibration, &QuantiseOptions::default()));
+    let options = args.quantise.options();
+    let quantised = progress.phase("quantise", || quantise(&model, &calibration, &options));
     let (graph, weights, report) = quantised.map_err(|e| Failure::refused("quantise the model", e))?;
     let interpreter = Interpreter::new(&graph, &weights).map_err(|e| Failure::refused("run the model", e))?;
     let mut records = Vec::with_capacity(inputs.len());
-    for (path, input) in args.input.iter().zip(&inputs) {
+    for (path, input) in &inputs {
         let refused = |e: Source| Failure::file("use the record", path, e);
         let integers = quantise_record(&graph, input).map_err(|e| refused(e.into()))?;
         let output = interpreter.run(&integers).map_err(|e| refused(e.into()))?.output.clone();
@@ -109,17 +115,28 @@ pub fn run(args: &Args) -> Result<Answers, Failure> {
     Ok(Answers { output_scale, shift, table_bits, records, used: start.used() })
 }
 
-/// A record, in the format that the file's name tells.
-fn read_input(path: &Path) -> Result<Zeroizing<Vec<f32>>, Failure> {
+/// How much the arrays of an `.npz` file may take.
+const UNPACKED_BYTES_MAX: usize = 256 << 20;
+
+/// A record and where it comes from.
+type Input = (PathBuf, Zeroizing<Vec<f32>>);
+
+/// The records of a file, in the format that its name tells.
+fn read_inputs(path: &Path) -> Result<Vec<Input>, Failure> {
     const ACTION: &str = "read the input";
     let bytes = Zeroizing::new(artefact::read(ACTION, path, SMALL_FILE_BYTES_MAX)?);
     let refused = |e: Source| Failure::file(ACTION, path, e);
-    let values = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("npy") => data::read_npy(&bytes).map_err(|e| refused(e.into()))?,
-        Some("pb") => data::read_tensor_proto(&bytes).map_err(|e| refused(e.into()))?,
-        _ => data::read_record(&bytes).map_err(|e| refused(e.into()))?,
-    };
-    Ok(Zeroizing::new(values))
+    let one = |values| vec![(path.to_owned(), Zeroizing::new(values))];
+    Ok(match path.extension().and_then(|extension| extension.to_str()) {
+        Some("npy") => one(data::read_npy(&bytes).map_err(|e| refused(e.into()))?),
+        Some("pb") => one(data::read_tensor_proto(&bytes).map_err(|e| refused(e.into()))?),
+        Some("npz") => {
+            let arrays = data::read_npz(&bytes, UNPACKED_BYTES_MAX).map_err(|e| refused(e.into()))?;
+            let named = |name: String| PathBuf::from(format!("{}:{name}", path.display()));
+            arrays.into_iter().map(|(name, values)| (named(name), Zeroizing::new(values))).collect()
+        }
+        _ => one(data::read_record(&bytes).map_err(|e| refused(e.into()))?),
+    })
 }
 
 impl Compared {
@@ -168,6 +185,13 @@ impl fmt::Display for Answers {
                 compared.error_max,
                 if compared.same_largest { "the same" } else { "another" }
             )?;
+        }
+        let compared = || self.records.iter().filter_map(|answer| answer.comparison.as_ref());
+        if compared().count() > 1 {
+            let least = compared().map(|compared| compared.cosine).fold(f64::INFINITY, f64::min);
+            let same = compared().filter(|compared| compared.same_largest).count();
+            let records = compared().count();
+            writeln!(f, "{records} records: cosine at least {least:.6}, largest output the same in {same}")?;
         }
         writeln!(f, "shift of {} bits, tables of 2^{} entries a side", self.shift, self.table_bits)?;
         write!(f, "used {}", self.used)

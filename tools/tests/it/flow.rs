@@ -27,6 +27,23 @@ fn a_verifier_needs_three_files_and_nothing_else() {
     assert!(fs::metadata(&p).unwrap().len() <= 6 * 1024, "a small model has a small proof");
 }
 
+/// A ZIP archive of one stored file (APPNOTE.TXT, sections 4.3.7, 4.3.12 and 4.3.16).
+fn stored(name: &str, content: &[u8]) -> Vec<u8> {
+    let crc = content.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 * (crc & 1)))
+    });
+    let size = u32::try_from(content.len()).unwrap().to_le_bytes();
+    let length = u16::try_from(name.len()).unwrap().to_le_bytes();
+    // Version, flags, method, time, date.
+    let common = [&[20, 0][..], &[0; 8], &(!crc).to_le_bytes(), &size, &size, &length, &[0; 2]].concat();
+    let local = [b"PK\x03\x04", &common[..], name.as_bytes(), content].concat();
+    let central = [b"PK\x01\x02\x14\x00", &common[..], &[0; 14], name.as_bytes()].concat();
+    let at = u32::try_from(local.len()).unwrap().to_le_bytes();
+    let central_size = u32::try_from(central.len()).unwrap().to_le_bytes();
+    let end = [b"PK\x05\x06", &[0, 0, 0, 0, 1, 0, 1, 0][..], &central_size, &at, &[0; 2]].concat();
+    [local, central, end].concat()
+}
+
 #[test]
 fn run_prints_both_models_answers_to_inputs_of_every_format() {
     let place = tempfile::tempdir().unwrap();
@@ -42,9 +59,11 @@ fn run_prints_both_models_answers_to_inputs_of_every_format() {
     for (name, bytes) in [("x.npy", npy), ("x.pb", pb)] {
         fs::write(place.path().join(name), bytes).unwrap();
     }
+    fs::write(place.path().join("x.npz"), stored("x.npy", &fs::read(place.path().join("x.npy")).unwrap()))
+        .unwrap();
     let text = |path: &Path| path.to_str().unwrap().to_owned();
-    let files =
-        [record.clone(), place.path().join("x.npy"), place.path().join("x.pb")].map(|path| text(&path));
+    let made = ["x.npy", "x.pb", "x.npz"].map(|name| place.path().join(name));
+    let files = [&record].into_iter().chain(&made).map(|path| text(path)).collect::<Vec<_>>();
     let (model, calibration) =
         (text(&model_file("diagnostic.onnx")), text(&model_file("diagnostic.calibration.json")));
     let mut arguments = vec!["run", "--model", &model, "--calibration", &calibration, "--compare", "--json"];
@@ -52,6 +71,8 @@ fn run_prints_both_models_answers_to_inputs_of_every_format() {
     let result = kiln(&arguments).succeeds().json();
     assert_eq!(result["schema"], "kiln.run/1");
     let records = result["records"].as_array().unwrap();
+    assert_eq!(records.len(), 4);
+    assert!(records[3]["input"].as_str().unwrap().ends_with("x.npz:x"), "{}", records[3]);
     for answer in records {
         assert_eq!(answer["output"], records[0]["output"]);
         assert!(answer["comparison"]["cosine"].as_f64() > Some(0.99), "{answer}");

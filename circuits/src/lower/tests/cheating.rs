@@ -367,8 +367,9 @@ fn garbage_in_unused_cells_changes_nothing() {
         let case = Case::new(sample, PRIVATE);
         let mut witness = case.witness();
         for (lane, row) in free_cells(&case, Family::Y) {
-            witness.cells.q[lane][row] = 5;
-            witness.cells.y[lane][row] = case.table_entry(row, 5);
+            // Every table has an entry for 2.
+            witness.cells.q[lane][row] = 2;
+            witness.cells.y[lane][row] = case.table_entry(row, 2);
             if let Some(r) = witness.cells.r.get_mut(lane) {
                 r[row] = 3;
             }
@@ -387,5 +388,35 @@ fn garbage_in_unused_cells_changes_nothing() {
         let mut public = case.lowered.public_inputs(&case.trace).unwrap();
         public[0] += ark_bn254::Fr::from(1);
         assert!(!failures(&case.lowered, &witness, &public).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_run_with_other_comparisons_or_leaves_than_the_committed_forests_is_caught() {
+    let (graph, weights, record) = graphs::forest();
+    let lowered = lower(&graph, PRIVATE, &lanes(4)).unwrap();
+    let honest = run(&graph, &weights, &record).unwrap();
+    for (weight, operator) in ["trees.compare", "trees.compare", "trees", "trees"].into_iter().enumerate() {
+        // Everything after the lie is computed as the lie demands, and its output is what is claimed.
+        let mut other = weights.clone();
+        other.0[weight].fill(0);
+        let trace = run(&graph, &other, &record).unwrap();
+        assert_ne!(trace.output, honest.output, "{operator}: a lie that changes something");
+        let witness = lowered.witness(&trace, &weights).unwrap();
+        let failures = failures(&lowered, &witness, &lowered.public_inputs(&trace).unwrap());
+        let place = place_of(&failures);
+        assert!(place.contains(&format!("\"{operator}\"")), "{operator}: got `{place}`");
+    }
+}
+
+#[test]
+fn no_tree_reaches_two_leaves_or_none() {
+    let case = Case::new(graphs::forest(), PRIVATE);
+    let last = case.sample.0.nodes.iter().position(|node| node.name == "trees.level3").unwrap();
+    for element in 0..40 {
+        let mut witness = case.witness();
+        let (lane, row) = case.spot(last, element);
+        witness.cells.y[lane][row] = 1 - witness.cells.y[lane][row];
+        assert!(!case.failures(&witness).is_empty(), "leaf {element}");
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::graph::{BlockSum, BlockTerm, WeightId};
 use crate::import::check::{Onnx, int, ints, noise};
+use crate::import::tree_ensemble;
 use crate::quantise::{QuantiseOptions, quantise, quantise_record};
 
 fn term(tensor: TensorId, shape: &[usize], coefficient: i64, target: Option<Vec<Option<u32>>>) -> Term {
@@ -270,6 +271,16 @@ pub(super) fn transformer() -> (Sample, f64) {
     ((graph, weights, record), cosine)
 }
 
+/// Five trees of depth 3 over seven features.
+pub(super) fn forest() -> Sample {
+    let model = tree_ensemble::tests::of_forest(&tree_ensemble::tests::noisy(5, 3, 7, 2));
+    let records = (0..20).map(|seed| noise(seed, 7, 1.0)).collect::<Vec<_>>();
+    let options = QuantiseOptions { shift: Some(6), q_bits: Some(10), ..QuantiseOptions::default() };
+    let (graph, weights, _) = quantise(&model, &records, &options).unwrap();
+    let record = quantise_record(&graph, &records[3]).unwrap();
+    (graph, weights, record)
+}
+
 pub(super) fn all() -> Vec<(&'static str, Sample)> {
     vec![
         ("cnn", cnn()),
@@ -283,5 +294,6 @@ pub(super) fn all() -> Vec<(&'static str, Sample)> {
         ("gated", gated()),
         ("heads", heads()),
         ("rows", rows()),
+        ("forest", forest()),
     ]
 }

@@ -4,6 +4,7 @@ use kiln_kernels::{Engine, cpu};
 use kiln_plonk::{Randomness, Silent, Srs, Statement, commit_group, keygen, prove, verify};
 
 use super::*;
+use crate::import::check::{Onnx, ints, noise};
 use crate::quantise::{QuantiseOptions, quantise, quantise_record};
 
 /// Proves the sample and checks the proof, also against another output. Returns the proof and the predicted size.
@@ -93,4 +94,45 @@ fn the_digits_model_is_proven_with_cells_that_grow_with_the_data() {
     );
     let (_, report) = prove_and_verify(&sample, PRIVATE, &PlanOptions::default());
     assert!(report.small_cells + report.full_cells <= 5 * report.data, "{report}");
+}
+
+/// LeNet-5 on 28×28 with weights of noise.
+fn lenet() -> Sample {
+    let pool = || vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])];
+    let onnx = Onnx::new(&[1, 1, 28, 28]).noise("w1", &[6, 1, 5, 5], 0.5).noise("b1", &[6], 0.1);
+    let onnx = onnx.noise("w2", &[16, 6, 5, 5], 0.2).noise("b2", &[16], 0.1);
+    let onnx = onnx.noise("w3", &[400, 120], 0.12).noise("b3", &[120], 0.1);
+    let onnx = onnx.noise("w4", &[120, 84], 0.22).noise("b4", &[84], 0.1);
+    let onnx = onnx.noise("w5", &[84, 10], 0.26).noise("b5", &[10], 0.1);
+    let onnx = onnx.node("Conv", &["x", "w1", "b1"], "c1", vec![ints("pads", &[2; 4])]);
+    let onnx = onnx.node("Relu", &["c1"], "r1", vec![]).node("AveragePool", &["r1"], "p1", pool());
+    let onnx = onnx.node("Conv", &["p1", "w2", "b2"], "c2", vec![]).node("Relu", &["c2"], "r2", vec![]);
+    let onnx = onnx.node("AveragePool", &["r2"], "p2", pool()).node("Flatten", &["p2"], "f", vec![]);
+    let onnx = onnx.node("Gemm", &["f", "w3", "b3"], "g3", vec![]).node("Relu", &["g3"], "r3", vec![]);
+    let onnx = onnx.node("Gemm", &["r3", "w4", "b4"], "g4", vec![]).node("Relu", &["g4"], "r4", vec![]);
+    let model = onnx.node("Gemm", &["r4", "w5", "b5"], "y", vec![]).import("y").unwrap();
+    let records = (0..4).map(|seed| noise(seed, 784, 1.0)).collect::<Vec<_>>();
+    let options = QuantiseOptions { shift: Some(10), q_bits: Some(12), ..QuantiseOptions::default() };
+    let (graph, weights, report) = quantise(&model, &records, &options).unwrap();
+    assert!(report.relative_error < 0.05, "{report:?}");
+    let record = quantise_record(&graph, &records[1]).unwrap();
+    (graph, weights, record)
+}
+
+#[test]
+fn lenet_5_is_proven_in_few_bytes() {
+    let (proof, report) = prove_and_verify(&lenet(), PRIVATE, &PlanOptions::default());
+    assert_eq!(report.multiply_accumulates / 1000, 416);
+    assert!(proof.len() <= 8192, "{} bytes", proof.len());
+}
+
+#[test]
+fn a_loan_decision_by_boosted_trees_is_proven_in_few_bytes() {
+    let sample = model(
+        include_bytes!("../../../models/loan.onnx"),
+        include_bytes!("../../../models/loan.calibration.json"),
+        include_bytes!("../../../models/loan.record.json"),
+    );
+    let (proof, report) = prove_and_verify(&sample, PRIVATE, &PlanOptions::default());
+    assert!(proof.len() <= 4096 && report.k <= 10, "{} bytes, {report}", proof.len());
 }
