@@ -123,6 +123,7 @@ impl Reader<'_> {
             relu: false,
             compares: false,
             function: None,
+            grid: None,
             output,
         };
         let trees =
@@ -134,6 +135,7 @@ impl Reader<'_> {
                 node(&self.node.name, &self.node.proto.op_type, trees, scores),
             ],
             output: View::plain(scores, vec![forest.outputs]),
+            steps: std::collections::HashMap::new(),
         }
     }
 

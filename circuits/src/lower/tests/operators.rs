@@ -87,7 +87,8 @@ fn quantised() -> Sample {
         digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect();
     let model = crate::onnx::import(&bytes).unwrap();
     let record: Vec<f32> = serde_json::from_value(cases[2]["records"][5].clone()).unwrap();
-    let (graph, weights, _) = quantise(&model, &[record.clone()], &QuantiseOptions::default()).unwrap();
+    let (graph, weights, _) =
+        quantise(&model, std::slice::from_ref(&record), &QuantiseOptions::default()).unwrap();
     let record = quantise_record(&graph, &record).unwrap();
     let output: Vec<i32> = serde_json::from_value(cases[2]["outputs"][5].clone()).unwrap();
     assert_eq!(run(&graph, &weights, &record).unwrap().output, output);
