@@ -3,6 +3,7 @@
 //! It carries no values of its own while running: [`FloatModel`] runs the ONNX file itself with tract, with every tensor
 //! of this graph as an output, and that is the reference for calibration and for accuracy.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -95,6 +96,38 @@ pub enum MaskValues {
     Computed(View),
     /// Public, one for each element of `scores`.
     Constant(Vec<bool>),
+}
+
+/// The integers to which the model itself quantises a tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grid {
+    /// float = integer · scale
+    pub scale: f32,
+    /// What ONNX adds to the integers.
+    pub zero: i64,
+    /// The least of them, before it is added.
+    pub lo: i64,
+    /// The largest of them.
+    pub hi: i64,
+    /// Whether they are the model's output as ONNX stores them, with the zero point.
+    pub raw: bool,
+}
+
+impl Grid {
+    /// The integer of a number: halves to even, as `QuantizeLinear` says.
+    pub fn nearest(&self, x: f32) -> i64 {
+        ((x / self.scale).round_ties_even() as i64).clamp(self.lo, self.hi)
+    }
+
+    /// The integer as the tensor holds it.
+    pub fn shown(&self, v: i64) -> i64 {
+        if self.raw { v + self.zero } else { v }
+    }
+
+    /// The tensor's scale.
+    pub fn shown_scale(&self) -> f64 {
+        if self.raw { 1.0 } else { f64::from(self.scale) }
+    }
 }
 
 /// What is told of the largest elements of a row.
@@ -190,6 +223,8 @@ pub struct FloatNode {
     pub relu: bool,
     /// A function of each element, instead of Relu.
     pub function: Option<Function>,
+    /// The integers to which the model quantises the result, after Relu or function.
+    pub grid: Option<Grid>,
     /// Whether the function tells 0 from its neighbours: then a constant that is added is rounded as the operand's values are, so
     /// that equal numbers stay equal.
     pub compares: bool,
@@ -206,6 +241,8 @@ pub struct FloatGraph {
     pub nodes: Vec<FloatNode>,
     /// The output, as a view.
     pub output: View,
+    /// Of weights that the model quantises with one scale, this scale, by the weight's name.
+    pub steps: HashMap<String, f32>,
 }
 
 /// Why the float model could not be run.

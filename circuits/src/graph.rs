@@ -231,7 +231,7 @@ pub struct Node {
     pub accumulator_bound: i64,
 }
 
-/// One input of a model that has several.
+/// One input of a model that has several, or that quantises it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Part {
     /// Its name in the ONNX file.
@@ -240,6 +240,9 @@ pub struct Part {
     pub len: usize,
     /// float ≈ integer · scale
     pub scale: f64,
+    /// Where the model itself quantises the input: the smallest and largest integer, halves being rounded to even.
+    #[serde(default)]
+    pub range: Option<(i64, i64)>,
 }
 
 /// A model in integers.
@@ -263,7 +266,7 @@ pub struct IntGraph {
     pub activation: (i64, i64),
     /// Tables given entry by entry.
     pub tables: Vec<ListedTable>,
-    /// The inputs, one after the other, where the record holds several.
+    /// The inputs, one after the other, where the record holds several or the model quantises it.
     #[serde(default)]
     pub parts: Vec<Part>,
 }

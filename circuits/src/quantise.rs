@@ -9,6 +9,7 @@
 mod batch_matmul;
 mod embedding;
 mod function;
+mod grid;
 mod linear;
 mod max_pool;
 mod normalise;
@@ -22,10 +23,10 @@ mod sum;
 mod trees;
 
 use crate::accuracy::AccuracyError;
-use crate::float::{FloatError, FloatModel, FloatOp, Function, check_record};
+use crate::float::{FloatError, FloatModel, FloatOp, Function, Grid, check_record};
 use crate::graph::{
-    IntGraph, Linear, ListedTable, Node, TableId, TableKind, Tensor, TensorId, Term, View, Weight, WeightId,
-    WeightValues, requantise,
+    IntGraph, Linear, ListedTable, Node, Part, TableId, TableKind, Tensor, TensorId, Term, View, Weight,
+    WeightId, WeightValues, requantise,
 };
 use crate::interpret::RunError;
 use crate::validate::{GraphError, Q_BITS_MAX, SHIFT_MAX, validate_graph, validate_weights};
@@ -95,6 +96,8 @@ pub struct NodeReport {
     pub accumulator_bits: u32,
     /// How much coarser its scale is than calibration alone would make it, so that its worst case fits the table.
     pub widened: f64,
+    /// Of a node whose result the model itself quantises: whether it is what a runtime computes, bit for bit.
+    pub bit_exact: Option<bool>,
 }
 
 /// What [`quantise`] chose and how well it does on the calibration records.
@@ -154,6 +157,11 @@ pub enum QuantiseError {
         "node `{node}` ({operator}) sums so much that each element counts {got:.3} in units of 2^−{shift}; use a larger shift"
     )]
     Factor { node: String, operator: String, shift: u32, got: f64 },
+    /// A product that the model quantises, too coarsely for this shift.
+    #[error(
+        "node `{node}` ({operator}) multiplies its sums by {got}, more than once in 2^{shift} of them; use a smaller shift"
+    )]
+    Steps { node: String, operator: String, shift: u32, got: f64 },
     /// The graph that came out is refused.
     #[error(transparent)]
     Graph(#[from] GraphError),
@@ -201,10 +209,14 @@ pub fn quantise_record(graph: &IntGraph, record: &[f32]) -> Result<Vec<i32>, Flo
     };
     check_record(record, input.shape.iter().product())?;
     let (lo, hi) = graph.activation;
-    let integer = |v: f32, scale: f64| (f64::from(v) / scale).round().clamp(lo as f64, hi as f64) as i32;
-    let scales = graph.parts.iter().flat_map(|part| std::iter::repeat_n(part.scale, part.len));
-    let scales = scales.chain(std::iter::repeat(input.scale));
-    Ok(record.iter().zip(scales).map(|(v, scale)| integer(*v, scale)).collect())
+    let integer = |v: f32, scale: f64, range: Option<(i64, i64)>| match range {
+        // As `QuantizeLinear` says, in single precision.
+        Some((lo, hi)) => ((v / scale as f32).round_ties_even() as i64).clamp(lo, hi) as i32,
+        None => (f64::from(v) / scale).round().clamp(lo as f64, hi as f64) as i32,
+    };
+    let parts = graph.parts.iter().flat_map(|part| std::iter::repeat_n((part.scale, part.range), part.len));
+    let parts = parts.chain(std::iter::repeat((input.scale, None)));
+    Ok(record.iter().zip(parts).map(|(v, (scale, range))| integer(*v, scale, range)).collect())
 }
 
 /// The real numbers that output integers stand for.
@@ -269,7 +281,9 @@ impl<'a> Builder<'a> {
         q_bits: u32,
     ) -> Result<(IntGraph, WeightValues, Vec<NodeReport>), QuantiseError> {
         let half = 1i64 << (options.activation_bits - 1);
-        let graph = IntGraph::empty(shift, q_bits, (-half, half - 1));
+        let grids = model.graph.nodes.iter().filter_map(|node| node.grid.as_ref());
+        let activation = grids.fold((-half, half - 1), |(lo, hi), grid| (lo.min(grid.lo), hi.max(grid.hi)));
+        let graph = IntGraph::empty(shift, q_bits, activation);
         let (values, reports, tensors) = (WeightValues(Vec::new()), Vec::new(), Vec::new());
         let mut builder = Self { model, ranges, options, graph, values, reports, tensors };
         for index in 0..model.graph.nodes.len() {
@@ -286,9 +300,14 @@ impl<'a> Builder<'a> {
         match &node.op {
             FloatOp::Input => {
                 // Several inputs have scales of their own.
-                let several = matches!(self.model.graph.nodes.get(1), Some(node) if matches!(node.op, FloatOp::Part { .. }));
-                let scale = if several || self.numbers_rows() { 1.0 } else { self.calibrated_scale(index) };
-                self.push(index, Linear::Input, 0, TableKind::Clamp, (scale, 1.0), self.graph.activation, 0)
+                let second = self.model.graph.nodes.get(1);
+                let several = second.is_some_and(|node| matches!(node.op, FloatOp::Part { .. }));
+                let scale = match &node.grid {
+                    Some(grid) => self.quantised_input(index, grid),
+                    None if several || self.numbers_rows() => 1.0,
+                    None => self.calibrated_scale(index),
+                };
+                self.push_input(index, scale)
             }
             FloatOp::Part { record, first } => self.part(index, record, *first),
             FloatOp::Rank { .. } => self.rank(index),
@@ -312,19 +331,52 @@ impl<'a> Builder<'a> {
         self.model.graph.nodes.iter().any(|node| matches!(node.op, FloatOp::Embedding { .. }))
     }
 
+    /// The record of a model that quantises it.
+    fn quantised_input(&mut self, index: usize, grid: &Grid) -> f64 {
+        let tensor = &self.model.graph.tensors[index];
+        let (scale, range) = (f64::from(grid.scale), Some((grid.lo, grid.hi)));
+        let len = tensor.shape.iter().product();
+        self.graph.parts.push(Part { name: tensor.name.clone(), len, scale, range });
+        scale
+    }
+
+    /// The record, clamped to the activation range.
+    fn push_input(&mut self, index: usize, scale: f64) -> Result<(), QuantiseError> {
+        let (tensor, node) = (&self.model.graph.tensors[index], &self.model.graph.nodes[index]);
+        let (name, operator) = (node.name.clone(), node.operator.clone());
+        let (shape, bound) = (tensor.shape.clone(), self.graph.activation);
+        let output = TensorId(self.graph.tensors.len());
+        let bit_exact = node.grid.as_ref().map(|_| true);
+        self.graph.tensors.push(Tensor { name: tensor.name.clone(), shape, bound, scale });
+        self.tensors.push(output);
+        let (linear, shift, table) = (Linear::Input, 0, TableKind::Clamp);
+        let accumulator_bound = bound.1.max(-bound.0);
+        let report = (name.clone(), operator.clone());
+        self.graph.nodes.push(Node { name, operator, linear, shift, table, output, accumulator_bound });
+        let ((name, operator), q_bits) = (report, bits(bound));
+        let (weight_bits, accumulator_bits, widened) = (0, q_bits + 1, 1.0);
+        let made =
+            NodeReport { name, operator, scale, weight_bits, q_bits, accumulator_bits, widened, bit_exact };
+        self.reports.push(made);
+        Ok(())
+    }
+
     /// The scale of `q` at which the calibrated range fills the activation range, or several of them before a function.
     fn calibrated_scale(&self, index: usize) -> f64 {
         let Range { result, before } = self.ranges[index];
         let top = self.graph.activation.1 as f64;
-        match self.model.graph.nodes[index].function {
-            Some(_) => fill(before, top * function::FINER),
-            None => fill(result, top),
+        let node = &self.model.graph.nodes[index];
+        match (&node.function, &node.grid) {
+            (None, Some(grid)) => f64::from(grid.scale) / grid::FINER,
+            (Some(_), _) => fill(before, top * function::FINER),
+            (None, None) => fill(result, top),
         }
     }
 
     /// Whether a node's `q` is the output, and takes all of the table.
     fn fills_table(&self, index: usize) -> bool {
-        self.is_output(index) && self.model.graph.nodes[index].function.is_none()
+        let node = &self.model.graph.nodes[index];
+        self.is_output(index) && node.function.is_none() && node.grid.is_none()
     }
 
     /// Whether a node makes the output and nothing else reads it: then it is not clamped.
@@ -353,7 +405,12 @@ impl<'a> Builder<'a> {
         let top = ((1i64 << self.graph.q_bits) - 1) as f64;
         let mut need = 0;
         let (calibrated, mut scale) = (scale, scale);
-        let finer = self.model.graph.nodes[index].function.as_ref().map_or(1.0, |_| function::FINER);
+        let node = &self.model.graph.nodes[index];
+        let finer = match (&node.function, &node.grid) {
+            (None, Some(_)) => grid::FINER,
+            (Some(_), _) => function::FINER,
+            (None, None) => 1.0,
+        };
         while scale <= WIDENING_MAX * finer * calibrated {
             let mut scaled = quantise(scale);
             scaled.z = self.within_margin(index, scaled.scale, scaled.z);
@@ -505,10 +562,14 @@ impl<'a> Builder<'a> {
         let accumulator_bound = self.public_bound(z.1.max(-z.0), shift);
         let reach = requantise(accumulator_bound, shift);
         let q = if shift == 0 { q } else { (q.0.signum().min(0) * reach, q.1.signum().max(0) * reach) };
-        let (table, scale) = match function {
-            Some(function) => self.function_table(index, function, scale, reach),
-            None => (table, scale),
+        let node = &self.model.graph.nodes[index];
+        let (table, scale) = match (&node.grid, function) {
+            (Some(grid), function) => self.grid_table(grid, function, node.relu, scale, reach),
+            (None, Some(function)) => self.function_table(index, function, scale, reach),
+            (None, None) => (table, scale),
         };
+        let exact = shift == 0 && !matches!(linear, Linear::Spread { .. });
+        let bit_exact = self.model.graph.nodes[index].grid.as_ref().map(|_| exact);
         let bound = self.graph.range_of(table, q);
         let output = TensorId(self.graph.tensors.len());
         self.graph.tensors.push(Tensor {
@@ -529,6 +590,7 @@ impl<'a> Builder<'a> {
             q_bits,
             accumulator_bits,
             widened,
+            bit_exact,
         });
         Ok(())
     }

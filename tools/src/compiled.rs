@@ -554,7 +554,7 @@ fn meaning_of(graph: &IntGraph, options: &Options) -> Result<Meaning, Failure> {
     else {
         return Err(Failure::Input("the model has no input or no output".into()));
     };
-    if !graph.parts.is_empty() && options.input == InputVisibility::Public {
+    if graph.parts.len() > 1 && options.input == InputVisibility::Public {
         let names = graph.parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(", ");
         let reason = format!(
             "the model has several inputs ({names}), each with a scale of its own, and a public record has one; choose --input private or committed"

@@ -49,6 +49,14 @@ impl Onnx {
         self
     }
 
+    /// A constant of 8-bit integers.
+    pub fn bytes(mut self, name: &str, shape: &[i64], kind: DataType, values: &[i32]) -> Self {
+        let (name, dims, data_type) = (name.into(), shape.to_vec(), kind as i32);
+        let int32_data = values.to_vec();
+        self.0.initializer.push(TensorProto { name, dims, data_type, int32_data, ..Default::default() });
+        self
+    }
+
     /// A `Split`, called after its first output.
     pub fn split(mut self, input: &str, outputs: &[&str], sizes: Option<&str>, axis: i64) -> Self {
         let input = [Some(input), sizes].into_iter().flatten().map(str::to_owned).collect();

@@ -46,6 +46,7 @@ mod neg;
 mod pad;
 mod place;
 mod pow;
+mod quantize_linear;
 mod reciprocal;
 mod reduce;
 mod relu;
@@ -74,6 +75,7 @@ mod window;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 pub(crate) use attributes::OnnxNode;
@@ -129,6 +131,9 @@ fn importer_for(operator: &str) -> Option<OperatorImporter> {
         "Pad" => pad::import,
         "Pow" => pow::import,
         "Reciprocal" => reciprocal::import,
+        "DynamicQuantizeLinear" => quantize_linear::dynamic,
+        "DequantizeLinear" => quantize_linear::dequantize,
+        "QuantizeLinear" => quantize_linear::quantize,
         "RMSNormalization" => layer_normalization::rms,
         "ReduceMax" => reduce::max,
         "ReduceMean" => reduce::mean,
@@ -288,6 +293,8 @@ pub(crate) struct Importer<'a> {
     /// Nodes that the float reference computes besides, so that values between those of the file have a name.
     pub(crate) extra_nodes: Vec<NodeProto>,
     pub(crate) extra_constants: Vec<TensorProto>,
+    /// Scales of weights that the file holds quantised, by name.
+    pub(crate) steps: HashMap<String, f32>,
     /// Nodes whose constant is one number of the graph, for all to see.
     public: Vec<String>,
     /// Version of the standard operators.
@@ -318,6 +325,7 @@ impl<'a> Importer<'a> {
             notes,
             extra_nodes,
             extra_constants,
+            steps: HashMap::new(),
             public,
             opset,
         };
@@ -400,7 +408,7 @@ impl<'a> Importer<'a> {
         };
         let shape = without_batch(output.shape());
         let (output_value, view) = (output.name.clone(), output.reshaped(shape));
-        let graph = FloatGraph { tensors: self.tensors, nodes: self.nodes, output: view };
+        let graph = FloatGraph { tensors: self.tensors, nodes: self.nodes, output: view, steps: self.steps };
         let (nodes, constants) = (self.extra_nodes, self.extra_constants);
         Ok(Imported { graph, notes: self.notes, output_value, nodes, constants })
     }
@@ -513,6 +521,11 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
+    /// Whether the node's result is the model's output.
+    pub fn is_output(&self, node: &OnnxNode<'_>) -> bool {
+        node.output() == self.output
+    }
+
     /// Whether something reads an ONNX value.
     pub fn is_read(&self, name: &str) -> bool {
         self.readers.contains_key(name)
@@ -534,6 +547,12 @@ impl<'a> Importer<'a> {
         {
             maker.compares = maker.function.as_ref().is_some_and(|f| f.name == node.proto.op_type);
         }
+    }
+
+    /// The element type of an initialiser.
+    pub fn element_type(&self, name: &str) -> Option<DataType> {
+        let tensor = self.onnx.initializer.iter().find(|tensor| tensor.name == name)?;
+        DataType::try_from(tensor.data_type).ok()
     }
 
     /// What a name stands for so far.
@@ -563,7 +582,7 @@ impl<'a> Importer<'a> {
         let integers = |name: &str, values: Vec<i64>| TensorProto {
             name: name.into(),
             dims: vec![values.len() as i64],
-            data_type: i32::from(tract_onnx::pb::tensor_proto::DataType::Int64),
+            data_type: i32::from(DataType::Int64),
             int64_data: values,
             ..Default::default()
         };
@@ -602,6 +621,7 @@ impl<'a> Importer<'a> {
         let absorbs = operand.exclusive
             && !producer.relu
             && producer.function.is_none()
+            && producer.grid.is_none()
             && !matches!(producer.op, FloatOp::Input | FloatOp::Part { .. } | FloatOp::Rank { .. });
         absorbs.then_some(producer)
     }
@@ -638,6 +658,7 @@ impl<'a> Importer<'a> {
             return Ok(());
         }
         if operand.exclusive
+            && self.nodes[operand.view.tensor.0].grid.is_none()
             && let Some(inner) = self.nodes[operand.view.tensor.0].function.take()
         {
             let name = format!("{} of {}", function.name, inner.name);
@@ -698,6 +719,7 @@ impl<'a> Importer<'a> {
             op,
             relu: false,
             function: None,
+            grid: None,
             compares: false,
             output,
         });

@@ -22,6 +22,7 @@
 mod embedding;
 mod logic;
 mod mask;
+mod quantised;
 
 use std::collections::{HashMap, HashSet};
 
@@ -34,6 +35,7 @@ use super::tensor::{Constant, Data};
 pub fn rewritten(proto: &ModelProto) -> ModelProto {
     let mut proto = proto.clone();
     if let Some(graph) = &mut proto.graph {
+        quantised::apart(graph);
         fuse(graph);
         logic::realise(graph);
         let of_nodes = graph.node.iter().filter(|node| node.op_type == "Constant");

@@ -126,6 +126,7 @@ impl Reader<'_> {
             relu: false,
             function: None,
             compares: false,
+            grid: None,
             output,
         };
         let trees =
@@ -137,6 +138,7 @@ impl Reader<'_> {
                 node(&self.node.name, &self.node.proto.op_type, trees, scores),
             ],
             output: View::plain(scores, vec![forest.outputs]),
+            steps: std::collections::HashMap::new(),
         }
     }
 

@@ -47,7 +47,9 @@ impl Builder<'_> {
             Linear::BatchMatMul { left: self.view(left), right: self.view(right), factor: scaled.step };
         let function = self.model.graph.nodes[index].function.clone();
         let relu = self.model.graph.nodes[index].relu;
-        let rescales = scaled.scale < 0.999 * calibrated && function.is_none() && !self.fills_table(index);
+        let quantised = self.model.graph.nodes[index].grid.is_some();
+        let open = function.is_none() && !quantised && !self.fills_table(index);
+        let rescales = scaled.scale < 0.999 * calibrated && open;
         let function = match rescales {
             true => Some(rescaling(relu)),
             false => function,

@@ -21,7 +21,7 @@ struct Residual {
 
 /// How weights belong to outputs: weight `e` belongs to output channel `e % columns`, or `e / block`.
 #[derive(Clone, Copy)]
-enum Owner {
+pub(super) enum Owner {
     Column(usize),
     Block(usize),
 }
@@ -38,6 +38,9 @@ impl Owner {
 impl Builder<'_> {
     /// A convolution or a matrix product: float node `index`.
     pub(super) fn weighted(&mut self, index: usize) -> Result<(), QuantiseError> {
+        if self.exact(index)? {
+            return Ok(());
+        }
         let node = &self.model.graph.nodes[index];
         let (input, weight, bias, owner, residual) = match &node.op {
             FloatOp::Conv { input, weight, bias, residual, .. } => (
@@ -193,7 +196,12 @@ pub(super) fn output_scale(q_bits: u32, worst: f64) -> f64 {
 }
 
 /// Worst-case range of z over all outputs, inputs being anywhere in `range`.
-fn worst_case(weight: &[i64], bias: Option<&[i64]>, owner: Owner, range: (i64, i64)) -> (i64, i64) {
+pub(super) fn worst_case(
+    weight: &[i64],
+    bias: Option<&[i64]>,
+    owner: Owner,
+    range: (i64, i64),
+) -> (i64, i64) {
     let channels = weight.iter().enumerate().map(|(e, _)| owner.channel(e) + 1).max().unwrap_or(0);
     let mut reach = vec![(0i64, 0i64); channels];
     for (e, w) in weight.iter().enumerate() {

@@ -8,8 +8,10 @@ impl Builder<'_> {
     pub(super) fn part(&mut self, index: usize, record: &View, first: usize) -> Result<(), QuantiseError> {
         let tensor = &self.model.graph.tensors[index];
         let (name, len) = (tensor.name.clone(), tensor.shape.iter().product::<usize>());
-        let scale = self.calibrated_scale(index);
-        self.graph.parts.push(Part { name, len, scale });
+        let grid = self.model.graph.nodes[index].grid.as_ref();
+        let scale = grid.map_or_else(|| self.calibrated_scale(index), |grid| f64::from(grid.scale));
+        let range = grid.map(|grid| (grid.lo, grid.hi));
+        self.graph.parts.push(Part { name, len, scale, range });
         let place = |e: usize| e.checked_sub(first).filter(|at| *at < len).map(|at| at as u32);
         let target = Some((0..record.len()).map(place).collect());
         let term = Term { input: self.view(record), coefficient: 1, target };

@@ -112,6 +112,7 @@ impl Kinds {
         if !computed || matches!(operator, "Shape" | "Size") {
             let kind = match operator {
                 "Shape" | "Size" => Kind::Integer,
+                "DequantizeLinear" => Kind::Real,
                 "Cast" => Kind::of(cast_to(&node)),
                 "Constant" => attribute(&node, "value").and_then(|a| a.t.as_ref()).map_or_else(
                     || match node.attribute.iter().any(|a| a.name.starts_with("value_int")) {
@@ -156,7 +157,11 @@ impl Kinds {
             let inputs = std::mem::take(&mut node.input);
             node.input = inputs.into_iter().map(|name| self.real(name)).collect();
         }
-        let kind = if node.op_type == "MaxPool" || node.op_type == "Softmax" { Kind::Real } else { kind };
+        let kind = match node.op_type.as_str() {
+            "Softmax" | "DequantizeLinear" => Kind::Real,
+            "QuantizeLinear" => Kind::Integer,
+            _ => kind,
+        };
         self.push(node, kind, true);
     }
 

@@ -78,6 +78,23 @@ fn instances() -> Sample {
     sample(onnx.node("InstanceNormalization", &["x", "g", "b"], "y", vec![float("epsilon", 1e-3)]))
 }
 
+/// A quantised model with scales that make many ties, and the record and output of `models/quantised.py`.
+fn quantised() -> Sample {
+    let cases: serde_json::Value =
+        serde_json::from_slice(include_bytes!("../../quantise/golden/quantised.json")).unwrap();
+    let digits = cases[2]["onnx"].as_str().unwrap().as_bytes().chunks(2);
+    let bytes: Vec<u8> =
+        digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect();
+    let model = crate::onnx::import(&bytes).unwrap();
+    let record: Vec<f32> = serde_json::from_value(cases[2]["records"][5].clone()).unwrap();
+    let (graph, weights, _) =
+        quantise(&model, std::slice::from_ref(&record), &QuantiseOptions::default()).unwrap();
+    let record = quantise_record(&graph, &record).unwrap();
+    let output: Vec<i32> = serde_json::from_value(cases[2]["outputs"][5].clone()).unwrap();
+    assert_eq!(run(&graph, &weights, &record).unwrap().output, output);
+    (graph, weights, record)
+}
+
 fn all() -> Vec<(&'static str, Sample)> {
     vec![
         ("attention", attention()),
@@ -91,6 +108,7 @@ fn all() -> Vec<(&'static str, Sample)> {
         ("logarithms", logarithms()),
         ("products", products()),
         ("instances", instances()),
+        ("quantised", quantised()),
     ]
 }
 
