@@ -186,7 +186,7 @@ mod rate {
     /// A butterfly of a transform.
     pub(super) const BUTTERFLY_NS: f64 = 10.5;
     /// A multiplication and an addition in a program that goes over rows.
-    pub(super) const MULTIPLY_ADD_NS: f64 = 5.6;
+    pub(super) const MULTIPLY_ADD_NS: f64 = 4.2;
 }
 
 /// Predicted costs.
