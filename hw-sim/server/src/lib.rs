@@ -79,7 +79,8 @@ impl CardServer {
         let server = Server::new(path, true, interrupts(), regions())?;
         let (host, vectors) = (Arc::new(HostTable::default()), Arc::new(MsixVectors::new(VECTORS)));
         let config = ConfigSpace::new(card.serial());
-        let (memory, interrupts): (Arc<dyn HostMemory>, Arc<dyn Interrupts>) = (host.clone(), vectors.clone());
+        let (memory, interrupts): (Arc<dyn HostMemory>, Arc<dyn Interrupts>) =
+            (host.clone(), vectors.clone());
         // The client's own patience ends a read, or its connection.
         let runner = Runner::start("card", card, memory, interrupts, Duration::MAX)?;
         Ok(CardServer { server, backend: Backend { config, runner, host, vectors } })
