@@ -1,6 +1,6 @@
 //! A card on this machine's PCI bus, through the kernel's VFIO: the IOMMU lets it reach only what is mapped.
 //!
-//! The two interfaces of the kernel differ in how the card is opened and who maps memory ([`group`], [`cdev`]); the rest
+//! The two interfaces of the kernel differ in how the card is opened and who maps memory (`group`, `cdev`); the rest
 //! is the same.
 
 use std::io;
