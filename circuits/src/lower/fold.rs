@@ -83,12 +83,15 @@ impl Fold {
         let chains = ChainSet::new(Lanes { slots: slots.len(), ..Lanes::default() });
         let mut fold = Self { slots, chains, colouring: Colouring::default(), entries: Vec::new() };
         let mut asked = Vec::new();
+        // An entry that finds no lane is no end: the running sum takes it itself.
+        let mut folded: HashSet<usize> = HashSet::new();
         for (share, indices) in shares {
-            let ends = indices.iter().filter_map(|index| fold.end(&ledger.entries[*index])).collect();
+            let ends = indices.iter().filter_map(|index| Some((*index, fold.end(&ledger.entries[*index])?)));
+            let (numbers, ends): (Vec<_>, Vec<_>) = ends.unzip();
+            folded.extend(numbers);
             fold.request(*share, ends, &mut asked);
         }
         fold.colouring = fold.chains.colour(&Offsets::default(), worth.uses_min);
-        let folded: HashSet<usize> = shares.values().flatten().copied().collect();
         let unfolded = ledger.entries.iter().enumerate().filter(|(index, _)| !folded.contains(index));
         fold.entries = unfolded.map(|(_, entry)| entry.clone()).collect();
         for asked in &asked {
