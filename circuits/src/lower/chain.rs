@@ -107,6 +107,12 @@ pub(crate) struct Request {
     pub breakable: bool,
 }
 
+/// The first entry of each cell, and the others. `entries` are in the order of their cells, and so is what comes out.
+pub(crate) fn distinct(entries: Vec<(Spot, Weight)>) -> (Vec<(Spot, Weight)>, Vec<(Spot, Weight)>) {
+    let mut last = None;
+    entries.into_iter().partition(|(spot, _)| last.replace(*spot) != Some(*spot))
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct RequestId(pub usize);
 
