@@ -255,6 +255,11 @@ pub enum FloatError {
     /// A value is NaN or infinite.
     #[error("value {position} of the record is {got}; every value must be a finite number")]
     RecordNotFinite { position: usize, got: String },
+    /// A value that should number a row of a table.
+    #[error(
+        "value {position} of the record is {got}; this model takes row numbers, integers from 0 to {last}"
+    )]
+    RecordRow { position: usize, last: i64, got: String },
     /// A tensor of the float model became NaN or infinite.
     #[error("tensor `{tensor}` of the float model is {got} at position {position} for this record")]
     NotFinite { tensor: String, position: usize, got: String },

@@ -160,6 +160,8 @@ pub enum Linear {
     MatMul { input: View, weight: WeightId, bias: Option<WeightId> },
     /// `z[b,m,n] = factor · Σ_k left[b,m,k] · right[b,k,n]`; left is (B,M,K), right is (B,K,N), output is (B,M,N).
     BatchMatMul { left: View, right: View, factor: i64 },
+    /// `z[m,n] = weight[ids[m], n]`: rows of a weight (K,N) by their numbers, which are the model's input, in any shape of M elements.
+    Lookup { ids: View, weight: WeightId },
     /// `z[b,p] = Σ_t coefficient_t · x_t[b, first_t + p] + Σ_s coefficient_s · Σ_i x_s[b,i]`: output and inputs are cut into
     /// `blocks` equal blocks, such as rows. An `x_t` that ends before `first_t + p` gives nothing there.
     Spread { terms: Vec<BlockTerm>, sums: Vec<BlockSum>, blocks: usize },
@@ -286,6 +288,20 @@ impl IntGraph {
             tables: Vec::new(),
             parts: Vec::new(),
         }
+    }
+
+    /// The range of the record's values: that of activations, or, where they number rows, the numbers that every table has.
+    pub fn record_range(&self) -> (i64, i64) {
+        self.row_numbers().unwrap_or(self.activation)
+    }
+
+    /// The row numbers that every table has, where the record holds such.
+    pub fn row_numbers(&self) -> Option<(i64, i64)> {
+        let rows = self.nodes.iter().filter_map(|node| match &node.linear {
+            Linear::Lookup { weight, .. } => self.weights.get(weight.0)?.shape.first(),
+            _ => None,
+        });
+        rows.min().map(|rows| (0, i64::try_from(*rows).unwrap_or(i64::MAX).saturating_sub(1)))
     }
 
     /// The entry of a table for `q`.

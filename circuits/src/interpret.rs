@@ -46,7 +46,7 @@ pub enum RunError {
     /// The record has the wrong number of values.
     #[error("the record has {got} values, the model takes {expected}")]
     RecordLength { expected: usize, got: usize },
-    /// A value of the record is beyond the activation range.
+    /// A value of the record is beyond the activation range, or numbers no row.
     #[error(
         "value {position} of the record is outside {lo}..={hi}; quantise the record with this model's scale"
     )]
@@ -103,7 +103,7 @@ impl<'a> Interpreter<'a> {
         if record.len() != expected {
             return Err(RunError::RecordLength { expected, got: record.len() });
         }
-        let (lo, hi) = self.graph.activation;
+        let (lo, hi) = self.graph.record_range();
         match record.iter().position(|v| !(lo..=hi).contains(&i64::from(*v))) {
             Some(position) => Err(RunError::RecordRange { position, lo, hi, got: record[position].into() }),
             None => Ok(()),
@@ -129,6 +129,13 @@ impl<'a> Interpreter<'a> {
             Linear::BatchMatMul { left, right, factor } => {
                 let (a, b) = (self.gather(left, trace), self.gather(right, trace));
                 batch_matmul((&a, &left.shape), (&b, &right.shape), *factor)
+            }
+            Linear::Lookup { ids, weight } => {
+                let (w, w_values) = self.weight(*weight);
+                let rows = self.gather(ids, trace);
+                // The ids are the record, whose range was checked: every table has these rows.
+                let row = |id: &i32| &w_values[*id as usize * w.shape[1]..][..w.shape[1]];
+                rows.iter().flat_map(row).map(|v| i64::from(*v)).collect()
             }
             Linear::Spread { terms, sums, blocks } => {
                 let mut z = vec![0; len];
@@ -365,6 +372,50 @@ mod tests {
             let (mut graph, mut values, record) = samples::mlp(&[6, 5, 3]);
             spoil(&mut graph, &mut values);
             assert!(matches!(run(&graph, &values, &record), Err(RunError::Graph(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn malformed_lookups_are_refused_without_a_panic() {
+        type Spoil = fn(&mut IntGraph);
+        let graph = || {
+            let mut b = GraphBuilder::new(4, 8, (-8, 7));
+            let ids = b.row_numbers("ids", 3, 20);
+            let table = b.weight("table", &[20, 2], (0..40).collect());
+            let y = b.lookup("y", ids, table, TableKind::Identity);
+            let z = b.lookup("z", ids, table, TableKind::Clamp);
+            let term = |tensor| Term { input: View::plain(tensor, vec![6]), coefficient: 1, target: None };
+            let sum = b.combine("sum", vec![term(y), term(z)], 0, 0, TableKind::Identity, &[3, 2]);
+            b.finish(sum)
+        };
+        let (whole, values) = graph();
+        let trace = run(&whole, &values, &[19, 0, 3]).unwrap();
+        assert_eq!((trace.nodes[1].y.as_slice(), trace.nodes[2].y[0]), (&[38, 39, 0, 1, 6, 7][..], 7));
+        for record in [[20, 0, 3], [1, -1, 3]] {
+            assert!(matches!(run(&whole, &values, &record), Err(RunError::RecordRange { hi: 19, .. })));
+        }
+        let spoils: [(&str, Spoil); 7] = [
+            ("a clamped input", |g| g.nodes[0].table = TableKind::Clamp),
+            ("fewer rows than promised", |g| g.weights[0].shape = vec![10, 2, 2]),
+            ("no table", |g| g.weights.clear()),
+            ("more rows than numbers", |g| g.q_bits = 4),
+            ("another width", |g| g.tensors[1].shape = vec![3, 3]),
+            ("ids that are computed", |g| {
+                if let Linear::Lookup { ids, .. } = &mut g.nodes[2].linear {
+                    *ids = View::plain(TensorId(1), vec![6]);
+                    g.tensors[2].shape = vec![6, 2];
+                }
+            }),
+            ("ids from nowhere", |g| {
+                if let Linear::Lookup { ids, .. } = &mut g.nodes[1].linear {
+                    ids.order = Some(vec![0, 1, 3]);
+                }
+            }),
+        ];
+        for (name, spoil) in spoils {
+            let (mut graph, values) = graph();
+            spoil(&mut graph);
+            assert!(matches!(run(&graph, &values, &[19, 0, 3]), Err(RunError::Graph(_))), "{name}");
         }
     }
 

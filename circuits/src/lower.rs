@@ -44,9 +44,9 @@ pub enum LowerError {
     /// A node's shift is neither 0 nor the graph's.
     #[error("node `{node}` shifts by {got} bits, expected 0 or {expected}; compile the model again")]
     Shift { node: String, expected: u32, got: u32 },
-    /// The input is not clamped to the activation range.
+    /// The input is neither clamped to the activation range nor a row number.
     #[error(
-        "input `{node}` must clamp to the activation range without a shift, got {got}; compile the model again"
+        "input `{node}` must clamp to the activation range, or number rows as it is, without a shift, got {got}; compile the model again"
     )]
     Input { node: String, got: String },
     /// Too many lanes, or none.
@@ -132,6 +132,7 @@ fn check_nodes(graph: &IntGraph) -> Result<(), LowerError> {
     if got > CELLS_MAX {
         return Err(LowerError::Cells { expected_max: CELLS_MAX, got });
     }
+    let numbers_rows = graph.row_numbers().is_some();
     for node in &graph.nodes {
         if node.shift != 0 && node.shift != graph.shift {
             return Err(LowerError::Shift {
@@ -140,7 +141,8 @@ fn check_nodes(graph: &IntGraph) -> Result<(), LowerError> {
                 got: node.shift,
             });
         }
-        if matches!(node.linear, Linear::Input) && (node.table, node.shift) != (TableKind::Clamp, 0) {
+        let table = if numbers_rows { TableKind::Identity } else { TableKind::Clamp };
+        if matches!(node.linear, Linear::Input) && (node.table, node.shift) != (table, 0) {
             let got = format!("{:?} with shift {}", node.table, node.shift);
             return Err(LowerError::Input { node: node.name.clone(), got });
         }

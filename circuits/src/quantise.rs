@@ -202,13 +202,21 @@ pub fn quantise(
     search::choose(model, calibration, &outputs, &ranges, options)
 }
 
-/// The integers of a record: values over the input's scale, rounded and clamped to the activation range.
+/// The integers of a record: values over the input's scale, rounded and clamped to the activation range. Numbers of the rows of a
+/// table are taken as they are, and what is none is refused, with its place.
 pub fn quantise_record(graph: &IntGraph, record: &[f32]) -> Result<Vec<i32>, FloatError> {
     let Some(input) = graph.tensors.get(graph.input.0) else {
         return Err(FloatError::RecordLength { expected: 0, got: record.len() });
     };
     check_record(record, input.shape.iter().product())?;
-    let (lo, hi) = graph.activation;
+    if let Some((lo, hi)) = graph.row_numbers() {
+        let numbers = |v: &f32| v.fract() == 0.0 && (lo as f64..=hi as f64).contains(&f64::from(*v));
+        if let Some(position) = record.iter().position(|v| !numbers(v)) {
+            let got = record[position].to_string();
+            return Err(FloatError::RecordRow { position, last: hi, got });
+        }
+    }
+    let (lo, hi) = graph.record_range();
     let integer = |v: f32, scale: f64, range: Option<(i64, i64)>| match range {
         // As `QuantizeLinear` says, in single precision.
         Some((lo, hi)) => ((v / scale as f32).round_ties_even() as i64).clamp(lo, hi) as i32,
@@ -340,16 +348,19 @@ impl<'a> Builder<'a> {
         scale
     }
 
-    /// The record, clamped to the activation range.
+    /// The record, clamped to the activation range, or row numbers as they are.
     fn push_input(&mut self, index: usize, scale: f64) -> Result<(), QuantiseError> {
         let (tensor, node) = (&self.model.graph.tensors[index], &self.model.graph.nodes[index]);
         let (name, operator) = (node.name.clone(), node.operator.clone());
-        let (shape, bound) = (tensor.shape.clone(), self.graph.activation);
+        let last = self.last_row();
+        let bound = last.map_or(self.graph.activation, |last| (0, last));
+        let shape = tensor.shape.clone();
         let output = TensorId(self.graph.tensors.len());
         let bit_exact = node.grid.as_ref().map(|_| true);
         self.graph.tensors.push(Tensor { name: tensor.name.clone(), shape, bound, scale });
         self.tensors.push(output);
-        let (linear, shift, table) = (Linear::Input, 0, TableKind::Clamp);
+        let (linear, shift) = (Linear::Input, 0);
+        let table = if last.is_some() { TableKind::Identity } else { TableKind::Clamp };
         let accumulator_bound = bound.1.max(-bound.0);
         let report = (name.clone(), operator.clone());
         self.graph.nodes.push(Node { name, operator, linear, shift, table, output, accumulator_bound });

@@ -42,6 +42,21 @@ impl GraphBuilder {
         self.push(name, "Input", Linear::Input, 0, TableKind::Clamp, shape, hi.max(-lo))
     }
 
+    /// The input node of a model that looks rows up: their numbers.
+    pub fn row_numbers(&mut self, name: &str, ids: usize, rows: usize) -> TensorId {
+        self.graph.input = TensorId(self.graph.tensors.len());
+        self.push(name, "Input", Linear::Input, 0, TableKind::Identity, &[ids], rows as i64 - 1)
+    }
+
+    /// Rows of a weight (K,N) by the numbers `ids`.
+    pub fn lookup(&mut self, name: &str, ids: TensorId, weight: WeightId, table: TableKind) -> TensorId {
+        let (shape, reach) = (&self.graph.weights[weight.0].shape, self.graph.weights[weight.0].bound);
+        let count = self.graph.tensors[ids.0].shape.iter().product();
+        let shape = [count, shape[1]];
+        let linear = Linear::Lookup { ids: View::plain(ids, vec![count]), weight };
+        self.push(name, "Gather", linear, 0, table, &shape, reach)
+    }
+
     /// A weight with its values.
     pub fn weight(&mut self, name: &str, shape: &[usize], values: Vec<i32>) -> WeightId {
         let bound = values.iter().map(|v| i64::from(*v).abs()).max().unwrap_or(0);

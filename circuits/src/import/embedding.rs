@@ -26,7 +26,7 @@ mod tests {
     use tract_onnx::pb::tensor_proto::DataType;
 
     use super::super::check::{Onnx, int, noise, value_info};
-    use crate::float::FloatModel;
+    use crate::float::{FloatError, FloatModel};
     use crate::onnx::import_proto;
     use crate::quantise::{QuantiseError, QuantiseOptions, dequantise_output, quantise, quantise_record};
 
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn rows_are_those_of_the_float_table() {
-        for (ids, rows) in [(1, 2), (5, 11), (3, 128), (7, 1)] {
+        for (ids, rows) in [(1, 2), (5, 11), (3, 128), (7, 1), (9, 120), (2, 1000)] {
             let model = lookup(ids, rows);
             let records = records(ids as usize, rows as usize);
             let options = QuantiseOptions { shift: Some(10), q_bits: Some(12), ..QuantiseOptions::default() };
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_beyond_the_table_have_no_row() {
+    fn numbers_that_are_compared_beyond_the_table_have_no_row() {
         let model = lookup(2, 5);
         let options = QuantiseOptions { shift: Some(10), q_bits: Some(12), ..QuantiseOptions::default() };
         let (graph, weights, _) = quantise(&model, &records(2, 5), &options).unwrap();
@@ -77,20 +77,32 @@ mod tests {
     }
 
     #[test]
-    fn tables_of_more_rows_than_activations_are_refused_by_name() {
-        let model = lookup(2, 129);
-        let refused = quantise(&model, &records(2, 129), &QuantiseOptions::default()).unwrap_err();
-        assert_eq!(
-            refused,
-            QuantiseError::Ids {
-                node: "e".into(),
-                operator: "Embedding".into(),
-                expected_max: 127,
-                got: 128
-            }
-        );
-        let options = QuantiseOptions { activation_bits: 9, ..QuantiseOptions::default() };
-        assert!(quantise(&model, &records(2, 129), &options).is_ok());
+    fn numbers_that_are_looked_up_are_row_numbers_or_refused_with_their_place() {
+        let model = lookup(7, 300);
+        let options = QuantiseOptions { shift: Some(10), q_bits: Some(12), ..QuantiseOptions::default() };
+        let (graph, _, _) = quantise(&model, &records(7, 300), &options).unwrap();
+        assert_eq!((graph.row_numbers(), graph.activation), (Some((0, 299)), (-128, 127)));
+        let last = quantise_record(&graph, &[0.0, 1.0, 299.0, 4.0, 5.0, 6.0, 7.0]).unwrap();
+        assert_eq!(last, [0, 1, 299, 4, 5, 6, 7]);
+        for none in [300.0, -1.0, 0.5] {
+            let refused = quantise_record(&graph, &[0.0, 1.0, none, 4.0, 5.0, 6.0, 7.0]).unwrap_err();
+            let got = none.to_string();
+            assert_eq!(refused, FloatError::RecordRow { position: 2, last: 299, got });
+        }
+    }
+
+    #[test]
+    fn tables_of_more_rows_than_numbers_are_refused_by_name() {
+        // Compared, numbers must be activations; looked up, entries of tables.
+        let options = QuantiseOptions { activation_bits: 5, ..QuantiseOptions::default() };
+        let refused = quantise(&lookup(2, 17), &records(2, 17), &options).unwrap_err();
+        let (node, operator) = (String::from("e"), String::from("Embedding"));
+        assert_eq!(refused, QuantiseError::Ids { node, operator, expected_max: 15, got: 16 });
+        let options = QuantiseOptions { q_bits: Some(8), ..QuantiseOptions::default() };
+        let refused = quantise(&lookup(8, 257), &records(8, 257), &options).unwrap_err();
+        let (node, operator) = (String::from("e"), String::from("Embedding"));
+        assert_eq!(refused, QuantiseError::TableRange { node, operator, expected: 8, got: 9 });
+        assert!(quantise(&lookup(8, 256), &records(8, 256), &options).is_ok());
     }
 
     #[test]

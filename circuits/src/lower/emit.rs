@@ -2,21 +2,21 @@
 //!
 //! Gates: one an accumulator column, `acc[i] = (Σ_m S_m·M_m)·acc[i−1] + Σ_p P_p·(Σ_j A_pj·lane_j)` (degree 2 where selectors have
 //! degree 1; where nothing is selected the accumulator is zero), the same for columns that add up ends of such chains (degree 3 if
-//! these are multiplied), and the running sum `s[i] = s[i−1] + Σ slots` (degree 3), which wraps, so that the whole sum is zero. Lookups: on every row and lane, `(0, r, 0)` and `(tag, q, y)`.
+//! these are multiplied), the fractions of lookups (degree 2), and the running sum `s[i] = s[i−1] + Σ slots` (degree 3), which wraps, so that the whole sum is zero. Lookups: on every row and lane, `(0, r, 0)` and `(tag, q, y)`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kiln_plonk::ColumnValues;
 use kiln_plonk::circuit::{AdviceColumn, Circuit, CommittedGroup, Gate, Lookup, Region, Table};
-use kiln_plonk::expression::{Column, Expression};
+use kiln_plonk::expression::{Challenge, Column, Expression, Monomial};
 use kiln_plonk::formula::{InstanceCell, Run};
 
 use crate::graph::IntGraph;
 
 use super::chain::{AccColumn, Family, Pattern, PatternId, Weight};
 use super::fold::Fold;
-use super::ledger::{Entry, RelayColumn, Slot};
-use super::monomial::{CHALLENGES_PHASE_0, CHALLENGES_PHASE_1, Exponents};
+use super::ledger::{Entry, Ledger, RelayColumn, Slot};
+use super::monomial::{CHALLENGE_OF_LOOKUPS, CHALLENGES_PHASE_0, CHALLENGES_PHASE_1, Exponents, MU};
 use super::planner::{Choice, ColumnCounts};
 use super::tables::Tables;
 
@@ -29,6 +29,8 @@ struct Columns {
     cell_relays: Vec<Column>,
     acc: Vec<Column>,
     chain_relays: Vec<Column>,
+    fractions: Vec<Column>,
+    inverses: Vec<Column>,
     folds: Vec<Column>,
     s: Vec<Column>,
     w: Vec<Column>,
@@ -59,6 +61,8 @@ impl Columns {
             cell_relays: advice("v", counts.cell_relays, 0, &linear),
             acc: advice("acc", counts.accumulators, 1, &|index| !multiplied.contains(&index)),
             chain_relays: advice("t", counts.chain_relays, 1, &linear),
+            fractions: advice("g", counts.fractions, 2, &linear),
+            inverses: advice("u", counts.inverses, 2, &linear),
             folds: advice("f", counts.folds, last_phase, &linear),
             s: advice("s", 1, last_phase, &linear),
             w: committed(0, counts.weights).collect(),
@@ -81,6 +85,8 @@ impl Columns {
             Slot::Relay(relay) => vec![self.relay(relay)],
             Slot::Product(acc, relay) => vec![self.acc[acc], self.relay(relay)],
             Slot::Fold(fold) => vec![self.folds[fold]],
+            Slot::Fraction(relay) => vec![self.fractions[relay]],
+            Slot::Inverse(lane) => vec![self.inverses[lane]],
         };
         columns.into_iter().map(Column::here).collect()
     }
@@ -117,7 +123,11 @@ pub(crate) fn emit(graph: &IntGraph, choice: &Choice, tables: &Tables) -> (Circu
         ..Circuit::default()
     };
     if choice.columns.chain_relays > 0 {
-        circuit.challenges.push(CHALLENGES_PHASE_1.map(str::to_owned).to_vec());
+        let lookups = !choice.plan.identities.lookups.is_empty();
+        let of_lookups = lookups.then_some(CHALLENGE_OF_LOOKUPS);
+        circuit
+            .challenges
+            .push(CHALLENGES_PHASE_1.into_iter().chain(of_lookups).map(str::to_owned).collect());
     }
     for (name, columns) in [("model", choice.columns.weights), ("input", choice.columns.input)] {
         if columns > 0 {
@@ -137,6 +147,7 @@ pub(crate) fn emit(graph: &IntGraph, choice: &Choice, tables: &Tables) -> (Circu
         let sum = |id| ends_sum(&columns, &choice.fold, id);
         circuit.gates.push(chain_gate(format!("ends f{index}"), *fold, uses, on, sum));
     }
+    add_quotients(&mut circuit, &columns, choice, &mut fixed);
     add_sum(&mut circuit, &columns, &choice.fold.entries);
     add_lookups(&mut circuit, &columns, &mut fixed, tables, tag_values(graph, choice, tables));
     circuit.regions = regions(graph, choice, &columns);
@@ -225,6 +236,30 @@ fn chain_gate(
     Gate { name, expression: acc.here() - Expression::Sum(parts) }
 }
 
+/// The fractions of lookups, `g·(μ − k) = t` with `k` the number of the row that a relay `t` stands for and 0 beside other relays, and
+/// `u·(μ − id) = 1` where `id` numbers a row, `u·(μ − y) = 0` elsewhere. No value of `mu` but a number makes a factor vanish.
+fn add_quotients(circuit: &mut Circuit, columns: &Columns, choice: &Choice, fixed: &mut Fixed) {
+    let mu = || Expression::Challenge(Monomial(vec![(Challenge(MU as u32), 1)]));
+    let mut gate = |name, quotient: Column, number: Column, numerator: Column| {
+        let product = quotient.here() * (mu() - number.here());
+        circuit.gates.push(Gate { name, expression: product - numerator.here() });
+    };
+    let identities = &choice.plan.identities;
+    for (index, rows) in choice.ledger.fractions(identities).into_iter().enumerate() {
+        let mut numbers = vec![0; fixed.rows];
+        // A weight has fewer than 2^26 rows.
+        rows.iter().for_each(|(row, number)| numbers[*row as usize] = *number as i32);
+        let numbers = fixed.add(format!("numbers{index}"), numbers);
+        gate(format!("fraction g{index}"), columns.fractions[index], numbers, columns.chain_relays[index]);
+    }
+    for (lane, rows) in Ledger::inverses(identities, &choice.offsets).into_iter().enumerate() {
+        let mut ones = vec![0; fixed.rows];
+        rows.iter().for_each(|row| ones[*row as usize] = 1);
+        let ones = fixed.add(format!("ids{lane}"), ones);
+        gate(format!("inverse u{lane}"), columns.inverses[lane], columns.y[lane], ones);
+    }
+}
+
 /// The running sum of all identities, and its instance cells.
 fn add_sum(circuit: &mut Circuit, columns: &Columns, entries: &[Entry]) {
     let mut cells: BTreeMap<(Slot, u32), Vec<Run>> = BTreeMap::new();
@@ -263,6 +298,8 @@ fn slot_name(slot: Slot) -> String {
         Slot::Relay(column) => relay(column),
         Slot::Product(acc, column) => format!("acc{acc}.{}", relay(column)),
         Slot::Fold(fold) => format!("f{fold}"),
+        Slot::Fraction(relay) => format!("g{relay}"),
+        Slot::Inverse(lane) => format!("u{lane}"),
     }
 }
 

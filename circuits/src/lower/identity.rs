@@ -8,7 +8,9 @@
 //!
 //! A relay brings a value to the row on which a weight chain ends, so that the two can be multiplied there:
 //! - a *cell* relay repeats a `y` cell. It is committed in phase 0 and one more identity of its operator ties it;
-//! - a *chain* relay repeats a chain's value. It is committed in phase 1, and powers of `lambda`, drawn after that, tie it.
+//! - a *chain* relay repeats a chain's value. It is committed in phase 1, and powers of `lambda`, drawn after that, tie it;
+//! - an *indicator* says where a row of a table is looked up (`linear/lookup.rs`). It is committed in phase 1, and a sum of
+//!   fractions in `mu`, drawn after that, ties all of them at once.
 
 use ark_bn254::Fr;
 use kiln_plonk::formula::Run;
@@ -92,6 +94,17 @@ pub(crate) enum Source {
     Cell(Spot),
     /// The sum of a request.
     Chain(RequestId),
+    /// Nothing that is a cell: `Σ β^m` over the ids `m` of a lookup that are `row`.
+    Indicator { lookup: usize, row: u32 },
+}
+
+/// A lookup of rows by their numbers: its indicators `h` satisfy `Σ_k h[k]/(μ − k) = Σ_m β^m/(μ − ids[m])`.
+#[derive(Clone, Debug)]
+pub(crate) struct Lookup {
+    /// Where the ids lie, in the activation space.
+    pub ids: Vec<Spot>,
+    /// The identity that says so; it has no parts of its own.
+    pub identity: usize,
 }
 
 /// A relay.
@@ -137,6 +150,7 @@ impl Part {
 pub(crate) struct Identities {
     pub list: Vec<Identity>,
     pub relays: Vec<Relay>,
+    pub lookups: Vec<Lookup>,
 }
 
 impl Identities {

@@ -5,7 +5,7 @@
 //! ones share a row as long as they fit whole, so that rows look alike and few selectors tell them apart. Groups of lines
 //! that a chain reads by itself (a channel, a column of a matrix) start on a new row, so that no two such chains meet.
 
-use crate::graph::{IntGraph, Linear, TensorId, View};
+use crate::graph::{IntGraph, Linear, Node, TensorId, View};
 
 use super::monomial::{Exponents, Variable};
 
@@ -107,9 +107,15 @@ pub(crate) fn place_activations(graph: &IntGraph, lanes: usize) -> (Vec<Placed>,
     (tensors, packer.rows())
 }
 
-/// The first reader that needs an order of its own decides; otherwise row-major.
+/// Row numbers lie one below the other; else the first reader that needs an order of its own decides; otherwise row-major.
 fn arrange_activation(graph: &IntGraph, tensor: TensorId, lanes: usize) -> (Arrangement, Variable) {
     let reads = |view: &View| view.tensor == tensor;
+    let numbers_rows = |node: &Node| matches!(&node.linear, Linear::Lookup { ids, .. } if reads(ids));
+    if graph.nodes.iter().any(numbers_rows) {
+        // One a row, so that one column of inverses does for all of them.
+        let len: usize = graph.tensors[tensor.0].shape.iter().product();
+        return (Arrangement::regular((0..len as u32).collect(), 1, 1), Variable::Delta);
+    }
     for node in &graph.nodes {
         match &node.linear {
             Linear::Conv { input, .. } if reads(input) => return (by_channel(input), Variable::Gamma),
@@ -181,6 +187,11 @@ fn arrange_weight(graph: &IntGraph, index: usize, lanes: usize) -> Arrangement {
         match &node.linear {
             Linear::Conv { weight, geometry, .. } if weight.0 == index => {
                 return super::linear::conv::arrange_kernel(&graph.weights[index].shape, geometry, lanes);
+            }
+            // Each row on circuit rows of its own, so that no two relays stand on one.
+            Linear::Lookup { weight, .. } if weight.0 == index => {
+                let (k, n) = (graph.weights[index].shape[0], graph.weights[index].shape[1]);
+                return Arrangement::regular((0..(k * n) as u32).collect(), n, n.max(1));
             }
             Linear::MatMul { weight, .. } if weight.0 == index => {
                 let (k, n) = (graph.weights[index].shape[0], graph.weights[index].shape[1]);

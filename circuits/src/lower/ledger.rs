@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::chain::{Colouring, RequestId};
-use super::identity::{Identities, Part, Relay, Source, Weighting};
+use super::chain::{Colouring, Offsets, RequestId};
+use super::identity::{Identities, Lookup, Part, Relay, Source, Weighting};
 use super::monomial::Exponents;
-use super::monomial::Variable::{Eta, Lambda};
+use super::monomial::Variable::{Beta, Eta, Lambda};
 
 /// What an entry reads on its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +20,10 @@ pub(crate) enum Slot {
     Product(usize, RelayColumn),
     /// A column of chains that add up chain ends.
     Fold(usize),
+    /// A relay column's fractions of lookups.
+    Fraction(usize),
+    /// The inverses of a lane of ids.
+    Inverse(usize),
 }
 
 /// Entries that are likely to follow each other regularly.
@@ -33,9 +37,13 @@ pub(crate) enum Share {
     Relays(usize),
     /// The chains that these repeat.
     Sources(usize),
+    /// The fractions of a lookup.
+    Fractions(usize),
+    /// The inverses of its ids.
+    Inverses(usize),
 }
 
-/// A column of relays, of cells or of chains.
+/// A column of relays, of cells, or of chains and indicators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RelayColumn {
     Cell(usize),
@@ -52,7 +60,7 @@ pub(crate) struct RelayPlace {
 /// `slot[row] · factor · Σ weight`, a summand of the running sum.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// The identity that it is part of; `None` for the ties of chain relays.
+    /// The identity that it is part of; `None` for the ties of chain relays (those of indicators are identities).
     pub identity: Option<usize>,
     /// With which others it may be added up first.
     pub share: Option<Share>,
@@ -73,15 +81,22 @@ pub(crate) struct Ledger {
 /// A relay stands on the last row of the chain beside it, in the first relay column that is free there.
 fn place_relays(relays: &[Relay], colouring: &Colouring) -> Vec<RelayPlace> {
     let mut used: BTreeMap<(bool, u32), usize> = BTreeMap::new();
-    let place = |relay: &Relay| {
+    let mut place = |relay: &Relay| {
         let row = end_row(colouring, relay.beside);
-        let of_chain = matches!(relay.source, Source::Chain(_));
+        let of_chain = !matches!(relay.source, Source::Cell(_));
         let next = used.entry((of_chain, row)).or_default();
         let column = if of_chain { RelayColumn::Chain(*next) } else { RelayColumn::Cell(*next) };
         *next += 1;
         RelayPlace { column, row }
     };
-    relays.iter().map(place).collect()
+    // Indicators come first, so that few columns have fractions.
+    let mut order = (0..relays.len()).collect::<Vec<_>>();
+    order.sort_by_key(|index| !matches!(relays[*index].source, Source::Indicator { .. }));
+    let mut places = vec![RelayPlace { column: RelayColumn::Cell(0), row: 0 }; relays.len()];
+    for index in order {
+        places[index] = place(&relays[index]);
+    }
+    places
 }
 
 /// The row on which the last part of a request's sum ends.
@@ -91,7 +106,7 @@ fn end_row(colouring: &Colouring, request: RequestId) -> u32 {
 }
 
 impl Ledger {
-    pub(crate) fn new(identities: &Identities, colouring: &Colouring) -> Self {
+    pub(crate) fn new(identities: &Identities, colouring: &Colouring, offsets: &Offsets) -> Self {
         let relays = place_relays(&identities.relays, colouring);
         let homes = identities.list.iter().map(|identity| end_row(colouring, identity.home)).collect();
         let mut ledger = Self { relays, entries: Vec::new(), homes };
@@ -103,9 +118,10 @@ impl Ledger {
         }
         let chains = identities.relays.iter().enumerate().filter_map(|(index, relay)| match relay.source {
             Source::Chain(request) => Some((index, request)),
-            Source::Cell(_) => None,
+            Source::Cell(_) | Source::Indicator { .. } => None,
         });
-        for (number, (index, request)) in (1..).zip(chains) {
+        let mut numbers = 1..;
+        for (number, (index, request)) in numbers.by_ref().zip(chains) {
             let place = ledger.relays[index];
             let owner = identities.relays[index].owner;
             let tie = Tag { identity: None, share: Some(Share::Relays(owner)) };
@@ -114,7 +130,60 @@ impl Ledger {
             let tie = Tag { identity: None, share: Some(Share::Sources(owner)) };
             ledger.add_chain(tie, request, &[one(-1)], colouring, lambda);
         }
+        for (number, lookup) in numbers.zip(0..identities.lookups.len()) {
+            ledger.add_lookup(lookup, identities, offsets, Lambda.power(number));
+        }
         ledger
+    }
+
+    /// `Σ_k g[k] − Σ_m β^m·u[m]`, times a power of `lambda`.
+    fn add_lookup(&mut self, number: usize, identities: &Identities, offsets: &Offsets, lambda: Exponents) {
+        let Lookup { ids, identity } = &identities.lookups[number];
+        for at in 0..self.relays.len() {
+            if let (Source::Indicator { lookup, .. }, RelayPlace { column: RelayColumn::Chain(column), row }) =
+                (identities.relays[at].source, self.relays[at])
+                && lookup == number
+            {
+                let tag = Tag { identity: Some(*identity), share: Some(Share::Fractions(number)) };
+                self.push(tag, Slot::Fraction(column), row, lambda, vec![one(1)]);
+            }
+        }
+        for (m, id) in (0..).zip(ids) {
+            let tag = Tag { identity: Some(*identity), share: Some(Share::Inverses(number)) };
+            let (slot, row) = (Slot::Inverse(id.lane.into()), id.row + offsets.activations);
+            self.push(tag, slot, row, lambda, vec![Weighting::single(-1, Beta.power(m))]);
+            if m == 0 {
+                self.homes[*identity] = row;
+            }
+        }
+    }
+
+    /// For each relay column with fractions, the rows that are looked up: where their relays stand, and their numbers.
+    pub(crate) fn fractions(&self, identities: &Identities) -> Vec<Vec<(u32, u32)>> {
+        let mut columns = Vec::new();
+        for (relay, place) in identities.relays.iter().zip(&self.relays) {
+            if let (Source::Indicator { row, .. }, RelayColumn::Chain(column)) = (relay.source, place.column)
+            {
+                if columns.len() <= column {
+                    columns.resize(column + 1, Vec::new());
+                }
+                columns[column].push((place.row, row));
+            }
+        }
+        columns
+    }
+
+    /// For each lane with ids, the rows on which they lie.
+    pub(crate) fn inverses(identities: &Identities, offsets: &Offsets) -> Vec<BTreeSet<u32>> {
+        let mut lanes = Vec::new();
+        for spot in identities.lookups.iter().flat_map(|lookup| &lookup.ids) {
+            let lane = usize::from(spot.lane);
+            if lanes.len() <= lane {
+                lanes.resize(lane + 1, BTreeSet::new());
+            }
+            lanes[lane].insert(spot.row + offsets.activations);
+        }
+        lanes
     }
 
     /// The accumulators that are multiplied with relays.

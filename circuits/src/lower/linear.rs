@@ -4,6 +4,7 @@ pub(crate) mod batch_matmul;
 pub(crate) mod combine;
 pub(crate) mod conv;
 pub(crate) mod input;
+pub(crate) mod lookup;
 pub(crate) mod matmul;
 pub(crate) mod output;
 pub(crate) mod spread;
@@ -84,6 +85,7 @@ impl Planning<'_> {
             Linear::BatchMatMul { left, right, factor } => {
                 batch_matmul::add(self, node, left, right, *factor);
             }
+            Linear::Lookup { ids, weight } => lookup::add(self, node, ids, *weight),
             Linear::Spread { terms, sums, blocks } => spread::add(self, node, terms, sums, *blocks),
             Linear::Combine { terms, constant } => combine::add(self, node, terms, *constant),
         }

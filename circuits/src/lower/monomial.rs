@@ -7,6 +7,11 @@ use kiln_plonk::expression::{Challenge, Monomial};
 pub(crate) const CHALLENGES_PHASE_0: [&str; 4] = ["beta", "gamma", "delta", "eta"];
 /// Challenge drawn after phase 1: it ties relayed chain values to their chains.
 pub(crate) const CHALLENGES_PHASE_1: [&str; 1] = ["lambda"];
+/// One more drawn then, where rows are looked up: their fractions are taken at it. It stands in no monomial.
+pub(crate) const CHALLENGE_OF_LOOKUPS: &str = "mu";
+
+/// The place of [`CHALLENGE_OF_LOOKUPS`] among all challenges.
+pub(crate) const MU: usize = CHALLENGES_PHASE_0.len() + CHALLENGES_PHASE_1.len();
 
 /// A product of challenge powers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

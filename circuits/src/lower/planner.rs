@@ -95,6 +95,12 @@ pub struct ColumnCounts {
     /// Chains of chain ends.
     #[serde(default)]
     pub folds: usize,
+    /// Fractions beside relays, for lookups of rows.
+    #[serde(default)]
+    pub fractions: usize,
+    /// Inverses of row numbers, for the same.
+    #[serde(default)]
+    pub inverses: usize,
     /// Selectors of patterns and multipliers.
     pub selectors: usize,
     /// Fixed columns that they take.
@@ -212,9 +218,11 @@ impl Prediction {
         let small_linear = columns.edges + columns.cell_relays + columns.table_segments;
         let committed = columns.weights + columns.input;
         let full_read = columns.accumulators + columns.folds + 2;
-        let full_linear = columns.chain_relays + helpers;
-        let instance = 1 + 2 * columns.accumulators + columns.cell_relays + columns.chain_relays;
-        let fixed = columns.selector_columns + 3 * columns.table_segments + 1;
+        let quotients = columns.fractions + columns.inverses;
+        let full_linear = columns.chain_relays + quotients + helpers;
+        let instance = 1 + 2 * columns.accumulators + columns.cell_relays + columns.chain_relays + quotients;
+        // Fractions and inverses each have a fixed column of row numbers, or of where they are.
+        let fixed = columns.selector_columns + 3 * columns.table_segments + 1 + quotients;
         let linear = small_linear + committed + full_linear;
         let evaluated = small_read + full_read + instance + fixed;
         // Relays, helpers, multiplicities and what sums them up are not combined.
@@ -409,7 +417,7 @@ fn try_rows(
     }
     let offsets = place_spaces(plan, 1 << k);
     let colouring = plan.chains.colour(&offsets, uses_min(1 << k));
-    let ledger = Ledger::new(&plan.identities, &colouring);
+    let ledger = Ledger::new(&plan.identities, &colouring, &offsets);
     let worth = options.fold.map_or(Worth::USUAL, |fold| if fold { Worth::ALWAYS } else { Worth::NEVER });
     let fold = Fold::new(&ledger, worth);
     let columns = count_columns(plan, visibility, (&colouring, &ledger, &fold), tables, k);
@@ -502,6 +510,8 @@ fn count_columns(
         accumulators: colouring.columns.len(),
         multiplied: ledger.multiplied().len(),
         folds: fold.colouring.columns.len(),
+        fractions: ledger.fractions(&plan.identities).len(),
+        inverses: Ledger::inverses(&plan.identities, &Offsets::default()).len(),
         selectors: colouring.selectors() + fold.colouring.selectors(),
         multipliers: colouring.multipliers() + fold.colouring.multipliers(),
         combinations: patterns.iter().filter(|id| !of_activations(id)).count(),
@@ -568,6 +578,9 @@ impl Choice {
                 let relays = if input.shape[0] == 1 { input.shape[1] } else { 0 };
                 (size(weight.0) + bias.map_or(0, |bias| size(bias.0)), relays, input.shape[1])
             }
+            Linear::Lookup { ids, weight } => {
+                (size(weight.0), 2 * graph.weights[weight.0].shape[0] + ids.len(), 0)
+            }
             Linear::BatchMatMul { left, .. } => (0, left.shape[0] * left.shape[2], left.shape[2]),
             Linear::Input | Linear::Combine { .. } | Linear::Spread { .. } => (0, 0, 0),
         };
@@ -592,6 +605,7 @@ fn inputs(graph: &IntGraph, node: &Node) -> usize {
             residual.iter().map(|term| &term.input).chain([input]).map(|view| view.tensor.0).collect()
         }
         Linear::MatMul { input, .. } => BTreeSet::from([input.tensor.0]),
+        Linear::Lookup { ids, .. } => BTreeSet::from([ids.tensor.0]),
         Linear::BatchMatMul { left, right, .. } => BTreeSet::from([left.tensor.0, right.tensor.0]),
         Linear::Spread { terms, sums, .. } => {
             let of_sums = sums.iter().map(|sum| sum.input.tensor.0);
@@ -631,7 +645,7 @@ impl fmt::Display for PlanReport {
             "columns: {} small, {} of weights and input, {} full-width; {} selectors ({} of multipliers), {} table segments",
             c.remainders + c.activations + c.edges + c.cell_relays,
             c.weights + c.input,
-            c.accumulators + c.chain_relays + c.folds + 1,
+            c.accumulators + c.chain_relays + c.fractions + c.inverses + c.folds + 1,
             c.selectors,
             c.multipliers,
             c.table_segments

@@ -25,7 +25,7 @@ impl Tables {
         for node in &graph.nodes {
             let bound = node.accumulator_bound;
             let (lo, hi) = match node.linear {
-                Linear::Input => graph.activation,
+                Linear::Input => graph.record_range(),
                 _ => (requantise(-bound, node.shift), requantise(bound, node.shift)),
             };
             let (lo, hi) = (lo.clamp(-limit, 0), hi.clamp(0, limit - 1));
@@ -70,7 +70,7 @@ impl Tables {
     }
 }
 
-/// `Clamp` is always in use, by the input, so the first kind holds `(0, 0)`: rows that hold nothing have its tag.
+/// `Clamp` or `Identity` is always in use, by the input, so the first kind holds `(0, 0)`: rows that hold nothing have its tag.
 fn kind_order(kind: TableKind) -> usize {
     match kind {
         TableKind::Identity => 0,

@@ -1,5 +1,6 @@
 mod cheating;
 mod graphs;
+mod lookups;
 mod operators;
 mod proving;
 

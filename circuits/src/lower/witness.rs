@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ark_bn254::Fr;
-use ark_ff::{AdditiveGroup, Field, One, Zero};
+use ark_ff::{AdditiveGroup, Field, One, Zero, batch_inversion};
 use kiln_plonk::{ColumnValues, Witness, WitnessError};
 use zeroize::Zeroize;
 
@@ -12,10 +12,10 @@ use crate::graph::{Linear, View, WeightValues};
 use crate::interpret::Trace;
 
 use super::chain::{ChainSet, Colouring, Family, Segment, Weight};
-use super::identity::{Source, Weighting};
+use super::identity::{Lookup, Source, Weighting};
 use super::layout::Placed;
-use super::ledger::{Entry, RelayColumn, Slot};
-use super::monomial::Exponents;
+use super::ledger::{Entry, Ledger, RelayColumn, Slot};
+use super::monomial::{Exponents, MU, Variable};
 use super::planner::Choice;
 use super::{LowerError, Lowered};
 
@@ -63,6 +63,14 @@ impl Drop for Chains {
         self.acc.zeroize();
         self.t.zeroize();
     }
+}
+
+/// The columns of the last phase, but for the running sum.
+#[derive(Default)]
+struct Later {
+    fractions: Vec<Vec<Fr>>,
+    inverses: Vec<Vec<Fr>>,
+    folds: Vec<Vec<Fr>>,
 }
 
 /// Powers of challenges, with inverses at hand.
@@ -275,6 +283,18 @@ fn walk(
     acc
 }
 
+/// A column that holds a quotient on each row given with its numerator and denominator.
+fn quotients(rows: usize, given: impl Iterator<Item = (u32, Fr, Fr)>) -> Vec<Fr> {
+    let given = given.collect::<Vec<_>>();
+    let mut inverses = given.iter().map(|(_, _, denominator)| *denominator).collect::<Vec<_>>();
+    batch_inversion(&mut inverses);
+    let mut column = vec![Fr::zero(); rows];
+    for ((row, numerator, _), inverse) in given.iter().zip(&inverses) {
+        column[*row as usize] = *numerator * inverse;
+    }
+    column
+}
+
 impl ModelWitness<'_> {
     /// The committed groups that belong to this witness, in the circuit's order.
     pub fn committed(&self) -> Vec<Vec<ColumnValues>> {
@@ -328,33 +348,73 @@ impl ModelWitness<'_> {
     fn chain_relays(&self, acc: &[Vec<Fr>], powers: &Powers) -> Vec<Vec<Fr>> {
         let choice = &self.lowered.choice;
         let mut t = self.lowered.lanes::<Fr>(choice.columns.chain_relays);
+        let indicators = self.indicators(powers);
         let value = |segment: &Segment| {
             acc[segment.column][segment.end_row() as usize] * powers.of(segment.end_coefficient())
         };
         for (relay, place) in choice.plan.identities.relays.iter().zip(&self.lowered.choice.ledger.relays) {
-            if let (Source::Chain(request), RelayColumn::Chain(column)) = (relay.source, place.column) {
-                let segments = &choice.colouring.of_request[request.0];
-                let sum = segments.iter().map(|segment| value(&choice.colouring.segments[*segment])).sum();
-                t[column][place.row as usize] = sum;
-            }
+            let RelayColumn::Chain(column) = place.column else { continue };
+            t[column][place.row as usize] = match relay.source {
+                Source::Cell(_) => continue,
+                Source::Chain(request) => {
+                    let segments = &choice.colouring.of_request[request.0];
+                    segments.iter().map(|segment| value(&choice.colouring.segments[*segment])).sum()
+                }
+                Source::Indicator { lookup, row } => {
+                    indicators[lookup].get(&i64::from(row)).copied().unwrap_or_default()
+                }
+            };
         }
         t
     }
 
+    /// For each lookup, `Σ β^m` over its ids `m` that are the same, by what they are.
+    fn indicators(&self, powers: &Powers) -> Vec<HashMap<i64, Fr>> {
+        let of_lookup = |lookup: &Lookup| {
+            let mut indicators: HashMap<i64, Fr> = HashMap::new();
+            for (m, spot) in (0..).zip(&lookup.ids) {
+                let row = (spot.row + self.lowered.choice.offsets.activations) as usize;
+                let id = self.lane(Family::Y, spot.lane.into(), row);
+                *indicators.entry(id).or_default() += powers.of(Variable::Beta.power(m));
+            }
+            indicators
+        };
+        self.lowered.choice.plan.identities.lookups.iter().map(of_lookup).collect()
+    }
+
+    /// The columns of fractions and of inverses; there are none without lookups.
+    fn quotients(&self, chains: &Chains, challenges: &[Fr]) -> Later {
+        let Choice { ledger, plan, offsets, .. } = &self.lowered.choice;
+        let Some(mu) = challenges.get(MU).copied() else { return Later::default() };
+        let rows = self.lowered.rows();
+        let fractions = ledger.fractions(&plan.identities).into_iter().zip(&chains.t).map(|(rows_of, t)| {
+            let numbers: HashMap<u32, u32> = rows_of.into_iter().collect();
+            let number = |row: u32| Fr::from(numbers.get(&row).copied().unwrap_or_default());
+            let relays = (0u32..).zip(t).filter(|(_, t)| !t.is_zero());
+            quotients(rows, relays.map(|(row, t)| (row, *t, mu - number(row))))
+        });
+        let inverses = Ledger::inverses(&plan.identities, offsets).into_iter().enumerate();
+        let inverses = inverses.map(|(lane, ids)| {
+            let id = |row: u32| Fr::from(self.lane(Family::Y, lane, row as usize));
+            quotients(rows, ids.into_iter().map(|row| (row, Fr::one(), mu - id(row))))
+        });
+        Later { fractions: fractions.collect(), inverses: inverses.collect(), folds: Vec::new() }
+    }
+
     /// The running sum. An identity that does not hold is made good on its home row, so that the gate fails exactly
     /// there and the report names the operator.
-    fn running_sum(&self, chains: &Chains, folds: &[Vec<Fr>], challenges: &[Fr]) -> Vec<Fr> {
+    fn running_sum(&self, chains: &Chains, later: &Later, challenges: &[Fr]) -> Vec<Fr> {
         let powers = Powers::new(challenges);
         let Choice { ledger, fold, .. } = &self.lowered.choice;
         let mut changes = vec![Fr::zero(); self.lowered.rows()];
         for entry in &fold.entries {
-            let value = self.entry_value(entry, chains, folds, &powers, challenges);
+            let value = self.entry_value(entry, chains, later, &powers, challenges);
             changes[entry.row as usize] += value;
         }
         let mut sums = vec![Fr::zero(); ledger.homes.len()];
         for entry in &ledger.entries {
             if let Some(identity) = entry.identity {
-                sums[identity] += self.entry_value(entry, chains, folds, &powers, challenges);
+                sums[identity] += self.entry_value(entry, chains, later, &powers, challenges);
             }
         }
         for (home, sum) in ledger.homes.iter().zip(sums) {
@@ -369,7 +429,7 @@ impl ModelWitness<'_> {
     }
 
     /// What a slot holds on a row.
-    fn slot(&self, slot: Slot, row: usize, chains: &Chains, folds: &[Vec<Fr>]) -> Fr {
+    fn slot(&self, slot: Slot, row: usize, chains: &Chains, later: &Later) -> Fr {
         let relay = |column: RelayColumn| match column {
             RelayColumn::Cell(index) => Fr::from(self.cells.v[index][row]),
             RelayColumn::Chain(index) => chains.t[index][row],
@@ -379,7 +439,9 @@ impl ModelWitness<'_> {
             Slot::Acc(acc) => chains.acc[acc][row],
             Slot::Relay(column) => relay(column),
             Slot::Product(acc, column) => chains.acc[acc][row] * relay(column),
-            Slot::Fold(fold) => folds[fold][row],
+            Slot::Fold(fold) => later.folds[fold][row],
+            Slot::Fraction(relay) => later.fractions[relay][row],
+            Slot::Inverse(lane) => later.inverses[lane][row],
         }
     }
 
@@ -387,7 +449,7 @@ impl ModelWitness<'_> {
         &self,
         entry: &Entry,
         chains: &Chains,
-        folds: &[Vec<Fr>],
+        later: &Later,
         powers: &Powers,
         challenges: &[Fr],
     ) -> Fr {
@@ -396,13 +458,13 @@ impl ModelWitness<'_> {
             _ => weight.run(Exponents::ONE).evaluate(&self.public_inputs, |m| m.evaluate(challenges)),
         };
         let weight: Fr = entry.weight.iter().map(value).sum();
-        self.slot(entry.slot, entry.row as usize, chains, folds) * weight * powers.of(entry.factor)
+        self.slot(entry.slot, entry.row as usize, chains, later) * weight * powers.of(entry.factor)
     }
 
     /// The columns that add up ends of chains.
-    fn folds(&self, chains: &Chains, challenges: &[Fr]) -> Vec<Vec<Fr>> {
+    fn folds(&self, chains: &Chains, later: &Later, challenges: &[Fr]) -> Vec<Vec<Fr>> {
         let fold = &self.lowered.choice.fold;
-        let end = |slot: &Slot, row| self.slot(*slot, row, chains, &[]);
+        let end = |slot: &Slot, row| self.slot(*slot, row, chains, later);
         walk(&fold.chains, &fold.colouring, self.lowered.rows(), &Powers::new(challenges), |_, lane, row| {
             end(&fold.slots[lane], row)
         })
@@ -432,9 +494,12 @@ impl Witness for ModelWitness<'_> {
         let last = if chains.t.is_empty() { 1 } else { 2 };
         let mut columns = if phase == 1 { [full(&chains.acc), full(&chains.t)].concat() } else { Vec::new() };
         if phase == last {
-            let folds = self.folds(&chains, challenges);
-            let sum = self.running_sum(&chains, &folds, challenges);
-            columns.extend(folds.into_iter().chain([sum]).map(ColumnValues::full));
+            let mut later = self.quotients(&chains, challenges);
+            later.folds = self.folds(&chains, &later, challenges);
+            let sum = self.running_sum(&chains, &later, challenges);
+            let Later { fractions, inverses, folds } = later;
+            let last = [fractions, inverses, folds, vec![sum]].into_iter().flatten();
+            columns.extend(last.map(ColumnValues::full));
         }
         Ok(columns)
     }

@@ -1,23 +1,60 @@
 //! Rows of a hidden table by their numbers: an embedding lookup, without committing the table again for each proof.
 //!
-//! 1. `z = id·1 − v` for every row `v` of the table, and a table that tells 0 from all else: a row of bits per id, in which the one
-//!    at `id` is set, and none where the id is beyond the table.
-//! 2. These bits times the table, whose integers lie in the model's columns like every weight.
+//! The table's integers lie in the model's columns like every weight. **Error.** Rows are rounded to `s_y`, so `y·s_y` is within `s_y/2` of
+//! the float table's row where nothing is clamped. Two ways lead from the numbers to the rows:
 //!
-//! The cost is two small cells a bit (ids times rows), one relay for each row of the table, and the result. **Error.** Rows are rounded
-//! to `s_y/2^shift` and then to `s_y`, so `y·s_y` is within `s_y·(1/2 + 1/2^(shift+1))` of the float table's row where nothing is clamped.
+//! - *By lookup* (`lower/linear/lookup.rs`): a full-width number and a fraction for each row, which are zero but for the rows asked for, and a few
+//!   columns more. A number that is no row has no proof.
+//! - *By comparison*: `z = id·1 − v` for every row `v`, and a table that tells 0 from all else; then the bits times the table. Two small cells a
+//!   bit (ids times rows) and a relay for each row, no column more. A number that is no row has the row 0, and numbers must be activations.
+//!
+//! A model takes one way for all its tables, the one with less to commit to: see [`BITS_MAX`].
 
 use super::linear::output_scale;
 use super::{Builder, QuantiseError, Scaled};
-use crate::float::FloatOp;
-use crate::graph::{Linear, View};
+use crate::float::{FloatOp, FloatWeight};
+use crate::graph::{Linear, View, WeightId};
+
+/// Most bits (ids times rows, of all tables) for which ids are compared with every row. So few lie beside a model's other tensors and spare the
+/// columns of a lookup: for 16 ids, 64 rows of width 16 and one layer the planner predicts 122 ms and 132 ms.
+const BITS_MAX: usize = 1024;
 
 impl Builder<'_> {
+    /// The number of the last row that every table has, if rows are looked up and not compared with.
+    pub(super) fn last_row(&self) -> Option<i64> {
+        let tables = self.model.graph.nodes.iter().filter_map(|node| match &node.op {
+            FloatOp::Embedding { input, table } => Some((input.len(), table.shape[0])),
+            _ => None,
+        });
+        let tables = tables.collect::<Vec<_>>();
+        let bits =
+            tables.iter().fold(0usize, |bits, (ids, rows)| bits.saturating_add(ids.saturating_mul(*rows)));
+        let rows = tables.iter().map(|(_, rows)| *rows);
+        // Tables have fewer than 2^26 elements.
+        rows.min().filter(|_| bits > BITS_MAX).map(|rows| rows as i64 - 1)
+    }
+
     /// A lookup: float node `index`.
     pub(super) fn embedding(&mut self, index: usize) -> Result<(), QuantiseError> {
         let node = &self.model.graph.nodes[index];
         let FloatOp::Embedding { input, table } = &node.op else { return Ok(()) };
-        let (ids, rows, name) = (input.len(), table.shape[0], node.name.clone());
+        let ids = input.len();
+        let column = View { shape: vec![ids, 1], ..self.view(input) };
+        let Some(last) = self.last_row() else { return self.compared(index, column, table) };
+        let (got, expected) = (super::bits((0, last)), self.graph.q_bits);
+        if got > expected {
+            let (node, operator) = (node.name.clone(), node.operator.clone());
+            return Err(QuantiseError::TableRange { node, operator, expected, got });
+        }
+        let rows = self.rows(index, table)?;
+        let linear = Linear::Lookup { ids: column, weight: rows.weight };
+        self.push(index, linear, 0, self.table(index), rows.scale, rows.z, rows.weight_bits)
+    }
+
+    /// Bits that say which row has which number, and their product with the table.
+    fn compared(&mut self, index: usize, ids: View, table: &FloatWeight) -> Result<(), QuantiseError> {
+        let node = &self.model.graph.nodes[index];
+        let (count, rows, name) = (ids.len(), table.shape[0], node.name.clone());
         let (lo, hi) = self.graph.activation;
         let last = rows as i64 - 1;
         if last > hi {
@@ -30,10 +67,17 @@ impl Builder<'_> {
         let bias = Some(self.add_weight(&format!("{name}.numbers"), vec![rows], numbers));
         let reach = hi.max(last - lo);
         let is_zero = self.listed("is 0", reach, |q| i32::from(q == 0));
-        let column = View { shape: vec![ids, 1], ..self.view(input) };
-        let linear = Linear::MatMul { input: column, weight, bias };
-        let found = self.push_step(index, "rows", linear, 0, is_zero, vec![ids, rows], reach, 1.0)?;
+        let linear = Linear::MatMul { input: ids, weight, bias };
+        let found = self.push_step(index, "rows", linear, 0, is_zero, vec![count, rows], reach, 1.0)?;
+        let rows = self.rows(index, table)?;
+        let bits = View::plain(found, vec![count, table.shape[0]]);
+        let linear = Linear::MatMul { input: bits, weight: rows.weight, bias: None };
+        self.push(index, linear, 0, self.table(index), rows.scale, rows.z, rows.weight_bits)
+    }
 
+    /// The table as a weight, at a scale at which no row leaves the range of tables.
+    fn rows(&mut self, index: usize, table: &FloatWeight) -> Result<Rows, QuantiseError> {
+        let node = &self.model.graph.nodes[index];
         let largest = table.values.iter().fold(0.0, |m: f64, v| m.max(f64::from(v.abs())));
         let calibrated = match self.fills_table(index) {
             false => self.calibrated_scale(index),
@@ -41,23 +85,41 @@ impl Builder<'_> {
         };
         let shift = self.graph.shift;
         let scaled = self.fit(index, calibrated, |scale| {
-            let unit = f64::from(shift).exp2() / scale;
             let values: Vec<i64> =
-                table.values.iter().map(|v| (f64::from(*v) * unit).round() as i64).collect();
-            let z = values.iter().fold((0, 0), |z: (i64, i64), v| (z.0.min(*v), z.1.max(*v)));
-            Scaled { step: values, scale, z }
+                table.values.iter().map(|v| (f64::from(*v) / scale).round() as i64).collect();
+            let reach = reach(&values);
+            Scaled { step: values, scale, z: (-reach << shift, reach << shift) }
         })?;
         let weight_bits = scaled.step.iter().map(|v| super::bits((*v, *v)) + 1).max().unwrap_or(0);
         if weight_bits > self.options.weight_bits_max {
-            let (operator, expected) = (node.operator.clone(), self.options.weight_bits_max);
-            return Err(QuantiseError::WeightRange { node: name, operator, expected, got: weight_bits });
+            let (node, operator) = (node.name.clone(), node.operator.clone());
+            let expected = self.options.weight_bits_max;
+            return Err(QuantiseError::WeightRange { node, operator, expected, got: weight_bits });
         }
+        // Every row is known, so a margin need not keep any of them out unless tables end before.
+        let reach = reach(&scaled.step);
+        let z = match super::bits((-reach, reach)) <= self.graph.q_bits {
+            true => (-reach, reach),
+            false => (scaled.z.0 >> shift, scaled.z.1 >> shift),
+        };
         // Checked: at most 31 bits.
         let values = scaled.step.into_iter().map(|v| v as i32).collect();
         let weight = self.add_weight(&table.name, table.shape.clone(), values);
-        let linear = Linear::MatMul { input: View::plain(found, vec![ids, rows]), weight, bias: None };
-        let table = self.table(index);
-        let scale = (scaled.scale, scaled.scale / calibrated);
-        self.push(index, linear, shift, table, scale, scaled.z, weight_bits)
+        Ok(Rows { weight, scale: (scaled.scale, scaled.scale / calibrated), z, weight_bits })
     }
+}
+
+/// The largest number of as many bits as the largest magnitude has: bounds are public.
+fn reach(values: &[i64]) -> i64 {
+    let largest = values.iter().map(|v| v.abs()).max().unwrap_or(0);
+    (1 << super::bits((0, largest))) - 1
+}
+
+/// A table as a weight.
+struct Rows {
+    weight: WeightId,
+    /// With its widening.
+    scale: (f64, f64),
+    z: (i64, i64),
+    weight_bits: u32,
 }

@@ -107,7 +107,7 @@ fn table_entries(graph: &IntGraph) -> usize {
     let mut reach: HashMap<TableKind, (i64, i64)> = HashMap::new();
     for node in &graph.nodes {
         let q = match node.linear {
-            Linear::Input => graph.activation,
+            Linear::Input => graph.record_range(),
             _ => {
                 let bound = node.accumulator_bound;
                 (requantise(-bound, node.shift), requantise(bound, node.shift))

@@ -7,29 +7,29 @@ use crate::lower::chain::Family;
 use crate::lower::identity::Source;
 
 /// The sample with its layout and run.
-struct Case {
-    sample: Sample,
-    lowered: Lowered,
-    trace: Trace,
+pub(super) struct Case {
+    pub(super) sample: Sample,
+    pub(super) lowered: Lowered,
+    pub(super) trace: Trace,
 }
 
 impl Case {
-    fn new(sample: Sample, visibility: Visibility) -> Self {
+    pub(super) fn new(sample: Sample, visibility: Visibility) -> Self {
         let lowered = lower(&sample.0, visibility, &lanes(4)).unwrap();
         let trace = run(&sample.0, &sample.1, &sample.2).unwrap();
         Self { sample, lowered, trace }
     }
 
-    fn witness(&self) -> ModelWitness<'_> {
+    pub(super) fn witness(&self) -> ModelWitness<'_> {
         self.lowered.witness(&self.trace, &self.sample.1).unwrap()
     }
 
-    fn failures(&self, witness: &ModelWitness<'_>) -> Vec<MockFailure> {
+    pub(super) fn failures(&self, witness: &ModelWitness<'_>) -> Vec<MockFailure> {
         failures(&self.lowered, witness, &self.lowered.public_inputs(&self.trace).unwrap())
     }
 
     /// Column and row of an element of a node's output.
-    fn spot(&self, node: usize, element: usize) -> (usize, usize) {
+    pub(super) fn spot(&self, node: usize, element: usize) -> (usize, usize) {
         let placed = &self.lowered.choice.plan.tensors[self.sample.0.nodes[node].output.0];
         let spot = placed.spots[element];
         (spot.lane as usize, (spot.row + self.lowered.choice.offsets.activations) as usize)
@@ -61,7 +61,7 @@ impl Case {
     }
 }
 
-fn place_of(failures: &[MockFailure]) -> String {
+pub(super) fn place_of(failures: &[MockFailure]) -> String {
     let place = failures.iter().find_map(|failure| match failure {
         MockFailure::Gate { place, .. } | MockFailure::Lookup { place, .. } => place.clone(),
         MockFailure::Copy { .. } => None,
@@ -206,7 +206,7 @@ fn a_wrong_relay_is_caught() {
                     witness.cells.v[column][row] += 1;
                     cells += 1;
                 }
-                (Source::Chain(_), ledger::RelayColumn::Chain(column)) => {
+                (Source::Chain(_) | Source::Indicator { .. }, ledger::RelayColumn::Chain(column)) => {
                     spoil_chain_relay(&case, &mut witness, column, row);
                     chains += 1;
                 }
@@ -219,11 +219,11 @@ fn a_wrong_relay_is_caught() {
 }
 
 /// Changes one cell of the columns of a later phase, after the honest witness has made them.
-struct Forged<'a> {
-    honest: ModelWitness<'a>,
-    phase: u8,
-    column: usize,
-    row: usize,
+pub(super) struct Forged<'a> {
+    pub(super) honest: ModelWitness<'a>,
+    pub(super) phase: u8,
+    pub(super) column: usize,
+    pub(super) row: usize,
 }
 
 impl kiln_plonk::Witness for Forged<'_> {
@@ -275,13 +275,13 @@ fn a_wrong_sum_of_chain_ends_is_caught_by_its_own_gate() {
 }
 
 /// The challenges that the mock draws, by asking it.
-fn mock_challenges(case: &Case) -> Vec<ark_bn254::Fr> {
+pub(super) fn mock_challenges(case: &Case) -> Vec<ark_bn254::Fr> {
     let witness = case.witness();
     case.failures(&witness);
     witness.chains.lock().unwrap().as_ref().map(|(challenges, _)| challenges.clone()).unwrap()
 }
 
-fn spoil_chain_relay(case: &Case, witness: &mut ModelWitness<'_>, column: usize, row: usize) {
+pub(super) fn spoil_chain_relay(case: &Case, witness: &mut ModelWitness<'_>, column: usize, row: usize) {
     let challenges = mock_challenges(case);
     kiln_plonk::Witness::phase(witness, 1, &challenges).unwrap();
     if let Some((_, chains)) = witness.chains.get_mut().unwrap() {

@@ -292,6 +292,28 @@ pub(super) fn forest() -> Sample {
     (graph, weights, record)
 }
 
+/// Rows of two tables by the same numbers, of which one comes twice; row 7 of both is zero.
+pub(super) fn looked_up() -> Sample {
+    let (mut noise, mut b) = (Noise(23), GraphBuilder::new(6, 11, (-64, 63)));
+    let ids = b.row_numbers("x", 5, 11);
+    let mut table = |b: &mut GraphBuilder, name: &str, rows: usize, width: usize| {
+        let mut values = noise.vector(rows * width, 60);
+        values[7 * width..8 * width].fill(0);
+        b.weight(name, &[rows, width], values)
+    };
+    let (words, kinds) = (table(&mut b, "words", 11, 6), table(&mut b, "kinds", 13, 3));
+    let word = b.lookup("word", ids, words, TableKind::Clamp);
+    let kind = b.lookup("kind", ids, kinds, TableKind::ReluClamp);
+    let w = noisy(&mut b, &mut noise, "w", &[6, 4], 20);
+    let one = b.matmul("one", word, &[5, 6], w, None, TableKind::Clamp);
+    let w = noisy(&mut b, &mut noise, "v", &[3, 4], 20);
+    let other = b.matmul("other", kind, &[5, 3], w, None, TableKind::Clamp);
+    let terms = vec![term(one, &[20], 1, None), term(other, &[20], 3, None)];
+    let y = b.combine("sum", terms, 0, 0, TableKind::Identity, &[5, 4]);
+    let (graph, weights) = b.finish(y);
+    (graph, weights, vec![7, 0, 10, 7, 3])
+}
+
 pub(super) fn all() -> Vec<(&'static str, Sample)> {
     vec![
         ("cnn", cnn()),
@@ -307,5 +329,6 @@ pub(super) fn all() -> Vec<(&'static str, Sample)> {
         ("rows", rows()),
         ("forest", forest()),
         ("lookup", lookup()),
+        ("looked up", looked_up()),
     ]
 }
