@@ -118,7 +118,10 @@ impl Reader<'_> {
 
     fn float_graph(&self, input: &str, forest: &Arc<Forest>) -> FloatGraph {
         let (record, scores) = (TensorId(0), TensorId(1));
-        let tensor = |name: &str, len| FloatTensor { name: name.into(), before: None, shape: vec![len] };
+        let tensor = |name: &str, id, len| {
+            let seen = Some(View::plain(id, vec![len]));
+            FloatTensor { name: name.into(), before: None, shape: vec![len], seen }
+        };
         let node = |name: &str, operator: &str, op, output| FloatNode {
             name: name.into(),
             operator: operator.into(),
@@ -132,7 +135,7 @@ impl Reader<'_> {
         let trees =
             FloatOp::Trees { input: View::plain(record, vec![forest.features]), forest: Arc::clone(forest) };
         FloatGraph {
-            tensors: vec![tensor(input, forest.features), tensor("scores", forest.outputs)],
+            tensors: vec![tensor(input, record, forest.features), tensor("scores", scores, forest.outputs)],
             nodes: vec![
                 node(input, "Input", FloatOp::Input, record),
                 node(&self.node.name, &self.node.proto.op_type, trees, scores),
