@@ -156,15 +156,19 @@ impl Circuit {
     pub fn instance_values(&self, public_inputs: &[Fr], challenges: &[Fr]) -> Vec<Fr> {
         let runs = || self.instance_cells.iter().flat_map(|cell| &cell.runs);
         let powers = ChallengePowers::new(challenges, runs().flat_map(|run| [&run.first, &run.step]));
+        // Most runs have one term, whose step is never taken.
         let step = |run: &Run| if run.len > 1 { powers.monomial(&run.step) } else { Fr::one() };
+        let steps: Vec<Fr> = runs().map(step).collect();
         // One inversion for all geometric sums.
-        let mut inverses: Vec<Fr> =
-            runs().filter(|run| run.is_geometric()).map(|run| step(run) - Fr::one()).collect();
+        let mut inverses: Vec<Fr> = runs()
+            .zip(&steps)
+            .map(|(run, step)| if run.is_geometric() { *step - Fr::one() } else { Fr::zero() })
+            .collect();
         batch_inversion(&mut inverses);
-        let mut inverses = inverses.into_iter();
+        let mut steps = steps.into_iter().zip(inverses);
         let mut of_run = |run: &Run| {
-            let inverse = if run.is_geometric() { inverses.next() } else { None };
-            run.value(public_inputs, powers.monomial(&run.first), step(run), inverse.unwrap_or_default())
+            let (step, inverse) = steps.next().unwrap_or_default();
+            run.value(public_inputs, powers.monomial(&run.first), step, inverse)
         };
         self.instance_cells.iter().map(|cell| cell.runs.iter().map(&mut of_run).sum()).collect()
     }

@@ -1,18 +1,21 @@
-//! Sums of some dozens of multiples of points, the bulk of a verification.
+//! Sums of some hundreds of multiples of points, the bulk of a verification.
 //!
 //! Scalars are split in two of half the length by the curve's endomorphism (Gallant, Lambert, Vanstone, CRYPTO 2001), both
 //! halves are recoded with signed odd digits, and the multiples that belong to one bit are added up together
-//! (Straus 1964). All additions of one round share one inversion, so that points can stay affine.
+//! (Straus 1964). All additions of one round share one inversion, so that points can stay affine: six multiplications an
+//! addition (Montgomery's trick, fused with the additions).
 
 use alloc::vec::Vec;
 
 use ark_bn254::{Fq, Fr, G1Affine, G1Projective, g1};
 use ark_ec::AffineRepr;
 use ark_ec::scalar_mul::glv::GLVConfig;
-use ark_ff::{AdditiveGroup, BigInt, BigInteger, Field, MontFp, PrimeField, Zero, batch_inversion};
+use ark_ff::{AdditiveGroup, BigInt, BigInteger, Field, MontFp, PrimeField, Zero};
 
 /// Odd multiples kept of each point: P, 3P, …, 15P.
 const MULTIPLES: usize = 8;
+/// Bits at which a digit can begin.
+const HALF_BITS: usize = 128;
 /// Digits are residues modulo this, odd and between −15 and 15.
 const DIGIT_MODULUS: u128 = 32;
 
@@ -24,6 +27,72 @@ const FRACTION_A_PLUS_B: BigInt<4> = BigInt!("7826605440890808531313261425274314
 /// ⌊2^256·b / r⌋
 const FRACTION_B: BigInt<4> = BigInt!("52538187511802934231");
 
+/// A point by its affine coordinates. Infinity is (0, 0), which is not on the curve.
+#[derive(Clone, Copy, Default)]
+struct Point {
+    x: Fq,
+    y: Fq,
+}
+
+impl Point {
+    /// A point other than infinity.
+    fn new(point: &G1Affine) -> Self {
+        Self { x: point.x, y: point.y }
+    }
+
+    /// No point of the curve has y = 0: the order of the group is odd.
+    fn is_infinity(&self) -> bool {
+        self.y.is_zero()
+    }
+
+    /// A point other than infinity.
+    fn to_affine(self) -> G1Affine {
+        G1Affine::new_unchecked(self.x, self.y)
+    }
+
+    fn times_lambda(self) -> Self {
+        Self::new(&g1::Config::endomorphism_affine(&self.to_affine()))
+    }
+
+    fn negated(self) -> Self {
+        Self { x: self.x, y: -self.y }
+    }
+
+    /// The denominator of the slope of the line through both, of the tangent if they are one. Zero if no line is needed:
+    /// one of them is infinity, or they are each other's negative.
+    fn denominator(&self, other: &Self) -> Fq {
+        if self.is_infinity() || other.is_infinity() {
+            Fq::ZERO
+        } else if self.x == other.x {
+            self.y + other.y
+        } else {
+            other.x - self.x
+        }
+    }
+
+    /// The sum, given the inverse of a denominator that is not zero.
+    fn plus_with_inverse(&self, other: &Self, inverse: Fq) -> Self {
+        let numerator = if self.x == other.x {
+            let square = self.x.square();
+            square.double() + square
+        } else {
+            other.y - self.y
+        };
+        let slope = numerator * inverse;
+        let x = slope.square() - self.x - other.x;
+        Self { x, y: slope * (self.x - x) - self.y }
+    }
+
+    /// The sum where the denominator is zero.
+    fn plus_without_line(&self, other: &Self) -> Self {
+        match (self.is_infinity(), other.is_infinity()) {
+            (true, _) => *other,
+            (_, true) => *self,
+            _ => Self::default(),
+        }
+    }
+}
+
 /// `Σ scalar·point`. Takes time that depends on the scalars: for what is public only.
 pub fn sum_of_multiples_vartime(terms: &[(G1Affine, Fr)]) -> G1Projective {
     let terms: Vec<_> =
@@ -33,18 +102,17 @@ pub fn sum_of_multiples_vartime(terms: &[(G1Affine, Fr)]) -> G1Projective {
         return terms.iter().map(|(point, scalar)| *point * scalar).sum();
     };
     // What is to be added at each bit.
-    let mut summands: Vec<Vec<G1Affine>> = Vec::new();
+    let mut summands = vec![Vec::new(); HALF_BITS];
     for (multiples, [low, high]) in odd_multiples(&terms).iter().zip(halves) {
         low.place(multiples, &mut summands);
-        high.place(&multiples.map(|point| g1::Config::endomorphism_affine(&point)), &mut summands);
+        high.place(&multiples.map(Point::times_lambda), &mut summands);
     }
     while summands.iter().any(|list| list.len() > 1) {
         add_pairs(&mut summands);
     }
-    summands
-        .iter()
-        .rev()
-        .fold(G1Projective::zero(), |sum, list| list.iter().fold(sum.double(), |sum, point| sum + point))
+    let add =
+        |sum: G1Projective, point: &Point| if point.is_infinity() { sum } else { sum + point.to_affine() };
+    summands.iter().rev().fold(G1Projective::zero(), |sum, list| list.iter().fold(sum.double(), add))
 }
 
 /// An integer with a sign.
@@ -80,25 +148,22 @@ impl Half {
     }
 
     /// Puts multiples of a point where this many of it are to be added: at each bit that an odd digit begins at.
-    fn place(self, multiples: &[G1Affine; MULTIPLES], summands: &mut Vec<Vec<G1Affine>>) {
+    fn place(self, multiples: &[Point; MULTIPLES], summands: &mut [Vec<Point>]) {
         let mut rest = self.magnitude;
-        let mut lists = 0..;
+        let mut lists = summands.iter_mut();
         while rest != 0 {
-            let Some(bit) = lists.next() else { return };
-            if summands.len() <= bit {
-                summands.push(Vec::new());
-            }
-            if rest & 1 == 1 {
-                let residue = rest & (DIGIT_MODULUS - 1);
-                let negative = residue > DIGIT_MODULUS / 2;
-                let digit = if negative { DIGIT_MODULUS.saturating_sub(residue) } else { residue };
-                rest = if negative { rest.saturating_add(digit) } else { rest.saturating_sub(digit) };
-                let kept = usize::try_from(digit / 2).ok().and_then(|index| multiples.get(index));
-                if let (Some(point), Some(list)) = (kept, summands.get_mut(bit)) {
-                    list.push(if negative == self.negative { *point } else { -*point });
-                }
-            }
+            // The next digit begins at the lowest one, which is in the list after the zeros.
+            let zeros = rest.trailing_zeros();
+            rest >>= zeros;
+            let Some(list) = usize::try_from(zeros).ok().and_then(|zeros| lists.nth(zeros)) else { return };
+            let residue = rest & (DIGIT_MODULUS - 1);
+            let negative = residue > DIGIT_MODULUS / 2;
+            let digit = if negative { DIGIT_MODULUS.saturating_sub(residue) } else { residue };
+            rest = if negative { rest.saturating_add(digit) } else { rest.saturating_sub(digit) };
             rest >>= 1;
+            if let Some(point) = usize::try_from(digit / 2).ok().and_then(|index| multiples.get(index)) {
+                list.push(if negative == self.negative { *point } else { point.negated() });
+            }
         }
     }
 }
@@ -106,13 +171,13 @@ impl Half {
 /// P, 3P, …, 15P of all points P, none of them infinity.
 ///
 /// No two points of different sign and magnitude that are added here are equal: the order of the group is a large prime.
-fn odd_multiples(terms: &[(G1Affine, Fr)]) -> Vec<[G1Affine; MULTIPLES]> {
-    let points: Vec<G1Affine> = terms.iter().map(|(point, _)| *point).collect();
-    let twice = add_all(points.iter().zip(&points));
+fn odd_multiples(terms: &[(G1Affine, Fr)]) -> Vec<[Point; MULTIPLES]> {
+    let points: Vec<Point> = terms.iter().map(|(point, _)| Point::new(point)).collect();
+    let twice = add_all(&points.iter().map(|point| [*point; 2]).collect::<Vec<_>>());
     let mut multiples: Vec<_> = points.iter().map(|point| [*point; MULTIPLES]).collect();
     let mut last = points;
     for step in 1..MULTIPLES {
-        last = add_all(last.iter().zip(&twice));
+        last = add_all(&last.iter().zip(&twice).map(|(last, twice)| [*last, *twice]).collect::<Vec<_>>());
         for (multiples, point) in multiples.iter_mut().zip(&last) {
             if let Some(multiple) = multiples.get_mut(step) {
                 *multiple = *point;
@@ -123,43 +188,42 @@ fn odd_multiples(terms: &[(G1Affine, Fr)]) -> Vec<[G1Affine; MULTIPLES]> {
 }
 
 /// Adds neighbours in every list, which leaves half of it.
-fn add_pairs(lists: &mut [Vec<G1Affine>]) {
-    let pairs = lists.iter().flat_map(|list| list.as_chunks().0).map(|[a, b]| (a, b));
-    let mut sums = add_all(pairs).into_iter();
+fn add_pairs(lists: &mut [Vec<Point>]) {
+    let pairs: Vec<[Point; 2]> = lists.iter().flat_map(|list| list.as_chunks().0).copied().collect();
+    let mut sums = add_all(&pairs).into_iter();
     for list in lists {
         let (pairs, odd) = list.as_chunks::<2>();
-        *list = sums.by_ref().take(pairs.len()).chain(odd.iter().copied()).collect();
+        let (count, odd) = (pairs.len(), odd.first().copied());
+        list.clear();
+        list.extend(sums.by_ref().take(count).chain(odd));
     }
 }
 
-/// Affine sums of pairs, with one inversion for all of them. Neither of a pair is infinity unless it came out of here.
-fn add_all<'a>(pairs: impl Iterator<Item = (&'a G1Affine, &'a G1Affine)> + Clone) -> Vec<G1Affine> {
-    let mut inverses: Vec<Fq> = pairs.clone().map(|(a, b)| slope(a, b).1).collect();
-    // Leaves zeros, the denominators of what needs none, as they are.
-    batch_inversion(&mut inverses);
-    pairs.zip(inverses).map(|((a, b), inverse)| add_with_inverse(a, b, inverse)).collect()
-}
-
-/// Numerator and denominator of the slope of the line through two points, the tangent if they are one. The denominator is
-/// zero if they are each other's negative.
-fn slope(a: &G1Affine, b: &G1Affine) -> (Fq, Fq) {
-    if a.x == b.x { (a.x.square() * Fq::from(3u8), a.y + b.y) } else { (b.y - a.y, b.x - a.x) }
-}
-
-fn add_with_inverse(a: &G1Affine, b: &G1Affine, inverse: Fq) -> G1Affine {
-    if a.is_zero() {
-        return *b;
+/// The sums of pairs, with one inversion for all of them.
+fn add_all(pairs: &[[Point; 2]]) -> Vec<Point> {
+    // What the denominators ahead of a pair multiply to.
+    let mut product = Fq::ONE;
+    let mut ahead = Vec::with_capacity(pairs.len());
+    for [a, b] in pairs {
+        ahead.push(product);
+        let denominator = a.denominator(b);
+        if !denominator.is_zero() {
+            product *= denominator;
+        }
     }
-    if b.is_zero() {
-        return *a;
+    let mut inverse = product.inverse().unwrap_or_default();
+    let mut sums = vec![Point::default(); pairs.len()];
+    for (([a, b], ahead), sum) in pairs.iter().zip(ahead).zip(&mut sums).rev() {
+        let denominator = a.denominator(b);
+        *sum = if denominator.is_zero() {
+            a.plus_without_line(b)
+        } else {
+            let own = inverse * ahead;
+            inverse *= denominator;
+            a.plus_with_inverse(b, own)
+        };
     }
-    let (numerator, denominator) = slope(a, b);
-    if denominator.is_zero() {
-        return G1Affine::identity();
-    }
-    let slope = numerator * inverse;
-    let x = slope.square() - a.x - b.x;
-    G1Affine::new_unchecked(x, slope * (a.x - x) - a.y)
+    sums
 }
 
 #[cfg(test)]
