@@ -22,6 +22,8 @@ pub struct FloatTensor {
     pub before: Option<String>,
     /// Dimensions without the batch.
     pub shape: Vec<usize>,
+    /// The tensor as the value called `name` holds it; none where that value only has about the tensor's range.
+    pub seen: Option<View>,
 }
 
 /// A weight or bias.

@@ -154,7 +154,10 @@ impl Reader<'_> {
 
     fn float_graph(&self, input: &str, forest: &Arc<Forest>, function: Option<Function>) -> FloatGraph {
         let (record, scores) = (TensorId(0), TensorId(1));
-        let tensor = |name: &str, before, len| FloatTensor { name: name.into(), before, shape: vec![len] };
+        let tensor = |name: &str, before, id, len| {
+            let seen = Some(View::plain(id, vec![len]));
+            FloatTensor { name: name.into(), before, shape: vec![len], seen }
+        };
         let before = function.as_ref().map(|_| "sums".to_owned());
         let node = |name: &str, operator: &str, op, function, output| FloatNode {
             name: name.into(),
@@ -169,7 +172,10 @@ impl Reader<'_> {
         let trees =
             FloatOp::Trees { input: View::plain(record, vec![forest.features]), forest: Arc::clone(forest) };
         FloatGraph {
-            tensors: vec![tensor(input, None, forest.features), tensor("scores", before, forest.outputs)],
+            tensors: vec![
+                tensor(input, None, record, forest.features),
+                tensor("scores", before, scores, forest.outputs),
+            ],
             nodes: vec![
                 node(input, "Input", FloatOp::Input, None, record),
                 node(&self.node.name, &self.node.proto.op_type, trees, function, scores),
