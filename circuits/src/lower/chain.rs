@@ -186,6 +186,8 @@ pub(crate) struct ChainSet {
     known: HashMap<Vec<PatternedRow>, RequestId>,
     patterns: Vec<Pattern>,
     pattern_ids: HashMap<Pattern, PatternId>,
+    /// What was read last. Rows that follow each other mostly look alike, and comparing is cheaper than hashing.
+    last: Option<PatternId>,
     /// First active lane's coefficient of each pattern, once chosen.
     scales: Vec<Option<Exponents>>,
     uses: HashMap<(Family, Exponents), usize>,
@@ -233,13 +235,16 @@ impl ChainSet {
     }
 
     fn intern(&mut self, pattern: Pattern) -> PatternId {
-        if let Some(id) = self.pattern_ids.get(&pattern) {
-            return *id;
+        if let Some(last) = self.last.filter(|last| self.patterns[last.0] == pattern) {
+            return last;
         }
-        let id = PatternId(self.patterns.len());
-        self.patterns.push(pattern.clone());
-        self.scales.push(None);
-        self.pattern_ids.insert(pattern, id);
+        let new = PatternId(self.patterns.len());
+        let id = *self.pattern_ids.entry(pattern).or_insert_with_key(|pattern| {
+            self.patterns.push(pattern.clone());
+            self.scales.push(None);
+            new
+        });
+        self.last = Some(id);
         id
     }
 
