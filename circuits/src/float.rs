@@ -22,6 +22,8 @@ pub struct FloatTensor {
     pub before: Option<String>,
     /// Dimensions without the batch.
     pub shape: Vec<usize>,
+    /// The tensor as the value called `name` holds it; none where that value only has about the tensor's range.
+    pub seen: Option<View>,
 }
 
 /// A weight or bias.
@@ -283,7 +285,7 @@ pub struct FloatTrace {
 enum Reference {
     /// The ONNX file in tract.
     Onnx(Arc<TypedRunnableModel>),
-    /// An ensemble of trees that reads the record and gives the output.
+    /// An ensemble of trees that reads the record and gives the output, before the last node's function.
     Forest(Arc<Forest>),
 }
 
@@ -347,7 +349,7 @@ impl FloatModel {
         self.check_record(record)?;
         let results = match &self.reference {
             Reference::Onnx(onnx) => self.run_onnx(onnx, record)?,
-            Reference::Forest(forest) => vec![forest.run(record); 2],
+            Reference::Forest(forest) => self.run_forest(forest, record),
         };
         let mut tensors = [vec![record.to_vec()], results].concat();
         let output = tensors.pop().unwrap_or_default();
@@ -361,6 +363,16 @@ impl FloatModel {
             }
         }
         Ok(FloatTrace { tensors, before, output })
+    }
+
+    /// The output as a tensor; before its function, if it has one; and as the output.
+    fn run_forest(&self, forest: &Forest, record: &[f32]) -> Vec<Vec<f32>> {
+        let sums = forest.run(record);
+        let Some(function) = self.graph.nodes.last().and_then(|node| node.function.as_ref()) else {
+            return vec![sums; 2];
+        };
+        let output: Vec<f32> = sums.iter().map(|v| (function.value)(f64::from(*v)) as f32).collect();
+        vec![output.clone(), sums, output]
     }
 
     fn run_onnx(&self, onnx: &Arc<TypedRunnableModel>, record: &[f32]) -> Result<Vec<Vec<f32>>, FloatError> {

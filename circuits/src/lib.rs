@@ -7,6 +7,7 @@ pub mod forest;
 pub mod graph;
 mod import;
 pub mod interpret;
+pub mod layer_error;
 pub mod lower;
 pub mod onnx;
 pub mod quantise;
@@ -15,17 +16,19 @@ pub mod samples;
 pub mod validate;
 pub mod weight_range;
 
-pub use accuracy::{Accuracy, AccuracyError, measure};
+pub use accuracy::{Accuracy, AccuracyError, Comparison, measure, measure_layers};
 pub use float::{FloatError, FloatModel};
 pub use graph::{IntGraph, WeightValues};
 pub use interpret::{Interpreter, NodeTrace, RunError, Trace, run};
+pub use layer_error::LayerError;
 pub use lower::{
     InputVisibility, LowerError, Lowered, PlanOptions, PlanReport, Target, Visibility, WeightVisibility,
     lower,
 };
 pub use onnx::{ImportError, UnsupportedOperator, import};
 pub use quantise::{
-    QuantiseError, QuantiseOptions, QuantiseReport, dequantise_output, quantise, quantise_record,
+    Calibration, NodeReport, QuantiseError, QuantiseOptions, QuantiseReport, dequantise_output, quantise,
+    quantise_record,
 };
 pub use validate::GraphError;
 pub use weight_range::WeightRange;

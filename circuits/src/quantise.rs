@@ -3,7 +3,7 @@
 //!
 //! A tensor's float value is its integer times its scale. For a linear node reading scale `s_x` and writing `s_y`, the
 //! weights get the scale `s_y / (s_x · 2^shift)`; then `z / 2^shift` is already in units of `s_y`. Scales come from the
-//! largest magnitude seen in calibration; a tensor whose worst case over *all* inputs would leave the table gets a
+//! magnitudes seen in calibration ([`Calibration`]); a tensor whose worst case over *all* inputs would leave the table gets a
 //! coarser scale. The output keeps its resolution: its table is the identity and its scale fills the table.
 
 mod batch_matmul;
@@ -22,6 +22,8 @@ mod softmax;
 mod sum;
 mod trees;
 
+use std::ops::Range;
+
 use crate::accuracy::AccuracyError;
 use crate::float::{FloatError, FloatModel, FloatOp, Function, Grid, check_record};
 use crate::graph::{
@@ -30,7 +32,7 @@ use crate::graph::{
 };
 use crate::interpret::RunError;
 use crate::validate::{GraphError, Q_BITS_MAX, SHIFT_MAX, validate_graph, validate_weights};
-use ranges::{Range, Ranges};
+use ranges::{Ranges, TensorRange};
 
 /// A scale may become this much coarser than calibration asks for so that the worst case fits the tables (3 of 8 bits).
 const WIDENING_MAX: f64 = 8.0;
@@ -42,6 +44,8 @@ pub enum Calibration {
     MinMax,
     /// The magnitude that this percentage of values does not exceed, for example 99.9; larger values are clamped.
     Percentile(f64),
+    /// The magnitude beyond which to clamp so that the mean squared error of rounding and clamping is least, at the tensor's bits.
+    Mse,
 }
 
 /// Choices for [`quantise`].
@@ -98,6 +102,8 @@ pub struct NodeReport {
     pub widened: f64,
     /// Of a node whose result the model itself quantises: whether it is what a runtime computes, bit for bit.
     pub bit_exact: Option<bool>,
+    /// The nodes of the integer graph that it became; the last of them makes its tensor.
+    pub nodes: Range<usize>,
 }
 
 /// What [`quantise`] chose and how well it does on the calibration records.
@@ -134,6 +140,9 @@ pub enum QuantiseError {
     /// An option is out of range.
     #[error("option {option} is {got}, outside {lo}..={hi}")]
     Option { option: &'static str, lo: u32, hi: u32, got: u32 },
+    /// A percentile that is none.
+    #[error("a percentile is a number from 0 to 100, got {got}; 99.9 clamps one value in a thousand")]
+    Percentile { got: f64 },
     /// A margin that is none.
     #[error("a margin over calibration is at least 1, got {got}")]
     Margin { got: f64 },
@@ -191,7 +200,8 @@ pub fn quantise(
     if calibration.is_empty() {
         return Err(QuantiseError::NoCalibration);
     }
-    let mut ranges = Ranges::new(model.graph.tensors.len(), options.calibration);
+    let levels = f64::from(options.activation_bits - 1).exp2() - 1.0;
+    let mut ranges = Ranges::new(model.graph.tensors.len(), options.calibration, levels);
     let mut outputs = Vec::with_capacity(calibration.len());
     for (record, values) in calibration.iter().enumerate() {
         let trace = model.run(values).map_err(|source| QuantiseError::Calibration { record, source })?;
@@ -222,9 +232,18 @@ pub fn quantise_record(graph: &IntGraph, record: &[f32]) -> Result<Vec<i32>, Flo
         Some((lo, hi)) => ((v / scale as f32).round_ties_even() as i64).clamp(lo, hi) as i32,
         None => (f64::from(v) / scale).round().clamp(lo as f64, hi as f64) as i32,
     };
-    let parts = graph.parts.iter().flat_map(|part| std::iter::repeat_n((part.scale, part.range), part.len));
-    let parts = parts.chain(std::iter::repeat((input.scale, None)));
+    let parts = parts_of(graph).chain(std::iter::repeat((input.scale, None)));
     Ok(record.iter().zip(parts).map(|(v, (scale, range))| integer(*v, scale, range)).collect())
+}
+
+/// For each value of a record that has parts, its part's scale and range.
+fn parts_of(graph: &IntGraph) -> impl Iterator<Item = (f64, Option<(i64, i64)>)> {
+    graph.parts.iter().flat_map(|part| std::iter::repeat_n((part.scale, part.range), part.len))
+}
+
+/// For each value of a record that has parts, its scale.
+pub(crate) fn scales_of_record(graph: &IntGraph) -> Vec<f64> {
+    parts_of(graph).map(|(scale, _)| scale).collect()
 }
 
 /// The real numbers that output integers stand for.
@@ -241,6 +260,11 @@ fn check_options(options: &QuantiseOptions) -> Result<(), QuantiseError> {
     check("q_bits_max", options.q_bits_max, options.activation_bits, Q_BITS_MAX)?;
     check("weight_bits_max", options.weight_bits_max, 2, 31)?;
     check("shift", options.shift.unwrap_or(1), 1, SHIFT_MAX)?;
+    if let Calibration::Percentile(got) = options.calibration
+        && !(0.0..=100.0).contains(&got)
+    {
+        return Err(QuantiseError::Percentile { got });
+    }
     if let Some(got) = options.margin.filter(|margin| !margin.is_finite() || *margin < 1.0) {
         return Err(QuantiseError::Margin { got });
     }
@@ -262,7 +286,7 @@ fn bits((lo, hi): (i64, i64)) -> u32 {
 /// An integer graph in the making, for one choice of shift and table range.
 struct Builder<'a> {
     model: &'a FloatModel,
-    ranges: &'a [Range],
+    ranges: &'a [TensorRange],
     options: &'a QuantiseOptions,
     graph: IntGraph,
     values: WeightValues,
@@ -283,7 +307,7 @@ impl<'a> Builder<'a> {
     /// Quantises every node.
     fn build(
         model: &'a FloatModel,
-        ranges: &'a [Range],
+        ranges: &'a [TensorRange],
         options: &'a QuantiseOptions,
         shift: u32,
         q_bits: u32,
@@ -295,7 +319,11 @@ impl<'a> Builder<'a> {
         let (values, reports, tensors) = (WeightValues(Vec::new()), Vec::new(), Vec::new());
         let mut builder = Self { model, ranges, options, graph, values, reports, tensors };
         for index in 0..model.graph.nodes.len() {
+            let first = builder.graph.nodes.len();
             builder.node(index)?;
+            if let Some(report) = builder.reports.last_mut() {
+                report.nodes = first..builder.graph.nodes.len();
+            }
         }
         builder.graph.output = builder.view(&model.graph.output);
         validate_graph(&builder.graph)?;
@@ -366,15 +394,23 @@ impl<'a> Builder<'a> {
         self.graph.nodes.push(Node { name, operator, linear, shift, table, output, accumulator_bound });
         let ((name, operator), q_bits) = (report, bits(bound));
         let (weight_bits, accumulator_bits, widened) = (0, q_bits + 1, 1.0);
-        let made =
-            NodeReport { name, operator, scale, weight_bits, q_bits, accumulator_bits, widened, bit_exact };
-        self.reports.push(made);
+        self.reports.push(NodeReport {
+            name,
+            operator,
+            scale,
+            weight_bits,
+            q_bits,
+            accumulator_bits,
+            widened,
+            bit_exact,
+            nodes: 0..0,
+        });
         Ok(())
     }
 
     /// The scale of `q` at which the calibrated range fills the activation range, or several of them before a function.
     fn calibrated_scale(&self, index: usize) -> f64 {
-        let Range { result, before } = self.ranges[index];
+        let TensorRange { result, before, .. } = self.ranges[index];
         let top = self.graph.activation.1 as f64;
         let node = &self.model.graph.nodes[index];
         match (&node.function, &node.grid) {
@@ -422,7 +458,10 @@ impl<'a> Builder<'a> {
             (Some(_), _) => function::FINER,
             (None, None) => 1.0,
         };
-        while scale <= WIDENING_MAX * finer * calibrated {
+        // What is cut off for the sake of the rest may be taken in again.
+        let (range, largest) = self.seen(index);
+        let cut_off = if range > 0.0 { largest / range } else { 1.0 };
+        while scale <= WIDENING_MAX * finer * cut_off * calibrated {
             let mut scaled = quantise(scale);
             scaled.z = self.within_margin(index, scaled.scale, scaled.z);
             let q = (requantise(scaled.z.0, self.graph.shift), requantise(scaled.z.1, self.graph.shift));
@@ -437,10 +476,18 @@ impl<'a> Builder<'a> {
         Err(QuantiseError::TableRange { node: name, operator, expected, got: need })
     }
 
+    /// How far a node's `q` goes in calibration: as far as counts, and the largest.
+    fn seen(&self, index: usize) -> (f64, f64) {
+        let TensorRange { result, before, result_max, before_max } = self.ranges[index];
+        match self.model.graph.nodes[index].function {
+            Some(_) => (before, before_max),
+            None => (result, result_max),
+        }
+    }
+
     /// The range of z, or as much of it as the margin over calibration allows.
     fn within_margin(&self, index: usize, scale: f64, z: (i64, i64)) -> (i64, i64) {
-        let Range { result, before } = self.ranges[index];
-        let seen = if self.model.graph.nodes[index].function.is_some() { before } else { result };
+        let seen = self.seen(index).1;
         match self.options.margin {
             Some(margin) if seen > 0.0 => {
                 let reach = (margin * seen / scale).ceil().min(f64::from(1u32 << 31)) as i64;
@@ -602,6 +649,7 @@ impl<'a> Builder<'a> {
             accumulator_bits,
             widened,
             bit_exact,
+            nodes: 0..0,
         });
         Ok(())
     }
@@ -700,6 +748,27 @@ mod tests {
         };
         assert!((scale(Calibration::MinMax) - 50.0 / 127.0).abs() < 1e-9);
         assert!((scale(Calibration::Percentile(95.0)) - 1.0 / 127.0).abs() < 1e-9);
+        // Of 99 ones and a 50, the outlier is worth more than the ones.
+        assert!((scale(Calibration::Mse) - 50.0 / 127.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_is_cut_off_is_taken_in_again_where_the_tables_would_not_hold_the_worst_case() {
+        let model = perceptron();
+        let mut calibration = records(&model, 200);
+        calibration[3].iter_mut().for_each(|v| *v *= 300.0);
+        for calibrate in [Calibration::Percentile(90.0), Calibration::Mse] {
+            let options =
+                QuantiseOptions { calibration: calibrate, q_bits_max: 10, ..QuantiseOptions::default() };
+            let (graph, weights, report) = quantise(&model, &calibration, &options).unwrap();
+            assert!(run(&graph, &weights, &[127; 12]).is_ok(), "{report:?}");
+        }
+        let options =
+            QuantiseOptions { calibration: Calibration::Percentile(f64::NAN), ..QuantiseOptions::default() };
+        assert!(matches!(
+            quantise(&model, &calibration, &options).unwrap_err(),
+            QuantiseError::Percentile { .. }
+        ));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use kiln_circuits::data::{read_record, read_records, read_test_set};
-use kiln_circuits::{InputVisibility, PlanOptions, QuantiseOptions, Visibility, WeightVisibility};
+use kiln_circuits::{InputVisibility, IntGraph, PlanOptions, QuantiseOptions};
+use kiln_circuits::{Visibility, WeightValues, WeightVisibility};
 use kiln_circuits::{import, lower, measure, quantise, quantise_record, run};
 use kiln_plonk::mock;
 
@@ -80,13 +81,17 @@ fn check_circuit(files: &Files, rows_max: u32) {
     let model = import(files.onnx).unwrap();
     let calibration = read_records(files.calibration).unwrap();
     let (graph, weights, _) = quantise(&model, &calibration, &QuantiseOptions::default()).unwrap();
+    check_graph(&graph, &weights, &read_record(files.record).unwrap(), rows_max);
+}
+
+fn check_graph(graph: &IntGraph, weights: &WeightValues, record: &[f32], rows_max: u32) {
     let visibility = Visibility { input: InputVisibility::Private, weights: WeightVisibility::Hidden };
-    let lowered = lower(&graph, visibility, &PlanOptions::default()).unwrap();
+    let lowered = lower(graph, visibility, &PlanOptions::default()).unwrap();
     assert!(1 << lowered.report.k <= rows_max, "{}", lowered.report);
 
-    let record = quantise_record(&graph, &read_record(files.record).unwrap()).unwrap();
-    let trace = run(&graph, &weights, &record).unwrap();
-    let witness = lowered.witness(&trace, &weights).unwrap();
+    let record = quantise_record(graph, record).unwrap();
+    let trace = run(graph, weights, &record).unwrap();
+    let witness = lowered.witness(&trace, weights).unwrap();
     let public = lowered.public_inputs(&trace).unwrap();
     let failures = mock(&lowered.circuit, &lowered.fixed, &witness.committed(), &public, &witness).unwrap();
     assert!(failures.is_empty(), "{}", failures[0]);
@@ -105,4 +110,66 @@ fn digits_circuit_accepts_an_image() {
 #[test]
 fn loan_circuit_accepts_an_applicant() {
     check_circuit(&files!("loan"), 1 << 10);
+}
+
+/// What ONNX Runtime computed on `trees/*.onnx` (`models/trees.py` made both).
+#[derive(serde::Deserialize)]
+struct Trees {
+    records: Vec<Vec<f32>>,
+    outputs: std::collections::BTreeMap<String, Vec<Vec<f64>>>,
+}
+
+fn trees() -> Trees {
+    serde_json::from_str(include_str!("../models/trees/trees.json")).unwrap()
+}
+
+fn trees_onnx(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/models/trees/{name}.onnx", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// Scores to what the file's own operators make of them.
+fn transformed(name: &str, scores: &[f64]) -> Vec<f64> {
+    if name.ends_with("two") {
+        return scores.iter().map(|s| 1.0 / (1.0 + (-s).exp())).collect();
+    }
+    if !name.ends_with("three") {
+        return scores.to_vec();
+    }
+    let total: f64 = scores.iter().map(|s| s.exp()).sum();
+    scores.iter().map(|s| s.exp() / total).collect()
+}
+
+#[test]
+fn exported_trees_give_what_a_runtime_gives() {
+    let Trees { records, outputs } = trees();
+    assert_eq!(outputs.len(), 7);
+    for (name, expected) in outputs {
+        let model = import(&trees_onnx(&name)).unwrap();
+        let options = QuantiseOptions { activation_bits: 12, q_bits: Some(13), ..QuantiseOptions::default() };
+        let (graph, weights, _) = quantise(&model, &records, &options).unwrap();
+        let largest = expected.iter().flatten().fold(0.0, |m: f64, v| m.max(v.abs()));
+        for (record, expected) in records.iter().zip(&expected) {
+            let float = model.run(record).unwrap().output.into_iter().map(f64::from).collect::<Vec<_>>();
+            let integers = run(&graph, &weights, &quantise_record(&graph, record).unwrap()).unwrap().output;
+            let integers = kiln_circuits::dequantise_output(&graph, &integers);
+            for (scores, error) in [(float, 1e-5), (integers, 1e-3)] {
+                let got = transformed(&name, &scores);
+                assert_eq!(got.len(), expected.len(), "{name}");
+                for (got, want) in got.iter().zip(expected) {
+                    assert!((got - want).abs() <= error * largest, "{name}: {got} {want}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn exported_trees_become_circuits_that_accept_a_record() {
+    let Trees { records, outputs } = trees();
+    for name in outputs.keys() {
+        let model = import(&trees_onnx(name)).unwrap();
+        let options = QuantiseOptions { activation_bits: 10, ..QuantiseOptions::default() };
+        let (graph, weights, _) = quantise(&model, &records, &options).unwrap();
+        check_graph(&graph, &weights, &records[0], 1 << 12);
+    }
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use kiln_circuits::data::TestSet;
 use kiln_circuits::lower::{Lowered, PlanOptions, PlanReport, Target, Visibility, lower};
 use kiln_circuits::{
-    IntGraph, QuantiseOptions, Trace, WeightRange, WeightValues, import, measure, quantise, quantise_record,
-    run,
+    IntGraph, NodeReport, QuantiseOptions, Trace, WeightRange, WeightValues, import, measure, measure_layers,
+    quantise, quantise_record, run,
 };
 use kiln_kernels::{Engine, KernelFailure};
 use kiln_plonk::{
@@ -22,6 +22,7 @@ use crate::artefact::{self, Audience, LARGE_FILE_BYTES_MAX, SMALL_FILE_BYTES_MAX
 use crate::commands::setup;
 use crate::container;
 use crate::error::{Failure, Source};
+use crate::fidelity::{Fidelity, MeasuredOn};
 use crate::meaning::{self, InputVisibility, Meaning, Port, WeightVisibility};
 use crate::memory::{MemoryArgs, MemoryUse};
 use crate::progress::Progress;
@@ -73,6 +74,8 @@ pub struct Compiled {
     graph: IntGraph,
     weights: WeightValues,
     lowered: Lowered,
+    /// What became of each layer, and on how many calibration records that was judged; not known of what is read from files.
+    quantised: (Vec<NodeReport>, usize),
 }
 
 /// A proof and what it speaks about.
@@ -183,7 +186,8 @@ impl Compiled {
         let float = float.map_err(|e| Failure::refused("read the model", e))?;
         float.notes.iter().for_each(crate::output::note);
         let quantised = progress.phase("quantise", || quantise(&float, calibration, &options.quantise));
-        let (graph, weights, _) = quantised.map_err(|e| Failure::refused("quantise the model", e))?;
+        let (graph, weights, report) = quantised.map_err(|e| Failure::refused("quantise the model", e))?;
+        let quantised = (report.nodes, report.agreement.0);
         let meaning = meaning_of(&graph, &options)?;
         let lowered = {
             let options = PlanOptions { target: options.target, ..PlanOptions::default() };
@@ -199,7 +203,8 @@ impl Compiled {
         let (secret, commitment) = progress.phase("commit to the model", || {
             commit_to(engine, &srs, &lowered, &weights, options.weights, randomness)
         })?;
-        Ok(Self { meaning, commitment, secret, key, srs, directory: None, graph, weights, lowered })
+        let directory = None;
+        Ok(Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered, quantised })
     }
 
     /// The same circuit and keys with other weights: another model, with another commitment.
@@ -213,8 +218,9 @@ impl Compiled {
         let (secret, commitment) =
             commit_to(engine, &self.srs, &lowered, &weights, self.meaning.weights, randomness)?;
         let (meaning, key, srs) = (self.meaning.clone(), self.key.clone(), self.srs.clone());
-        let (directory, graph) = (self.directory.clone(), self.graph.clone());
-        Ok(Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered })
+        let (directory, graph, quantised) =
+            (self.directory.clone(), self.graph.clone(), self.quantised.clone());
+        Ok(Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered, quantised })
     }
 
     /// Writes everything into a directory.
@@ -258,7 +264,9 @@ impl Compiled {
         let srs = Srs::open(&path).map_err(|e| Failure::file("open the reference string", &path, e))?;
         let lowered = lower_with(&graph, &meaning, &layout)?;
         let directory = Some(directory.to_owned());
-        let compiled = Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered };
+        let quantised = (Vec::new(), 0);
+        let compiled =
+            Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered, quantised };
         compiled.check_parts()?;
         Ok(compiled)
     }
@@ -323,11 +331,28 @@ impl Compiled {
         let float = import(onnx).map_err(|e| Failure::refused("read the model", e))?;
         let measured = measure(&float, &self.graph, &self.weights, &held_out.records, &held_out.labels)
             .map_err(|e| Failure::refused("measure the accuracy", e))?;
-        Ok(Accuracy {
-            records: measured.comparison.records,
-            float_correct: measured.float_right,
-            integer_correct: measured.integer_right,
-        })
+        Ok(Accuracy::new(&measured))
+    }
+
+    /// Compares the two models layer by layer, on labelled records or on those of calibration: on as many of these as quantisation was
+    /// judged by, at most.
+    pub fn fidelity(
+        &self,
+        onnx: &[u8],
+        calibration: &[Vec<f32>],
+        held_out: Option<&TestSet>,
+    ) -> Result<(Option<Accuracy>, Fidelity), Failure> {
+        let float = import(onnx).map_err(|e| Failure::refused("read the model", e))?;
+        let (nodes, judged) = &self.quantised;
+        let calibration = &calibration[..calibration.len().min(*judged)];
+        let (on, records, labels) = match held_out {
+            Some(set) => (MeasuredOn::HeldOut, set.records.as_slice(), Some(set.labels.as_slice())),
+            None => (MeasuredOn::Calibration, calibration, None),
+        };
+        let (measured, layers) = measure_layers(&float, &self.graph, &self.weights, nodes, records, labels)
+            .map_err(|e| Failure::refused("measure the accuracy", e))?;
+        let fidelity = Fidelity::new(on, &measured, &layers, Some(self.layout()));
+        Ok((labels.map(|_| Accuracy::new(&measured)), fidelity))
     }
 
     /// Runs the integer model.
@@ -530,6 +555,17 @@ impl Shape {
             per(self.multiply_accumulates as f64),
             per(self.activations as f64)
         )
+    }
+}
+
+impl Accuracy {
+    /// What was measured on labelled records.
+    pub fn new(measured: &kiln_circuits::Accuracy) -> Self {
+        Self {
+            records: measured.comparison.records,
+            float_correct: measured.float_right,
+            integer_correct: measured.integer_right,
+        }
     }
 }
 

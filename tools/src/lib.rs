@@ -13,6 +13,7 @@ pub mod commands;
 pub mod compiled;
 pub mod container;
 pub mod error;
+pub mod fidelity;
 pub mod hexadecimal;
 pub mod meaning;
 pub mod memory;

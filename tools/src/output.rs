@@ -90,6 +90,18 @@ pub fn phases(f: &mut fmt::Formatter<'_>, phases: &[Phase]) -> fmt::Result {
     Ok(())
 }
 
+/// Integers of a tensor to read: all of a short one, the first of a long one. The JSON form has all.
+pub fn integers(values: &[i64]) -> String {
+    const SHOWN: usize = 32;
+    match values.split_at_checked(SHOWN) {
+        Some((first, rest)) if !rest.is_empty() => {
+            let first = format!("{first:?}");
+            format!("{}, … {} more, see --json]", first.trim_end_matches(']'), rest.len())
+        }
+        _ => format!("{values:?}"),
+    }
+}
+
 /// A count of bytes in the unit that suits it.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -135,6 +147,16 @@ pub fn count(value: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_tensors_are_shown_by_their_beginning() {
+        let values: Vec<i64> = (-2..48).collect();
+        assert_eq!(integers(&values[..3]), "[-2, -1, 0]");
+        assert_eq!(integers(&values[..32]), format!("{:?}", &values[..32]));
+        assert!(integers(&values).starts_with("[-2, -1,"));
+        assert!(integers(&values).ends_with(", 29, … 18 more, see --json]"));
+        assert_eq!(integers(&[]), "[]");
+    }
 
     #[test]
     fn quantities_read_well_at_every_seam() {

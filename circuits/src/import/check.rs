@@ -8,7 +8,7 @@ use tract_onnx::pb::{
     TypeProto, ValueInfoProto, type_proto,
 };
 
-use crate::accuracy::measure;
+use crate::accuracy::measure_layers;
 use crate::float::FloatModel;
 use crate::onnx::{ImportError, import_proto};
 use crate::quantise::{Calibration, QuantiseOptions, quantise};
@@ -150,13 +150,18 @@ impl Onnx {
             weight_bits_max: 30,
             margin: None,
         };
-        let (graph, weights, _) = quantise(&model, &records, &options).unwrap();
+        let (graph, weights, report) = quantise(&model, &records, &options).unwrap();
         let output_len = model.run(&records[0]).unwrap().output.len();
         assert_eq!(graph.output.len(), output_len);
-        let accuracy = measure(&model, &graph, &weights, &records, &vec![0; records.len()]).unwrap();
+        let measured = measure_layers(&model, &graph, &weights, &report.nodes, &records, None);
+        let (accuracy, layers) = measured.unwrap();
         let (error, outputs) = (accuracy.comparison.relative_error(), accuracy.comparison.output_squares);
         assert!(outputs > 0.0, "a model that gives only zeros shows nothing");
         assert!(error < 0.005, "relative error {error}");
+        for layer in layers {
+            // Elements that were compared in the wrong order would have an error near 1.
+            assert!(layer.relative_error().is_none_or(|error| error < 0.02), "{layer:?}");
+        }
         model
     }
 

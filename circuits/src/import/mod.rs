@@ -408,6 +408,12 @@ impl<'a> Importer<'a> {
         };
         let shape = without_batch(output.shape());
         let (output_value, view) = (output.name.clone(), output.reshaped(shape));
+        for (index, tensor) in self.tensors.iter_mut().enumerate() {
+            tensor.seen = match self.values.get(&tensor.name) {
+                Some(Value::Activation(made)) if made.view.tensor.0 == index => Some(made.view.clone()),
+                _ => None,
+            };
+        }
         let graph = FloatGraph { tensors: self.tensors, nodes: self.nodes, output: view, steps: self.steps };
         let (nodes, constants) = (self.extra_nodes, self.extra_constants);
         Ok(Imported { graph, notes: self.notes, output_value, nodes, constants })
@@ -712,7 +718,7 @@ impl<'a> Importer<'a> {
         shape: Vec<usize>,
     ) -> TensorId {
         let output = TensorId(self.tensors.len());
-        self.tensors.push(FloatTensor { name: value.into(), before: None, shape });
+        self.tensors.push(FloatTensor { name: value.into(), before: None, shape, seen: None });
         self.nodes.push(FloatNode {
             name,
             operator,

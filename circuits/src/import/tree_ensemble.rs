@@ -1,5 +1,6 @@
-//! `TreeEnsembleClassifier` and `TreeEnsembleRegressor` of ai.onnx.ml: random forests and boosted trees as scikit-learn, XGBoost and
-//! LightGBM are exported. Such a model reads the record itself and gives the sums of its leaves.
+//! `TreeEnsembleClassifier`, `TreeEnsembleRegressor` and `TreeEnsemble` of ai.onnx.ml: random forests and boosted trees as scikit-learn,
+//! XGBoost and LightGBM are exported. Such a model reads the record itself and gives the sums of its leaves, or of a regressor a
+//! function of them ([`tail`]).
 //!
 //! The output is the scores before `post_transform`, which keeps their order and so the decision; a binary classifier with one
 //! column of weights has the scores `(−s, s)`, or `(1 − s, s)` where no weight is negative, as ONNX runtimes have it. Labels are
@@ -17,7 +18,7 @@ use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::{GraphProto, NodeProto};
 
 use super::{ModelInput, OnnxNode, Problem};
-use crate::float::{FloatGraph, FloatModel, FloatNode, FloatOp, FloatTensor};
+use crate::float::{FloatGraph, FloatModel, FloatNode, FloatOp, FloatTensor, Function};
 use crate::forest::{Forest, Split};
 use crate::graph::{TensorId, View};
 use crate::onnx::{ImportError, UnsupportedOperator};
@@ -25,14 +26,22 @@ use crate::onnx::{ImportError, UnsupportedOperator};
 const DOMAIN: &str = "ai.onnx.ml";
 const CLASSIFIER: &str = "TreeEnsembleClassifier";
 const REGRESSOR: &str = "TreeEnsembleRegressor";
+/// Both in one, from ai.onnx.ml 5 on.
+const UNIFIED: &str = "TreeEnsemble";
+
+mod tail;
+mod unified;
+
+use tail::{Origin, Tail};
 
 /// The model, if the graph is an ensemble of trees.
 pub(crate) fn import(
     graph: &GraphProto,
     inputs: &[ModelInput<'_>],
 ) -> Result<Option<FloatModel>, ImportError> {
-    let is_ensemble =
-        |node: &&NodeProto| node.domain == DOMAIN && [CLASSIFIER, REGRESSOR].contains(&node.op_type.as_str());
+    let is_ensemble = |node: &&NodeProto| {
+        node.domain == DOMAIN && [CLASSIFIER, REGRESSOR, UNIFIED].contains(&node.op_type.as_str())
+    };
     let Some((position, proto)) = graph.node.iter().enumerate().find(|(_, node)| is_ensemble(node)) else {
         return Ok(None);
     };
@@ -57,14 +66,6 @@ pub(crate) fn import(
     }
 }
 
-/// What a value of the graph is made from.
-#[derive(Clone, Copy, PartialEq)]
-enum Origin {
-    Record,
-    Scores,
-    Label,
-}
-
 /// A leaf's values: output and weight.
 type Values = HashMap<(i64, i64), Vec<(usize, f32)>>;
 
@@ -80,6 +81,17 @@ enum Branch {
 struct Tree {
     root: i64,
     nodes: HashMap<i64, Branch>,
+}
+
+/// What the leaves give.
+struct Score {
+    /// By tree and node.
+    values: Values,
+    outputs: usize,
+    /// What each output begins with.
+    base: Vec<f32>,
+    /// Of a binary classifier with one column, whether no weight is negative.
+    binary: Option<bool>,
 }
 
 struct Reader<'a> {
@@ -99,32 +111,60 @@ impl Reader<'_> {
         if self.origin(read, input)? != Origin::Record {
             return Err(Problem::unsupported("supported when it reads the model's input itself"));
         }
-        let mut notes = self.outputs(input)?;
-        let forest = self.forest(features)?;
-        let transform = self.node.text("post_transform")?.unwrap_or_else(|| "NONE".into());
-        match transform.as_str() {
-            "NONE" => {}
-            "LOGISTIC" | "SOFTMAX" | "SOFTMAX_ZERO" | "PROBIT" => notes.push(format!(
+        let (mut notes, tail) = self.outputs(input)?;
+        let mut forest = self.forest(features)?;
+        let function = tail.fold(&mut forest)?;
+        finite(&forest)?;
+        let forest = Arc::new(forest);
+        let transform = self.transform()?;
+        if transform != "NONE" {
+            notes.push(format!(
                 "the transform {transform} of `{}` is left out: the outputs are the scores before it",
                 self.node.name
-            )),
-            other => return Err(Problem::malformed(format!("attribute post_transform is {other}"))),
+            ));
+        }
+        for operator in &tail.left_out {
+            notes.push(format!("a {operator} behind `{}` is left out as well", self.node.name));
+        }
+        if function.is_some() && transform != "NONE" {
+            return Err(Problem::unsupported(format!("a function behind the transform {transform}")));
         }
         let (trees, depth) = (forest.trees, forest.depth);
         notes
             .push(format!("{trees} trees, completed to depth {depth}: nothing else of their form is public"));
-        Ok(FloatModel::of_forest(self.float_graph(input, &forest), notes, record.to_vec(), forest))
+        Ok(FloatModel::of_forest(self.float_graph(input, &forest, function), notes, record.to_vec(), forest))
     }
 
-    fn float_graph(&self, input: &str, forest: &Arc<Forest>) -> FloatGraph {
+    /// What the operator itself does to the scores.
+    fn transform(&self) -> Result<String, Problem> {
+        let names = ["NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"];
+        let name = match self.node.proto.op_type.as_str() {
+            UNIFIED => {
+                let number = usize::try_from(self.node.int("post_transform")?.unwrap_or(0)).ok();
+                number.and_then(|number| names.get(number)).map(|name| (*name).to_owned())
+            }
+            _ => Some(self.node.text("post_transform")?.unwrap_or_else(|| "NONE".into())),
+        };
+        let name = name.ok_or_else(|| Problem::malformed("attribute post_transform is no transform"))?;
+        match names.contains(&name.as_str()) {
+            true => Ok(name),
+            false => Err(Problem::malformed(format!("attribute post_transform is {name}"))),
+        }
+    }
+
+    fn float_graph(&self, input: &str, forest: &Arc<Forest>, function: Option<Function>) -> FloatGraph {
         let (record, scores) = (TensorId(0), TensorId(1));
-        let tensor = |name: &str, len| FloatTensor { name: name.into(), before: None, shape: vec![len] };
-        let node = |name: &str, operator: &str, op, output| FloatNode {
+        let tensor = |name: &str, before, id, len| {
+            let seen = Some(View::plain(id, vec![len]));
+            FloatTensor { name: name.into(), before, shape: vec![len], seen }
+        };
+        let before = function.as_ref().map(|_| "sums".to_owned());
+        let node = |name: &str, operator: &str, op, function, output| FloatNode {
             name: name.into(),
             operator: operator.into(),
             op,
             relu: false,
-            function: None,
+            function,
             compares: false,
             grid: None,
             output,
@@ -132,22 +172,33 @@ impl Reader<'_> {
         let trees =
             FloatOp::Trees { input: View::plain(record, vec![forest.features]), forest: Arc::clone(forest) };
         FloatGraph {
-            tensors: vec![tensor(input, forest.features), tensor("scores", forest.outputs)],
+            tensors: vec![
+                tensor(input, None, record, forest.features),
+                tensor("scores", before, scores, forest.outputs),
+            ],
             nodes: vec![
-                node(input, "Input", FloatOp::Input, record),
-                node(&self.node.name, &self.node.proto.op_type, trees, scores),
+                node(input, "Input", FloatOp::Input, None, record),
+                node(&self.node.name, &self.node.proto.op_type, trees, function, scores),
             ],
             output: View::plain(scores, vec![forest.outputs]),
             steps: std::collections::HashMap::new(),
         }
     }
 
-    /// Whether the graph gives nothing but scores and labels; what a user should know of it.
-    fn outputs(&self, input: &str) -> Result<Vec<String>, Problem> {
+    /// Whether the graph gives nothing but scores and labels; what a user should know of it, and what becomes of the scores.
+    fn outputs(&self, input: &str) -> Result<(Vec<String>, Tail), Problem> {
         let mut notes = Vec::new();
+        let mut tail: Option<Tail> = None;
         for output in &self.graph.output {
             match self.origin(&output.name, input)? {
-                Origin::Scores => {}
+                Origin::Scores(scores) if tail.as_ref().is_none_or(|tail| *tail == scores) => {
+                    tail = Some(scores);
+                }
+                Origin::Scores(_) => {
+                    return Err(Problem::unsupported(
+                        "two outputs make different things of the scores; expected one output of scores",
+                    ));
+                }
                 Origin::Label => {
                     notes.push(format!(
                         "output `{}` is left out: it is the label of the largest score",
@@ -162,54 +213,27 @@ impl Reader<'_> {
         if self.graph.output.is_empty() {
             Err(Problem::malformed("the model has no output"))
         } else {
-            Ok(notes)
+            Ok((notes, tail.unwrap_or_default()))
         }
     }
 
-    /// Follows a value back through nodes that change no order of scores.
     fn origin(&self, value: &str, input: &str) -> Result<Origin, Problem> {
-        let (mut value, mut label) = (value, false);
-        for _ in 0..=self.graph.node.len() {
-            if value == input {
-                return Ok(Origin::Record);
-            }
-            let maker = self.graph.node.iter().find(|node| node.output.iter().any(|name| name == value));
-            let maker = maker.ok_or_else(|| Problem::malformed(format!("nothing makes `{value}`")))?;
-            if std::ptr::eq(maker, self.node.proto) {
-                let scores =
-                    maker.op_type == REGRESSOR || maker.output.first().is_none_or(|name| name != value);
-                return Ok(if scores && !label { Origin::Scores } else { Origin::Label });
-            }
-            let operand = match maker.op_type.as_str() {
-                "Identity" | "Cast" | "ZipMap" | "Flatten" | "Reshape" | "Squeeze" | "Softmax" => 0,
-                "Normalizer" if maker.attribute.iter().any(|a| a.name == "norm" && a.s == b"L1") => 0,
-                "ArgMax" => {
-                    label = true;
-                    0
-                }
-                "ArrayFeatureExtractor" => {
-                    label = true;
-                    1
-                }
-                other => {
-                    let node = self.node.name.as_str();
-                    return Err(Problem::unsupported(format!(
-                        "`{node}` stands beside a {other}; an ensemble of trees is supported as a whole model"
-                    )));
-                }
-            };
-            let missing =
-                || Problem::malformed(format!("an input of the node that makes `{value}` is missing"));
-            value = maker.input.get(operand).ok_or_else(missing)?;
-        }
-        Err(Problem::malformed(format!("`{value}` depends on itself")))
+        let scores = usize::from(self.node.proto.op_type == CLASSIFIER);
+        tail::origin(self.graph, (self.node.proto, &self.node.name), scores, value, input)
     }
 
-    fn forest(&self, features: usize) -> Result<Arc<Forest>, Problem> {
-        let trees = self.trees(features)?;
-        let (values, outputs, base, binary) = self.values()?;
+    fn forest(&self, features: usize) -> Result<Forest, Problem> {
+        let trees = match self.is_unified() {
+            true => unified::trees(self.node, features)?,
+            false => self.trees(features)?,
+        };
+        let share = self.share(trees.len())?;
+        let Score { values, outputs, base, binary } = match self.is_unified() {
+            true => unified::score(self.node, &trees)?,
+            false => self.score()?,
+        };
         let mut depth = 0;
-        for tree in &trees {
+        for (_, tree) in &trees {
             depth = depth.max(tree.depth()?);
         }
         let Some(mut forest) = Forest::new(trees.len(), depth, features, outputs) else {
@@ -218,50 +242,43 @@ impl Reader<'_> {
                 trees.len()
             )));
         };
-        for ((id, tree), index) in self.ids()?.into_iter().zip(&trees).zip(0usize..) {
-            tree.place(index, &mut forest, |node| values.get(&(id, node)).map_or(&[], Vec::as_slice))?;
+        for (index, (id, tree)) in trees.iter().enumerate() {
+            tree.place(index, &mut forest, |node| values.get(&(*id, node)).map_or(&[], Vec::as_slice))?;
         }
+        forest.leaves.iter_mut().for_each(|value| *value *= share);
         forest.base = base;
         if let Some(positive) = binary {
             forest = two_columns(&forest, positive);
         }
-        if forest.leaves.iter().chain(&forest.base).any(|v| !v.is_finite()) {
-            return Err(Problem::malformed("a leaf or base value is not a finite number"));
-        }
-        Ok(Arc::new(forest))
+        finite(&forest)?;
+        Ok(forest)
     }
 
-    /// The ids of the trees, in order of appearance.
-    fn ids(&self) -> Result<Vec<i64>, Problem> {
-        let mut ids = Vec::new();
-        let mut seen = std::collections::HashSet::new();
-        for id in self.ints("nodes_treeids")? {
-            if seen.insert(*id) {
-                ids.push(*id);
-            }
-        }
-        Ok(ids)
+    fn is_unified(&self) -> bool {
+        self.node.proto.op_type == UNIFIED
     }
 
-    fn trees(&self, features: usize) -> Result<Vec<Tree>, Problem> {
+    /// The trees in order of appearance, each with its id.
+    fn trees(&self, features: usize) -> Result<Vec<(i64, Tree)>, Problem> {
         let ids = self.ints("nodes_treeids")?;
         let (nodes, yes, no) =
             (self.ints("nodes_nodeids")?, self.ints("nodes_truenodeids")?, self.ints("nodes_falsenodeids")?);
-        let (of, thresholds) = (self.ints("nodes_featureids")?, self.floats("nodes_values")?);
+        let (of, thresholds) = (self.ints("nodes_featureids")?, self.reals("nodes_values")?);
         let modes = self.node.attribute("nodes_modes", AttributeType::Strings)?;
         let modes = modes.map(|a| a.strings.as_slice()).unwrap_or_default();
         let lengths = [nodes.len(), yes.len(), no.len(), of.len(), thresholds.len(), modes.len()];
         if let Some(got) = lengths.into_iter().find(|len| *len != ids.len()) {
             return Err(Problem::malformed(format!("{} nodes, but a list of {got}", ids.len())));
         }
-        let mut trees: BTreeMap<usize, Tree> = BTreeMap::new();
+        let mut trees: BTreeMap<usize, (i64, Tree)> = BTreeMap::new();
         let mut number: HashMap<i64, usize> = HashMap::new();
-        let rows = ids.iter().zip(nodes).zip(yes.iter().zip(no)).zip(of.iter().zip(thresholds)).zip(modes);
+        let rows = ids.iter().zip(nodes).zip(yes.iter().zip(no)).zip(of.iter().zip(&thresholds)).zip(modes);
         for ((((tree, node), (yes, no)), (feature, threshold)), mode) in rows {
             let branch = branch(mode, *feature, *threshold, [*yes, *no], features)?;
             let next = number.len();
             let index = *number.entry(*tree).or_insert(next);
-            let entry = trees.entry(index).or_insert_with(|| Tree { root: *node, nodes: HashMap::new() });
+            let (_, entry) =
+                trees.entry(index).or_insert_with(|| (*tree, Tree { root: *node, nodes: HashMap::new() }));
             if entry.nodes.insert(*node, branch).is_some() {
                 return Err(Problem::malformed(format!("node {node} of tree {tree} comes twice")));
             }
@@ -269,14 +286,12 @@ impl Reader<'_> {
         Ok(trees.into_values().collect())
     }
 
-    /// The leaves' values, the number of outputs and what they begin with; of a binary classifier with one column, whether
-    /// no weight is negative.
-    fn values(&self) -> Result<(Values, usize, Vec<f32>, Option<bool>), Problem> {
+    fn score(&self) -> Result<Score, Problem> {
         let classifier = self.node.proto.op_type == CLASSIFIER;
         let prefix = if classifier { "class" } else { "target" };
         let list = |name: &str| self.ints(&format!("{prefix}_{name}"));
         let (trees, nodes, ids) = (list("treeids")?, list("nodeids")?, list("ids")?);
-        let weights = self.floats(&format!("{prefix}_weights"))?;
+        let weights = self.reals(&format!("{prefix}_weights"))?;
         if [nodes.len(), ids.len(), weights.len()].iter().any(|len| *len != trees.len()) {
             return Err(Problem::malformed("the lists of the leaves' values differ in length"));
         }
@@ -286,17 +301,14 @@ impl Reader<'_> {
         if binary.is_some() {
             outputs = 1;
         }
-        let share = self.share(classifier)?;
         let mut values = Values::new();
-        for ((tree, node), (id, weight)) in trees.iter().zip(nodes).zip(ids.iter().zip(weights)) {
-            let output = if binary.is_some() { Some(0) } else { usize::try_from(*id).ok() };
-            let output = output.filter(|output| *output < outputs);
-            let output = output.ok_or_else(|| Problem::malformed(format!("output {id} of {outputs}")))?;
-            values.entry((*tree, *node)).or_default().push((output, *weight * share));
+        for ((tree, node), (id, weight)) in trees.iter().zip(nodes).zip(ids.iter().zip(&weights)) {
+            let output = if binary.is_some() { 0 } else { listed(*id, outputs)? };
+            values.entry((*tree, *node)).or_default().push((output, *weight));
         }
-        let base = match self.floats("base_values")? {
-            [] => vec![0.0; outputs],
-            values if values.len() == outputs => values.to_vec(),
+        let base = match self.reals("base_values")? {
+            none if none.is_empty() => vec![0.0; outputs],
+            values if values.len() == outputs => values,
             values => {
                 return Err(Problem::malformed(format!(
                     "{} base values for {outputs} outputs",
@@ -304,14 +316,12 @@ impl Reader<'_> {
                 )));
             }
         };
-        Ok((values, outputs, base, binary))
+        Ok(Score { values, outputs, base, binary })
     }
 
     fn outputs_declared(&self, classifier: bool) -> Result<usize, Problem> {
         if !classifier {
-            let targets = self.node.int("n_targets")?.unwrap_or(1);
-            let targets = usize::try_from(targets).ok().filter(|targets| (1..=1 << 16).contains(targets));
-            return targets.ok_or_else(|| Problem::malformed("n_targets is not a number of outputs"));
+            return targets(self.node);
         }
         let labels = self.node.attribute("classlabels_strings", AttributeType::Strings)?;
         let named = labels.map_or(0, |a| a.strings.len());
@@ -320,12 +330,19 @@ impl Reader<'_> {
 
     /// What a leaf's weight counts in its output.
     #[expect(clippy::as_conversions, reason = "a number of trees is small")]
-    fn share(&self, classifier: bool) -> Result<f32, Problem> {
-        let how =
-            self.node.text("aggregate_function")?.filter(|_| !classifier).unwrap_or_else(|| "SUM".into());
+    fn share(&self, trees: usize) -> Result<f32, Problem> {
+        let how = match self.node.proto.op_type.as_str() {
+            CLASSIFIER => "SUM".into(),
+            UNIFIED => match self.node.int("aggregate_function")?.unwrap_or(1) {
+                0 => "AVERAGE".into(),
+                1 => "SUM".into(),
+                other => other.to_string(),
+            },
+            _ => self.node.text("aggregate_function")?.unwrap_or_else(|| "SUM".into()),
+        };
         match how.as_str() {
             "SUM" => Ok(1.0),
-            "AVERAGE" => Ok(1.0 / self.ids()?.len().max(1) as f32),
+            "AVERAGE" => Ok(1.0 / trees.max(1) as f32),
             other => {
                 Err(Problem::unsupported(format!("aggregate_function {other}; expected SUM or AVERAGE")))
             }
@@ -336,8 +353,32 @@ impl Reader<'_> {
         Ok(self.node.ints(name)?.unwrap_or_default())
     }
 
-    fn floats(&self, name: &str) -> Result<&[f32], Problem> {
-        Ok(self.node.attribute(name, AttributeType::Floats)?.map(|a| a.floats.as_slice()).unwrap_or_default())
+    /// A list of real numbers, or since ai.onnx.ml 3 a tensor of them.
+    fn reals(&self, name: &str) -> Result<Vec<f32>, Problem> {
+        match self.node.attribute(name, AttributeType::Floats)? {
+            Some(list) => Ok(list.floats.clone()),
+            None => unified::reals(self.node, &format!("{name}_as_tensor")),
+        }
+    }
+}
+
+/// The number of outputs that a regressor names.
+fn targets(node: &OnnxNode<'_>) -> Result<usize, Problem> {
+    let targets = usize::try_from(node.int("n_targets")?.unwrap_or(1)).ok();
+    let targets = targets.filter(|targets| (1..=1 << 16).contains(targets));
+    targets.ok_or_else(|| Problem::malformed("n_targets is not a number of outputs"))
+}
+
+/// An output by its number.
+fn listed(id: i64, outputs: usize) -> Result<usize, Problem> {
+    let output = usize::try_from(id).ok().filter(|output| *output < outputs);
+    output.ok_or_else(|| Problem::malformed(format!("output {id} of {outputs}")))
+}
+
+fn finite(forest: &Forest) -> Result<(), Problem> {
+    match forest.leaves.iter().chain(&forest.base).all(|v| v.is_finite()) {
+        true => Ok(()),
+        false => Err(Problem::malformed("a leaf or base value is not a finite number")),
     }
 }
 

@@ -102,9 +102,18 @@ impl Weight {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub family: Family,
-    pub entries: Vec<(Spot, Weight)>,
+    pub entries: Entries,
     /// Whether the sum may come in several parts on several rows.
     pub breakable: bool,
+}
+
+/// Cells and what they count with.
+pub(crate) type Entries = Vec<(Spot, Weight)>;
+
+/// The first entry of each cell, and the others. `entries` are in the order of their cells, and so is what comes out.
+pub(crate) fn distinct(entries: Entries) -> (Entries, Entries) {
+    let mut last = None;
+    entries.into_iter().partition(|(spot, _)| last.replace(*spot) != Some(*spot))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -10,7 +10,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::chain::{ChainSet, Colouring, Family, Lanes, Offsets, PatternId, Request, RequestId, Weight};
+use super::chain::{
+    ChainSet, Colouring, Family, Lanes, Offsets, PatternId, Request, RequestId, Weight, distinct,
+};
 use super::identity::Weighting;
 use super::layout::Spot;
 use super::ledger::{Entry, Ledger, Share, Slot};
@@ -112,10 +114,9 @@ impl Fold {
     /// Asks for `Σ weight · end`. Only the ratios of weights are the chain's own, so that shares with the same ends and the
     /// same ratios, such as the ties of several layers to one tensor, share a chain.
     fn request(&mut self, share: Share, mut ends: Vec<(Spot, Weight)>, asked: &mut Vec<Asked>) {
-        ends.sort_unstable_by_key(|(spot, _)| *spot);
+        ends.sort_by_key(|(spot, _)| *spot);
         while let Some(&(_, lead)) = ends.first() {
-            let mut seen = HashSet::new();
-            let (now, again): (Vec<_>, Vec<_>) = ends.into_iter().partition(|(spot, _)| seen.insert(*spot));
+            let (now, again) = distinct(ends);
             let sign = lead.coefficient.signum();
             let over = |weight: Weight| Weight {
                 coefficient: weight.coefficient * sign,

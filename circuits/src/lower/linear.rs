@@ -9,11 +9,9 @@ pub(crate) mod matmul;
 pub(crate) mod output;
 pub(crate) mod spread;
 
-use std::collections::HashSet;
-
 use crate::graph::{IntGraph, Linear, Node, TensorId, View, WeightId};
 
-use super::chain::{ChainSet, Family, Lanes, Request, RequestId, Weight};
+use super::chain::{ChainSet, Family, Lanes, Request, RequestId, Weight, distinct};
 use super::identity::{Identities, Part, Weighting};
 use super::layout::{Packer, Placed, Spot, place_activations, place_weights};
 use super::monomial::Exponents;
@@ -119,9 +117,9 @@ impl Planning<'_> {
         let mut rest =
             entries.into_iter().map(|(spot, monomial)| (spot, Weight::unit(monomial))).collect::<Vec<_>>();
         let mut requests = Vec::new();
+        rest.sort_by_key(|(spot, _)| *spot);
         while !rest.is_empty() {
-            let mut seen = HashSet::new();
-            let (entries, again) = rest.into_iter().partition(|(spot, _)| seen.insert(*spot));
+            let (entries, again) = distinct(rest);
             requests.push(self.plan.chains.request(Request { family, entries, breakable }));
             rest = again;
         }

@@ -103,6 +103,7 @@ impl Builder<'_> {
             accumulator_bits: super::bits(z) + 1,
             widened: 1.0,
             bit_exact: Some(true),
+            nodes: 0..0,
         });
         Ok(true)
     }

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::ranges::Range;
+use super::ranges::TensorRange;
 use super::{Builder, FloatModel, QuantiseError, QuantiseOptions, QuantiseReport};
 use crate::accuracy::Comparison;
 use crate::float::FloatOp;
@@ -29,7 +29,7 @@ pub(super) fn choose(
     model: &FloatModel,
     calibration: &[Vec<f32>],
     outputs: &[Vec<f32>],
-    ranges: &[Range],
+    ranges: &[TensorRange],
     options: &QuantiseOptions,
 ) -> Result<Quantised, QuantiseError> {
     let records = calibration.len().min((WORK_MAX / work(model).max(1)).max(1));

@@ -161,7 +161,7 @@ impl fmt::Display for Made {
         writeln!(f, "Proven on {}", self.backend)?;
         writeln!(f, "  model     {:?}", self.model)?;
         writeln!(f, "  model id  {}", self.model_id)?;
-        writeln!(f, "  output    {:?} × {}", self.output, self.output_scale)?;
+        writeln!(f, "  output    {} × {}", output::integers(&self.output), self.output_scale)?;
         writeln!(f, "  proof     {}, {}", self.proof.display(), output::bytes(self.proof_bytes as u64))?;
         writeln!(f, "  public    {}", self.public.display())?;
         if let Some(memory) = &self.memory {

@@ -11,17 +11,28 @@
 //! With `--compare` every output is printed with the float model's value and the difference, and the errors are summed up: the cosine of
 //! the two output vectors, the largest difference, and whether the largest output is the same; of several records, also the least cosine
 //! and how many keep their largest output.
+//!
+//! With `--layers` the two models are compared layer by layer too, on the labelled records of `--held-out` or else on the inputs, and the
+//! circuit is laid out to tell what each layer would cost; `kiln compile --help` says what the columns are. That way calibration and
+//! bits can be chosen before any key is made.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use kiln_circuits::accuracy::{argmax, cosine};
 use kiln_circuits::data;
-use kiln_circuits::{Interpreter, dequantise_output, import, quantise, quantise_record};
+use kiln_circuits::{
+    FloatModel, InputVisibility, IntGraph, Interpreter, PlanOptions, QuantiseReport, Visibility,
+    WeightValues, WeightVisibility, dequantise_output, import, lower, measure_layers, quantise,
+    quantise_record,
+};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::artefact::{self, LARGE_FILE_BYTES_MAX, SMALL_FILE_BYTES_MAX};
+use crate::compiled::Accuracy;
 use crate::error::{Failure, Source};
+use crate::fidelity::{Fidelity, MeasuredOn, Table};
 use crate::output::{Format, Report};
 use crate::progress::Progress;
 use crate::quantisation::QuantiseArgs;
@@ -43,6 +54,12 @@ pub struct Args {
     /// Print the float model's outputs beside the integer model's
     #[arg(long)]
     compare: bool,
+    /// Labelled records to measure accuracy on: JSON, `{"records": [[…], …], "labels": […]}`
+    #[arg(long, value_name = "FILE")]
+    held_out: Option<PathBuf>,
+    /// Print every layer's error against the float model (always part of --json) and what it would cost to prove
+    #[arg(long)]
+    layers: bool,
     #[command(flatten)]
     quantise: QuantiseArgs,
     /// How to print the result
@@ -58,6 +75,10 @@ pub struct Answers {
     shift: u32,
     table_bits: u32,
     records: Vec<Answer>,
+    accuracy: Option<Accuracy>,
+    fidelity: Option<Fidelity>,
+    #[serde(skip)]
+    layers: bool,
     used: Used,
 }
 
@@ -111,8 +132,37 @@ pub fn run(args: &Args) -> Result<Answers, Failure> {
         records.push(Answer { input: path.clone(), output, comparison });
     }
     let output_scale = graph.tensors.get(graph.output.tensor.0).map_or(1.0, |tensor| tensor.scale);
-    let (shift, table_bits) = (report.shift, report.q_bits);
-    Ok(Answers { output_scale, shift, table_bits, records, used: start.used() })
+    let measure = || fidelity(args, &model, (&graph, &weights), &report, &inputs);
+    let (accuracy, fidelity) = match args.layers || args.format.json || args.held_out.is_some() {
+        true => progress.phase("compare layer by layer", measure)?,
+        false => (None, None),
+    };
+    let (shift, table_bits, layers) = (report.shift, report.q_bits, args.layers);
+    Ok(Answers { output_scale, shift, table_bits, records, accuracy, fidelity, layers, used: start.used() })
+}
+
+/// Compares the two models on labelled records, or on the inputs, and lays a circuit out if layers were asked for.
+fn fidelity(
+    args: &Args,
+    model: &FloatModel,
+    (graph, weights): (&IntGraph, &WeightValues),
+    report: &QuantiseReport,
+    inputs: &[Input],
+) -> Result<(Option<Accuracy>, Option<Fidelity>), Failure> {
+    let held_out = args.held_out.as_deref().map(record::read_held_out).transpose()?;
+    let (on, records, labels) = match held_out {
+        Some(set) => (MeasuredOn::HeldOut, set.records, Some(set.labels)),
+        None => (MeasuredOn::Inputs, inputs.iter().map(|(_, input)| input.to_vec()).collect(), None),
+    };
+    let records = Zeroizing::new(records);
+    let measured = measure_layers(model, graph, weights, &report.nodes, &records, labels.as_deref());
+    let (measured, errors) = measured.map_err(|e| Failure::refused("measure the accuracy", e))?;
+    let visibility = Visibility { input: InputVisibility::Private, weights: WeightVisibility::Hidden };
+    let lowered = args.layers.then(|| lower(graph, visibility, &PlanOptions::default())).transpose();
+    let plan = lowered.map_err(|e| Failure::refused("lay out the model as a circuit", e))?;
+    let plan = plan.map(|lowered| lowered.report);
+    let fidelity = Fidelity::new(on, &measured, &errors, plan.as_ref());
+    Ok((labels.map(|_| Accuracy::new(&measured)), Some(fidelity)))
 }
 
 /// How much the arrays of an `.npz` file may take.
@@ -141,17 +191,10 @@ fn read_inputs(path: &Path) -> Result<Vec<Input>, Failure> {
 
 impl Compared {
     fn new(integer: &[f64], float: Vec<f32>) -> Self {
-        let pairs = || integer.iter().copied().zip(float.iter().map(|v| f64::from(*v)));
-        let product: f64 = pairs().map(|(a, b)| a * b).sum();
-        let norms =
-            pairs().map(|(a, _)| a * a).sum::<f64>().sqrt() * pairs().map(|(_, b)| b * b).sum::<f64>().sqrt();
-        let error_max = pairs().map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        let largest = |values: &mut dyn Iterator<Item = f64>| {
-            values.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(index, _)| index)
-        };
-        let same_largest =
-            largest(&mut pairs().map(|pair| pair.0)) == largest(&mut pairs().map(|pair| pair.1));
-        let cosine = if norms > 0.0 { product / norms } else { f64::from(u8::from(error_max == 0.0)) };
+        let differences = integer.iter().zip(&float).map(|(a, b)| (a - f64::from(*b)).abs());
+        let error_max = differences.fold(0.0, f64::max);
+        let same_largest = argmax(integer) == argmax(&float);
+        let cosine = cosine(integer, &float);
         Self { float, cosine, error_max, same_largest }
     }
 }
@@ -192,6 +235,15 @@ impl fmt::Display for Answers {
             let same = compared().filter(|compared| compared.same_largest).count();
             let records = compared().count();
             writeln!(f, "{records} records: cosine at least {least:.6}, largest output the same in {same}")?;
+        }
+        if let Some(accuracy) = &self.accuracy {
+            writeln!(f, "accuracy {accuracy}")?;
+        }
+        if let Some(fidelity) = self.fidelity.as_ref().filter(|_| self.layers || self.accuracy.is_some()) {
+            writeln!(f, "{fidelity}")?;
+        }
+        if let Some(fidelity) = self.fidelity.as_ref().filter(|_| self.layers) {
+            write!(f, "{}", Table(fidelity))?;
         }
         writeln!(f, "shift of {} bits, tables of 2^{} entries a side", self.shift, self.table_bits)?;
         write!(f, "used {}", self.used)

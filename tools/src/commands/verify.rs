@@ -225,7 +225,7 @@ impl fmt::Display for Verified {
             None => {}
         }
         writeln!(f, "  record     {}", self.input_visibility)?;
-        writeln!(f, "  output     {:?} × {}", self.output, self.output_scale)?;
+        writeln!(f, "  output     {} × {}", output::integers(&self.output), self.output_scale)?;
         writeln!(f, "  proof      {}", output::bytes(self.proof_bytes as u64))?;
         write!(f, "  verified   in {}, measured", output::seconds(self.used.wall_s))
     }

@@ -27,6 +27,28 @@ fn a_verifier_needs_three_files_and_nothing_else() {
     assert!(fs::metadata(&p).unwrap().len() <= 6 * 1024, "a small model has a small proof");
 }
 
+#[test]
+fn layers_are_told_with_their_error_and_their_cost() {
+    let text = |name: &str| model_file(&format!("diagnostic.{name}")).to_str().unwrap().to_owned();
+    let [model, calibration, record, held_out] =
+        ["onnx", "calibration.json", "record.json", "test.json"].map(text);
+    let arguments = ["run", "--model", &model, "--calibration", &calibration, "--input", &record];
+    let result = kiln(&[&arguments[..], &["--held-out", &held_out, "--layers", "--json"]].concat());
+    let result = result.succeeds().json();
+    assert!(result["accuracy"]["integer_correct"].as_u64() > Some(100), "{}", result["accuracy"]);
+    let fidelity = &result["fidelity"];
+    assert_eq!(
+        (&fidelity["measured_on"], &fidelity["records"]),
+        (&"held-out".into(), &result["accuracy"]["records"])
+    );
+    let layers = fidelity["layers"].as_array().unwrap();
+    assert!(layers.len() > 3 && layers.iter().all(|layer| layer["relative_error"].as_f64() < Some(0.1)));
+    let cells: u64 = layers.iter().filter_map(|layer| layer["cells"].as_u64()).sum();
+    assert!(cells > 100, "{fidelity}");
+    let printed = kiln(&[&arguments[..], &["--layers"]].concat()).succeeds().stdout;
+    assert!(printed.contains("dearest: ") && printed.contains("of 1 given records"), "{printed}");
+}
+
 /// A ZIP archive of one stored file (APPNOTE.TXT, sections 4.3.7, 4.3.12 and 4.3.16).
 fn stored(name: &str, content: &[u8]) -> Vec<u8> {
     let crc = content.iter().fold(u32::MAX, |crc, byte| {

@@ -233,7 +233,7 @@ pub(crate) fn of_forest(forest: &Forest) -> FloatModel {
     let node = NodeProto { op_type: REGRESSOR.into(), ..Default::default() };
     let node = OnnxNode { name: "trees".into(), proto: &node };
     let forest = Arc::new(forest.clone());
-    let graph = Reader { graph: &GraphProto::default(), node: &node }.float_graph("x", &forest);
+    let graph = Reader { graph: &GraphProto::default(), node: &node }.float_graph("x", &forest, None);
     FloatModel::of_forest(graph, Vec::new(), vec![1, forest.features], forest)
 }
 
@@ -283,10 +283,147 @@ fn what_is_not_supported_is_said() {
     let path = path.chain([(0, 60, 0, 0.0, "LEAF", 0, 0)]).collect::<Vec<_>>();
     let deep = proto(REGRESSOR, 3, [nodes(&path), leaves("target", &[(0, 60, 0, 1.0)])].concat());
     assert!(refusal(&deep).contains("24 levels"));
+    assert!(refusal(&with_tail(&[("Tanh", &["scores"], "y")])).contains("beside a Tanh"));
+}
+
+/// As [`regressor`], with nodes behind it that read `scores` or each other.
+fn with_tail(tail: &[(&str, &[&str], &str)]) -> ModelProto {
     let mut model = regressor();
     let graph = model.graph.as_mut().unwrap();
-    let (input, output) = (vec!["scores".into()], vec!["y".into()]);
-    graph.node.push(NodeProto { op_type: "Exp".into(), input, output, ..Default::default() });
-    graph.output[0].name = "y".into();
-    assert!(refusal(&model).contains("beside a Exp"));
+    for (operator, inputs, output) in tail {
+        let input = inputs.iter().map(|name| (*name).into()).collect();
+        let (op_type, output) = ((*operator).into(), vec![(*output).into()]);
+        graph.node.push(NodeProto { op_type, input, output, ..Default::default() });
+    }
+    for (name, value) in [("half", 0.5f32), ("one", 1.0), ("minus", -2.0)] {
+        graph.initializer.push(tract_onnx::pb::TensorProto {
+            name: name.into(),
+            dims: vec![1],
+            data_type: DataType::Float as i32,
+            float_data: vec![value],
+            ..Default::default()
+        });
+    }
+    graph.output[0].name = tail.last().unwrap().2.into();
+    model
+}
+
+#[test]
+fn factors_and_a_function_behind_the_scores_are_part_of_the_model() {
+    let record = [1.0, 1.0, 1.0];
+    let score = f64::from(import_proto(&regressor()).unwrap().run(&record).unwrap().output[0]);
+    type Tail<'a> = &'a [(&'a str, &'a [&'a str], &'a str)];
+    let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let cases: [(Tail<'_>, f64); 4] = [
+        (&[("Mul", &["minus", "scores"], "y")], -2.0 * score),
+        (&[("Div", &["scores", "minus"], "a"), ("Exp", &["a"], "y")], (-score / 2.0).exp()),
+        (
+            &[("Mul", &["scores", "half"], "a"), ("Exp", &["a"], "b"), ("Mul", &["b", "half"], "y")],
+            0.5 * (score / 2.0).exp(),
+        ),
+        (&[("Sigmoid", &["scores"], "a"), ("Mul", &["a", "one"], "y")], logistic(score)),
+    ];
+    for (tail, want) in cases {
+        let model = import_proto(&with_tail(tail)).unwrap();
+        let got = f64::from(model.run(&record).unwrap().output[0]);
+        assert!((got - want).abs() <= 1e-5 * want.abs(), "{tail:?}: {got} {want}");
+        quantise(&model, &grid(), &QuantiseOptions { q_bits: Some(14), ..QuantiseOptions::default() })
+            .unwrap();
+    }
+    let refused: [Tail<'_>; 4] = [
+        &[("Exp", &["scores"], "a"), ("Exp", &["a"], "y")],
+        &[("Exp", &["scores"], "a"), ("Mul", &["a", "minus"], "y")],
+        &[("Sigmoid", &["scores"], "a"), ("Mul", &["a", "half"], "y")],
+        &[("Div", &["one", "scores"], "y")],
+    ];
+    for tail in refused {
+        let error = import_proto(&with_tail(tail)).unwrap_err();
+        assert!(matches!(error, ImportError::Unsupported { .. }), "{tail:?}: {error}");
+    }
+}
+
+/// A list of numbers as a tensor attribute.
+fn tensor(name: &str, data_type: DataType, values: &[f64]) -> AttributeProto {
+    let mut t = tract_onnx::pb::TensorProto {
+        dims: vec![values.len() as i64],
+        data_type: data_type as i32,
+        ..Default::default()
+    };
+    match data_type {
+        DataType::Float => t.float_data = values.iter().map(|v| *v as f32).collect(),
+        DataType::Double => t.double_data = values.to_vec(),
+        _ => t.int32_data = values.iter().map(|v| *v as i32).collect(),
+    }
+    AttributeProto {
+        name: name.into(),
+        t: Some(t),
+        r#type: AttributeType::Tensor as i32,
+        ..Default::default()
+    }
+}
+
+/// Two trees as ai.onnx.ml 5 has them: one of three leaves and one of a single leaf.
+fn of_two_lists() -> ModelProto {
+    let attributes = vec![
+        ints("tree_roots", &[0, 2]),
+        ints("nodes_featureids", &[0, 1, 0]),
+        tensor("nodes_splits", DataType::Double, &[0.25, 0.5, 0.0]),
+        tensor("nodes_modes", DataType::Uint8, &[1.0, 2.0, 0.0]),
+        ints("nodes_truenodeids", &[1, 0, 3]),
+        ints("nodes_trueleafs", &[0, 1, 1]),
+        ints("nodes_falsenodeids", &[2, 1, 3]),
+        ints("nodes_falseleafs", &[1, 1, 1]),
+        ints("leaf_targetids", &[0, 1, 1, 0]),
+        tensor("leaf_weights", DataType::Float, &[1.0, 2.0, 4.0, 8.0]),
+        int("n_targets", 2),
+    ];
+    proto(UNIFIED, 2, attributes)
+}
+
+#[test]
+fn ensembles_of_inner_nodes_and_leaves_give_their_leaves() {
+    let model = import_proto(&of_two_lists()).unwrap();
+    for (record, want) in [([0.0, 0.5], [9.0, 0.0]), ([0.2, 0.4], [8.0, 2.0]), ([0.25, 0.5], [8.0, 4.0])] {
+        assert_eq!(model.run(&record).unwrap().output, want, "{record:?}");
+    }
+    let mut average = of_two_lists();
+    average.graph.as_mut().unwrap().node[0].attribute.push(int("aggregate_function", 0));
+    assert_eq!(import_proto(&average).unwrap().run(&[0.0, 0.5]).unwrap().output, [4.5, 0.0]);
+}
+
+#[test]
+fn malformed_ensembles_of_inner_nodes_and_leaves_are_refused() {
+    type Spoil = fn(&mut Vec<AttributeProto>);
+    let spoils: [(&str, Spoil); 9] = [
+        ("a list of", |a| a[1].ints.truncate(2)),
+        ("two parents", |a| a[4].ints[0] = 0),
+        ("two parents", |a| a[0].ints.push(0)),
+        ("no node 7", |a| a[4].ints[0] = 7),
+        ("leaf 9 of 4", |a| a[6].ints[0] = 9),
+        ("output 2 of 2", |a| a[8].ints[1] = 2),
+        ("differ in length", |a| a[8].ints.truncate(3)),
+        ("equality", |a| a[3].t.as_mut().unwrap().int32_data[0] = 4),
+        ("aggregate_function 3", |a| a.push(int("aggregate_function", 3))),
+    ];
+    for (words, spoil) in spoils {
+        let mut model = of_two_lists();
+        spoil(&mut model.graph.as_mut().unwrap().node[0].attribute);
+        let error = import_proto(&model).unwrap_err();
+        assert!(error.to_string().contains(words), "{words}: {error}");
+    }
+}
+
+#[test]
+fn lists_may_be_tensors() {
+    let mut model = regressor();
+    for attribute in &mut model.graph.as_mut().unwrap().node[0].attribute {
+        if attribute.r#type == AttributeType::Floats as i32 {
+            let values = attribute.floats.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+            *attribute = tensor(&format!("{}_as_tensor", attribute.name), DataType::Double, &values);
+        }
+    }
+    let (tensors, lists) = (import_proto(&model).unwrap(), import_proto(&regressor()).unwrap());
+    for record in [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.5, 0.6, -1.0]] {
+        assert_eq!(tensors.run(&record).unwrap(), lists.run(&record).unwrap());
+    }
 }

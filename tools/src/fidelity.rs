@@ -1,0 +1,215 @@
+//! How far the integer model is from the float model, layer by layer, beside what each layer costs to prove.
+
+use std::fmt;
+
+use kiln_circuits::{Accuracy, LayerError, PlanReport};
+use serde::Serialize;
+
+use crate::output;
+
+/// How many of the dearest layers are named.
+const DEAREST: usize = 3;
+
+/// Which records were compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MeasuredOn {
+    /// Those that set the scales.
+    Calibration,
+    /// Labelled ones.
+    HeldOut,
+    /// Those that were given to run.
+    Inputs,
+}
+
+/// The integer model beside the float model.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fidelity {
+    /// Which records were compared.
+    pub measured_on: MeasuredOn,
+    /// How many.
+    pub records: usize,
+    /// Of these, how many have the same largest output in both models.
+    pub same_largest: usize,
+    /// Mean cosine between the outputs.
+    pub cosine: f64,
+    /// The least of them.
+    pub cosine_min: f64,
+    /// Root mean square error of the outputs over their root mean square.
+    pub relative_error: f64,
+    /// Largest error of an output.
+    pub error_max: f64,
+    /// Layer by layer, in the order in which they are computed.
+    pub layers: Vec<Layer>,
+}
+
+/// A layer: a node of the float model and the integer nodes that it became.
+#[derive(Clone, Debug, Serialize)]
+pub struct Layer {
+    /// Its name in the ONNX file.
+    pub name: String,
+    /// Its operator.
+    pub operator: String,
+    /// Root mean square error over the root mean square of the float layer; none where the float model has no such tensor.
+    pub relative_error: Option<f64>,
+    /// Largest error, in the float layer's units.
+    pub error_max: Option<f64>,
+    /// Share of the float layer's elements that are beyond the integers of this layer.
+    pub clamped: Option<f64>,
+    /// Committed cells; none where no circuit was laid out.
+    pub cells: Option<usize>,
+    /// The circuit's predicted time of one thread, by the layer's share of the cells \[ms\].
+    pub predicted_ms: Option<f64>,
+}
+
+impl Fidelity {
+    /// From what was measured, and the circuit if there is one.
+    pub fn new(
+        measured_on: MeasuredOn,
+        accuracy: &Accuracy,
+        errors: &[LayerError],
+        plan: Option<&PlanReport>,
+    ) -> Self {
+        let comparison = &accuracy.comparison;
+        Self {
+            measured_on,
+            records: comparison.records,
+            same_largest: comparison.agreeing,
+            cosine: comparison.cosine(),
+            cosine_min: comparison.cosine_min.unwrap_or(1.0),
+            relative_error: comparison.relative_error(),
+            error_max: comparison.error_max,
+            layers: errors.iter().map(|error| Layer::new(error, plan)).collect(),
+        }
+    }
+
+    /// The layers that take most cells, with their shares of all, dearest first.
+    fn dearest(&self) -> Vec<(&Layer, f64)> {
+        let all: usize = self.layers.iter().filter_map(|layer| layer.cells).sum();
+        let mut layers: Vec<_> = self.layers.iter().filter(|layer| layer.cells > Some(0)).collect();
+        layers.sort_by_key(|layer| std::cmp::Reverse(layer.cells));
+        let share = |layer: &Layer| layer.cells.unwrap_or(0) as f64 / all.max(1) as f64;
+        layers.into_iter().take(DEAREST).map(|layer| (layer, share(layer))).collect()
+    }
+}
+
+impl Layer {
+    fn new(error: &LayerError, plan: Option<&PlanReport>) -> Self {
+        let cells = |plan: &PlanReport| {
+            let nodes = plan.layers.get(error.nodes.clone()).unwrap_or_default();
+            nodes.iter().map(|node| node.cells).sum::<usize>()
+        };
+        let compared = error.elements > 0;
+        let predicted = |plan: &PlanReport| {
+            let all: usize = plan.layers.iter().map(|node| node.cells).sum();
+            plan.predicted_ms * cells(plan) as f64 / all.max(1) as f64
+        };
+        Self {
+            name: error.name.clone(),
+            operator: error.operator.clone(),
+            relative_error: error.relative_error(),
+            error_max: compared.then_some(error.error_max),
+            clamped: compared.then(|| error.clamped as f64 / error.elements as f64),
+            cells: plan.map(cells),
+            predicted_ms: plan.map(predicted),
+        }
+    }
+}
+
+impl fmt::Display for MeasuredOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Calibration => "calibration",
+            Self::HeldOut => "held-out",
+            Self::Inputs => "given",
+        })
+    }
+}
+
+/// One line.
+impl fmt::Display for Fidelity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { measured_on, records, same_largest, cosine, cosine_min, relative_error, .. } = self;
+        write!(
+            f,
+            "largest output the same in {same_largest} of {records} {measured_on} records, cosine {cosine:.6} (least {cosine_min:.6}), error {:.2} %",
+            100.0 * relative_error
+        )
+    }
+}
+
+/// All layers, a line each.
+pub struct Table<'a>(pub &'a Fidelity);
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent =
+            |share: Option<f64>| share.map_or("-".into(), |share| format!("{:.2} %", 100.0 * share));
+        writeln!(
+            f,
+            "  {:>9} {:>11} {:>9} {:>10} {:>10}  layer",
+            "error", "largest", "clamped", "cells", "predicted"
+        )?;
+        for layer in &self.0.layers {
+            writeln!(
+                f,
+                "  {:>9} {:>11} {:>9} {:>10} {:>10}  {} \"{}\"",
+                percent(layer.relative_error),
+                layer.error_max.map_or("-".into(), |error| format!("{error:.3e}")),
+                percent(layer.clamped),
+                layer.cells.map_or("-".into(), |cells| cells.to_string()),
+                layer.predicted_ms.map_or("-".into(), |ms| output::seconds(ms * 1e-3)),
+                layer.operator,
+                layer.name,
+            )?;
+        }
+        for (index, (layer, share)) in self.0.dearest().into_iter().enumerate() {
+            let before = if index == 0 { "  dearest: " } else { ", " };
+            write!(f, "{before}{} \"{}\" {:.0} % of the cells", layer.operator, layer.name, 100.0 * share)?;
+        }
+        if self.0.dearest().is_empty() { Ok(()) } else { writeln!(f) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(name: &str, cells: Option<usize>) -> Layer {
+        Layer {
+            name: name.into(),
+            operator: "Conv".into(),
+            relative_error: None,
+            error_max: None,
+            clamped: None,
+            cells,
+            predicted_ms: None,
+        }
+    }
+
+    fn fidelity(layers: Vec<Layer>) -> Fidelity {
+        Fidelity {
+            measured_on: MeasuredOn::HeldOut,
+            records: 1,
+            same_largest: 1,
+            cosine: 1.0,
+            cosine_min: 1.0,
+            relative_error: 0.0,
+            error_max: 0.0,
+            layers,
+        }
+    }
+
+    #[test]
+    fn the_dearest_layers_are_named_in_order_and_none_without_a_circuit() {
+        let layers = [("a", 10), ("b", 70), ("c", 0), ("d", 20)];
+        let made = fidelity(layers.map(|(name, cells)| layer(name, Some(cells))).to_vec());
+        let text = Table(&made).to_string();
+        let last = text.lines().last().unwrap();
+        assert_eq!(
+            last.trim(),
+            "dearest: Conv \"b\" 70 % of the cells, Conv \"d\" 20 % of the cells, Conv \"a\" 10 % of the cells"
+        );
+        assert!(!Table(&fidelity(vec![layer("a", None)])).to_string().contains("dearest"));
+    }
+}
