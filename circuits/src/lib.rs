@@ -22,8 +22,8 @@ pub use graph::{IntGraph, WeightValues};
 pub use interpret::{Interpreter, NodeTrace, RunError, Trace, run};
 pub use layer_error::LayerError;
 pub use lower::{
-    InputVisibility, LowerError, Lowered, PlanOptions, PlanReport, Target, Visibility, WeightVisibility,
-    lower,
+    InputVisibility, LowerError, Lowered, PlanOptions, PlanReport, Rates, Target, Visibility,
+    WeightVisibility, lower,
 };
 pub use onnx::{ImportError, UnsupportedOperator, import};
 pub use quantise::{

@@ -4,7 +4,7 @@
 //! - `layout`: where elements lie; `chain`: random evaluations over them; `identity`: what these must satisfy;
 //! - `linear`: what each kind of node asks for, a file a kind; `tables`: ranges and activations;
 //! - `ledger`: the identities as one running sum; `fold`: its regular entries added up by chains first;
-//! - `planner`: lanes and rows by predicted cost; `emit`: the circuit; `witness`: its values;
+//! - `planner`: lanes and rows by predicted cost, by `rates`; `emit`: the circuit; `witness`: its values;
 //! - `statement`: what is public.
 
 mod chain;
@@ -16,6 +16,7 @@ mod ledger;
 mod linear;
 mod monomial;
 mod planner;
+mod rates;
 mod selectors;
 mod statement;
 mod tables;
@@ -31,6 +32,7 @@ use planner::Choice;
 use tables::Tables;
 
 pub use planner::{ColumnCounts, LayerReport, PlanOptions, PlanReport, Target};
+pub use rates::{Rate, Rates};
 pub use statement::{InputVisibility, Visibility, WeightVisibility, public_inputs};
 pub use witness::ModelWitness;
 
@@ -91,6 +93,11 @@ impl Lowered {
     pub fn options(&self) -> PlanOptions {
         self.choice.options()
     }
+
+    /// The time that one thread of a machine with these rates takes to prove this, in milliseconds.
+    pub fn predicted_ms(&self, rates: &Rates) -> f64 {
+        self.choice.predicted_ms(rates)
+    }
 }
 
 /// Lays out a graph.
@@ -98,12 +105,25 @@ impl Lowered {
 /// # Errors
 /// [`LowerError`] if the graph is malformed or does not fit the options.
 pub fn lower(graph: &IntGraph, visibility: Visibility, options: &PlanOptions) -> Result<Lowered, LowerError> {
+    lower_at(graph, visibility, options, &Rates::default())
+}
+
+/// As [`lower`], as it is cheapest on a machine with these rates.
+///
+/// # Errors
+/// As [`lower`].
+pub fn lower_at(
+    graph: &IntGraph,
+    visibility: Visibility,
+    options: &PlanOptions,
+    rates: &Rates,
+) -> Result<Lowered, LowerError> {
     validate_graph(graph)?;
     check_nodes(graph)?;
     let tables = Tables::new(graph);
-    let choice = planner::choose(graph, visibility, options, &tables)?;
+    let choice = planner::choose(graph, visibility, options, &tables, rates)?;
     let (circuit, fixed) = emit::emit(graph, &choice, &tables);
-    let mut report = choice.report(graph, visibility);
+    let mut report = choice.report(graph, visibility, rates);
     report.instance_cells = circuit.instance_cells.len();
     tracing::debug!(%report, "circuit planned");
     Ok(Lowered { circuit, fixed, report, visibility, graph: graph.clone(), choice, tables })

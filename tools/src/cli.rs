@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{bench, card, compile, demo, prove, range, run, setup, verifier, verify};
+use crate::commands::{bench, card, compile, demo, prove, range, run, setup, tune, verifier, verify};
 use crate::error::Failure;
 use crate::output::{self, Format};
 
@@ -56,6 +56,9 @@ enum Command {
     /// Show once for each model that its hidden weights are small integers
     #[command(long_about = help(include_str!("commands/range.rs")), after_help = AFTER_HELP)]
     Range(range::Args),
+    /// Measure what proving takes on this machine, for predictions and layouts
+    #[command(long_about = help(include_str!("commands/tune.rs")), after_help = AFTER_HELP)]
+    Tune(tune::Args),
     /// List cards, or describe one
     #[command(long_about = help(include_str!("commands/card.rs")), after_help = AFTER_HELP)]
     Card(card::Args),
@@ -121,6 +124,7 @@ impl Cli {
             Some(Command::Verify(args)) => args.format,
             Some(Command::Verifier(args)) => args.format(),
             Some(Command::Range(args)) => args.format,
+            Some(Command::Tune(args)) => args.format,
             Some(Command::Card(args)) => args.format(),
             Some(Command::Bench(args)) => args.format(),
         }
@@ -136,6 +140,7 @@ impl Cli {
             Command::Verify(args) => verify::run(&args)?,
             Command::Verifier(args) => verifier::run(&args)?,
             Command::Range(args) => output::result(args.format, &range::run(&args)?),
+            Command::Tune(args) => output::result(args.format, &tune::run(&args)?),
             Command::Card(args) => card::run(&args)?,
             Command::Bench(args) => bench::run(&args)?,
         }

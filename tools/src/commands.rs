@@ -8,5 +8,6 @@ pub mod prove;
 pub mod range;
 pub mod run;
 pub mod setup;
+pub mod tune;
 pub mod verifier;
 pub mod verify;

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use kiln_circuits::data::TestSet;
-use kiln_circuits::lower::{Lowered, PlanOptions, PlanReport, Target, Visibility, lower};
+use kiln_circuits::lower::{Lowered, PlanOptions, PlanReport, Rates, Target, Visibility, lower_at};
 use kiln_circuits::{
     IntGraph, NodeReport, QuantiseOptions, Trace, WeightRange, WeightValues, import, measure, measure_layers,
     quantise, quantise_record, run,
@@ -58,6 +58,8 @@ pub struct Options {
     pub target: Target,
     /// How the model becomes integers.
     pub quantise: QuantiseOptions,
+    /// What work takes where it is proven: the cheapest layout depends on it.
+    pub rates: Rates,
 }
 
 /// A compiled model.
@@ -190,8 +192,9 @@ impl Compiled {
         let quantised = (report.nodes, report.agreement.0);
         let meaning = meaning_of(&graph, &options)?;
         let lowered = {
-            let options = PlanOptions { target: options.target, ..PlanOptions::default() };
-            progress.phase("lay out the circuit", || lower_with(&graph, &meaning, &options))?
+            let plan = PlanOptions { target: options.target, ..PlanOptions::default() };
+            let lay_out = || lower_with(&graph, &meaning, &plan, &options.rates);
+            progress.phase("lay out the circuit", lay_out)?
         };
         let srs = match srs {
             Some(srs) => srs,
@@ -214,7 +217,7 @@ impl Compiled {
         weights: WeightValues,
         randomness: Randomness,
     ) -> Result<Self, Failure> {
-        let lowered = lower_with(&self.graph, &self.meaning, &self.lowered.options())?;
+        let lowered = lower_with(&self.graph, &self.meaning, &self.lowered.options(), &Rates::default())?;
         let (secret, commitment) =
             commit_to(engine, &self.srs, &lowered, &weights, self.meaning.weights, randomness)?;
         let (meaning, key, srs) = (self.meaning.clone(), self.key.clone(), self.srs.clone());
@@ -262,7 +265,7 @@ impl Compiled {
         let path = directory.join(SRS);
         artefact::open("open the reference string", &path)?;
         let srs = Srs::open(&path).map_err(|e| Failure::file("open the reference string", &path, e))?;
-        let lowered = lower_with(&graph, &meaning, &layout)?;
+        let lowered = lower_with(&graph, &meaning, &layout, &Rates::default())?;
         let directory = Some(directory.to_owned());
         let quantised = (Vec::new(), 0);
         let compiled =
@@ -519,6 +522,11 @@ impl Compiled {
         }
     }
 
+    /// The CPU time of a proof at these rates, in milliseconds.
+    pub fn predicted_ms(&self, rates: &Rates) -> f64 {
+        self.lowered.predicted_ms(rates)
+    }
+
     /// Where the cells of the circuit go.
     pub fn layout(&self) -> &PlanReport {
         &self.lowered.report
@@ -608,9 +616,14 @@ fn meaning_of(graph: &IntGraph, options: &Options) -> Result<Meaning, Failure> {
 }
 
 /// The circuit of a graph, with its meaning.
-fn lower_with(graph: &IntGraph, meaning: &Meaning, options: &PlanOptions) -> Result<Lowered, Failure> {
+fn lower_with(
+    graph: &IntGraph,
+    meaning: &Meaning,
+    options: &PlanOptions,
+    rates: &Rates,
+) -> Result<Lowered, Failure> {
     let visibility = Visibility { input: meaning.input_visibility.into(), weights: meaning.weights.into() };
-    let mut lowered = lower(graph, visibility, options)
+    let mut lowered = lower_at(graph, visibility, options, rates)
         .map_err(|e| Failure::refused("lay out the model as a circuit", e))?;
     lowered.circuit.meaning = meaning.to_text();
     Ok(lowered)

@@ -22,6 +22,7 @@ pub mod progress;
 pub mod public;
 pub mod quantisation;
 pub mod range;
+pub mod rates;
 pub mod record;
 pub mod resources;
 pub mod secret;

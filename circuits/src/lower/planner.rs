@@ -14,6 +14,7 @@ use super::fold::{Fold, Worth};
 use super::layout::{place_activations, place_weights};
 use super::ledger::{Ledger, RelayColumn};
 use super::linear::{Plan, conv};
+use super::rates::{Rate, Rates};
 use super::selectors::Selectors;
 use super::statement::{InputVisibility, Visibility};
 use super::tables::Tables;
@@ -182,19 +183,6 @@ pub(crate) struct Choice {
     pub columns: ColumnCounts,
 }
 
-/// What one thread takes for one of each, in nanoseconds, on an AMD EPYC (Zen 5) with both threads at work: fitted to the proofs of
-/// ResNet-18, ResNet-50 and MobileNetV2 (`zoo/README.md`), in the proportions of `kiln bench kernels`.
-mod rate {
-    /// A full-width element committed to.
-    pub(super) const FULL_NS: f64 = 2_200.0;
-    /// A small one.
-    pub(super) const SMALL_NS: f64 = 100.0;
-    /// A butterfly of a transform.
-    pub(super) const BUTTERFLY_NS: f64 = 10.5;
-    /// A multiplication and an addition in a program that goes over rows.
-    pub(super) const MULTIPLY_ADD_NS: f64 = 4.2;
-}
-
 /// Predicted costs.
 #[derive(Clone, Copy, Debug)]
 struct Prediction {
@@ -210,7 +198,7 @@ struct Prediction {
 impl Prediction {
     /// A column that is multiplied with others is interpolated and taken to every coset; a linear one is interpolated only, and
     /// each combination of such columns is taken to every coset in their place.
-    fn new(columns: &ColumnCounts, instance_cells: usize, k: u32, degree: u32) -> Self {
+    fn new(columns: &ColumnCounts, instance_cells: usize, k: u32, degree: u32, rate: &Rate) -> Self {
         let (n, cosets) = ((1u64 << k) as f64, degree.saturating_sub(1).max(1) as usize);
         let lookups = columns.remainders + columns.activations / 2 + columns.table_segments;
         let helpers = lookups.div_ceil(cosets);
@@ -230,10 +218,10 @@ impl Prediction {
         let transforms = evaluated * (1 + cosets) + linear + taken * cosets;
         let reads = columns.selectors * columns.activations / 2 + 4 * (evaluated + taken);
         let combined = columns.combinations * (committed + columns.edges) / 2;
-        let nanoseconds = n * rate::FULL_NS * (full_read + full_linear + cosets + 2) as f64
-            + n * rate::SMALL_NS * (small_read + small_linear) as f64
-            + n * rate::BUTTERFLY_NS * f64::from(k) / 2.0 * transforms as f64
-            + n * rate::MULTIPLY_ADD_NS * (cosets * reads + combined) as f64;
+        let nanoseconds = n * rate.full_ns * (full_read + full_linear + cosets + 2) as f64
+            + n * rate.small_ns * (small_read + small_linear) as f64
+            + n * rate.butterfly_ns * f64::from(k) / 2.0 * transforms as f64
+            + n * rate.multiply_add_ns * (cosets * reads + combined) as f64;
         let commitments = small_read + small_linear + full_read + full_linear + cosets + 2;
         // Where a chain or a running sum stands is not revealed, only where it stood a row before.
         let evaluations = small_read + fixed + full_read + columns.multiplied;
@@ -290,17 +278,19 @@ pub(crate) fn choose(
     visibility: Visibility,
     options: &PlanOptions,
     tables: &Tables,
+    rates: &Rates,
 ) -> Result<Choice, LowerError> {
     check_options(options)?;
-    let (mut candidates, rows_needed) = candidates(graph, visibility, options, tables);
+    let (mut candidates, rows_needed) = candidates(graph, visibility, options, tables, rates);
     candidates.sort_by(|a, b| a.cost.total_cmp(&b.cost));
     candidates.truncate(trials(graph));
     candidates.sort_by_key(|candidate| (candidate.lanes, candidate.k));
     let mut best: Option<(f64, Choice)> = None;
     for same in candidates.chunk_by(|a, b| a.lanes == b.lanes) {
         let plan = Plan::new(graph, visibility, same[0].lanes);
-        let least =
-            same.iter().filter_map(|candidate| try_rows(&plan, candidate.k, visibility, options, tables));
+        let least = same
+            .iter()
+            .filter_map(|candidate| try_rows(&plan, candidate.k, visibility, options, tables, rates));
         if let Some((cost, settings)) = least.min_by(|a, b| a.0.total_cmp(&b.0))
             && best.as_ref().is_none_or(|(least, _)| cost < *least)
         {
@@ -339,6 +329,7 @@ fn candidates(
     visibility: Visibility,
     options: &PlanOptions,
     tables: &Tables,
+    rates: &Rates,
 ) -> (Vec<Candidate>, u32) {
     let given = |lanes: Option<usize>, all: &[usize]| lanes.map_or_else(|| all.to_vec(), |lanes| vec![lanes]);
     let (few, linear): (&[usize], &[usize]) = match options.target {
@@ -368,8 +359,8 @@ fn candidates(
                         edges: if *edge_rows > 0 { *edges } else { 0 },
                         ..columns_of_lanes(lanes, visibility, tables, k)
                     };
-                    let cost =
-                        Prediction::new(&columns, 0, k, options.degree.unwrap_or(5)).cost(options.target);
+                    let cost = Prediction::new(&columns, 0, k, options.degree.unwrap_or(5), &rates.at(k))
+                        .cost(options.target);
                     all.push(Candidate { lanes, k, cost });
                     if *edge_rows == 0 {
                         break;
@@ -410,6 +401,7 @@ fn try_rows(
     visibility: Visibility,
     options: &PlanOptions,
     tables: &Tables,
+    rates: &Rates,
 ) -> Option<(f64, Settings)> {
     let rows = plan.rows.activations.max(plan.rows.weights).max(plan.rows.edges);
     if rows > 1 << k {
@@ -425,7 +417,7 @@ fn try_rows(
     let with_degree = |degree: u32| {
         let selectors = place_selectors(&colouring, &fold, options.target, k, degree);
         let columns = ColumnCounts { selector_columns: selectors.columns(), ..columns };
-        let cost = Prediction::new(&columns, cells, k, degree).cost(options.target);
+        let cost = Prediction::new(&columns, cells, k, degree, &rates.at(k)).cost(options.target);
         (cost, degree, selectors, columns)
     };
     let degrees = options.degree.map_or(DEGREES_TRIED, |degree| degree..=degree);
@@ -533,10 +525,19 @@ impl Choice {
         }
     }
 
-    /// The figures of this choice.
-    pub(crate) fn report(&self, graph: &IntGraph, visibility: Visibility) -> PlanReport {
+    /// The time that one thread takes to prove this, in milliseconds.
+    pub(crate) fn predicted_ms(&self, rates: &Rates) -> f64 {
+        self.prediction(rates).milliseconds
+    }
+
+    fn prediction(&self, rates: &Rates) -> Prediction {
         let cells = self.fold.entries.len();
-        let prediction = Prediction::new(&self.columns, cells, self.k, self.degree);
+        Prediction::new(&self.columns, cells, self.k, self.degree, &rates.at(self.k))
+    }
+
+    /// The figures of this choice.
+    pub(crate) fn report(&self, graph: &IntGraph, visibility: Visibility, rates: &Rates) -> PlanReport {
+        let prediction = self.prediction(rates);
         let layers = (0..graph.nodes.len()).map(|index| self.layer(graph, index)).collect::<Vec<_>>();
         let input: usize = graph.tensors[graph.input.0].shape.iter().product();
         let committed = if visibility.input == InputVisibility::Committed { input } else { 0 };

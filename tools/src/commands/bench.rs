@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// The processor's name.
-fn machine() -> String {
+pub(super) fn machine() -> String {
     let model = |text: String| {
         let line = text.lines().find_map(|line| line.strip_prefix("model name"))?.split_once(':')?.1;
         Some(line.trim().to_owned())

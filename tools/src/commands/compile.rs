@@ -53,6 +53,7 @@ use crate::meaning::{InputVisibility, WeightVisibility};
 use crate::output::{self, Format, Report};
 use crate::progress::{Phase, Progress};
 use crate::quantisation::QuantiseArgs;
+use crate::rates::RatesArgs;
 use crate::record;
 use crate::resources::{Snapshot, Used};
 use crate::secret;
@@ -90,6 +91,8 @@ pub struct Args {
     /// digits
     #[arg(long, value_name = "HEX", requires = "srs", value_parser = setup::parse_fingerprint)]
     expect_fingerprint: Option<setup::Fingerprint>,
+    #[command(flatten)]
+    rates: RatesArgs,
     #[command(flatten)]
     backend: BackendArgs,
     /// Print layer by layer (always part of --json): the layout with rows, inputs, outputs, weights and committed cells; and the error
@@ -152,7 +155,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     let name = args.model.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let quantise = args.quantise.options();
     let (input, weights, target) = (args.input, args.weights, args.target.into());
-    let options = Options { name, input, weights, target, quantise };
+    let options = Options { name, input, weights, target, quantise, rates: args.rates.read()? };
     let compiled =
         Compiled::make(&engine, &onnx, &calibration, options, srs, secret::randomness()?, &progress)?;
     let held_out = match &args.held_out {

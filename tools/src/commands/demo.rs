@@ -20,7 +20,7 @@
 use std::fmt;
 
 use kiln_circuits::accuracy::argmax;
-use kiln_circuits::{QuantiseOptions, Target, data};
+use kiln_circuits::{QuantiseOptions, Rates, Target, data};
 use serde::Serialize;
 
 use crate::backend::{self, Backend};
@@ -92,6 +92,7 @@ pub fn run(args: &Args) -> Result<Shown, Failure> {
         weights: WeightVisibility::Hidden,
         target: Target::default(),
         quantise: QuantiseOptions::default(),
+        rates: Rates::default(),
     };
     let compiled =
         Compiled::make(&engine, MODEL, &calibration, options, None, secret::randomness()?, &progress)?;

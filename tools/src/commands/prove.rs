@@ -21,6 +21,9 @@
 //! points, made by the first proof and used by all that follow with the same reference string. From some 2^14 rows on they save
 //! part of the time of commitments on the processor.
 //!
+//! The CPU time that was predicted stands beside the one that was measured. Predictions are good on a machine that `kiln tune` has
+//! measured, for proofs on the processor that neither `--memory` nor `--multiples` changes.
+//!
 //! A proof is verified before it is written. If it fails, nothing is written and the exit code is 3.
 
 use std::fmt;
@@ -38,6 +41,7 @@ use crate::meaning::InputVisibility;
 use crate::memory::{MemoryArgs, MemoryUse};
 use crate::output::{self, Format, Report};
 use crate::progress::{Phase, Progress};
+use crate::rates::RatesArgs;
 use crate::record;
 use crate::resources::{Snapshot, Used};
 use crate::secret;
@@ -62,6 +66,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     input_commitment: Option<PathBuf>,
     #[command(flatten)]
+    rates: RatesArgs,
+    #[command(flatten)]
     memory: MemoryArgs,
     #[command(flatten)]
     backend: BackendArgs,
@@ -82,6 +88,10 @@ pub struct Made {
     proof_bytes: usize,
     insecure: bool,
     backend: String,
+    /// The CPU time of a proof on the processor, by the rates that were given or found.
+    predicted_ms: f64,
+    /// The CPU time that it took, from the record to the proof's own check; none where the system does not say.
+    proving_cpu_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<MemoryUse>,
     phases: Vec<Phase>,
@@ -103,8 +113,11 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     let engine = backend::engine(&args.backend.backend)?;
     let mut staged = Staged::new();
     let commitment = input_commitment(args, &compiled, &engine, &record, &mut staged)?;
+    let rates = args.rates.read()?;
+    let before = Snapshot::now();
     let proven =
         compiled.prove(&engine, &record, commitment, secret::randomness()?, &args.memory, &progress)?;
+    let proving_cpu_ms = before.used().cpu_s.map(|cpu_s| cpu_s * 1e3);
     staged.add(&args.output, Audience::Anyone, &proven.proof)?;
     staged.add(&args.public, Audience::Anyone, proven.public.to_text().as_bytes())?;
     staged.commit()?;
@@ -122,6 +135,8 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         proof_bytes: proven.proof.len(),
         insecure: compiled.is_insecure(),
         backend: args.backend.backend.to_string(),
+        predicted_ms: compiled.predicted_ms(&rates),
+        proving_cpu_ms,
         memory: proven.memory,
         phases,
         devices: usage::usage(&engine.report()),
@@ -167,6 +182,13 @@ impl fmt::Display for Made {
         if let Some(memory) = &self.memory {
             writeln!(f, "  memory    {memory}")?;
         }
+        let measured = self.proving_cpu_ms.map(|ms| format!(", measured {}", output::seconds(ms * 1e-3)));
+        writeln!(
+            f,
+            "  CPU time  predicted {}{}",
+            output::seconds(self.predicted_ms * 1e-3),
+            measured.unwrap_or_default()
+        )?;
         write!(f, "  used      {}", self.used)?;
         output::phases(f, &self.phases)?;
         writeln!(f)?;

@@ -8,7 +8,7 @@ use kiln::meaning::{InputVisibility, WeightVisibility};
 use kiln::memory::MemoryArgs;
 use kiln::progress::Progress;
 use kiln::public::Commitment;
-use kiln_circuits::{QuantiseOptions, Target};
+use kiln_circuits::{QuantiseOptions, Rates, Target};
 use kiln_kernels::Engine;
 use kiln_plonk::{Randomness, Srs};
 
@@ -27,6 +27,7 @@ fn compile(engine: &Engine, model: &str, input: InputVisibility, seed: u8) -> Co
         weights: WeightVisibility::Hidden,
         target: Target::default(),
         quantise: QuantiseOptions::default(),
+        rates: Rates::default(),
     };
     let srs = Srs::insecure_local(12, [7; 32]).unwrap();
     let randomness = Randomness::insecure_from_seed([seed; 32]);

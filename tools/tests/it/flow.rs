@@ -49,6 +49,42 @@ fn layers_are_told_with_their_error_and_their_cost() {
     assert!(printed.contains("dearest: ") && printed.contains("of 1 given records"), "{printed}");
 }
 
+#[test]
+fn rates_that_were_measured_are_read_and_the_usual_ones_are_the_same_everywhere() {
+    let proven = diagnostic();
+    let place = tempfile::tempdir().unwrap();
+    let text = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let tuned = kiln(&["tune", "--sizes", "9", "-o", &text("rates.json"), "--json"]).succeeds().json();
+    assert_eq!((&tuned["schema"], &tuned["sizes"][0]["k"]), (&"kiln.tune/1".into(), &9.into()));
+    compile(&place.path().join("compiled"), &["--rates", &text("rates.json")]).succeeds();
+    let record = model_file("diagnostic.record.json").to_str().unwrap().to_owned();
+    let prove = |compiled: &str, rates: &str| {
+        let files = ["-o", &text("p"), "--public", &text("u"), "--rates", rates, "--json"];
+        let run = kiln(&[&["prove", "--compiled", compiled, "--record", &record], &files[..]].concat());
+        let result = run.succeeds().json();
+        assert!(result["proving_cpu_ms"].as_f64() > Some(0.0), "{result}");
+        result["predicted_ms"].as_f64().unwrap()
+    };
+    assert!(prove(&text("compiled"), &text("rates.json")) > 0.0);
+    let (usual, default) = (proven.text("compiled"), "default".to_owned());
+    assert_eq!(prove(&usual, &default), prove(&usual, &default));
+    fs::write(place.path().join("rates.json"), "{}").unwrap();
+    let refused = kiln(&[
+        "prove",
+        "--compiled",
+        &usual,
+        "--record",
+        &record,
+        "-o",
+        &text("p"),
+        "--public",
+        &text("u"),
+        "--rates",
+        &text("rates.json"),
+    ]);
+    assert!(refused.fails(2).stderr.contains("rates.json"));
+}
+
 /// A ZIP archive of one stored file (APPNOTE.TXT, sections 4.3.7, 4.3.12 and 4.3.16).
 fn stored(name: &str, content: &[u8]) -> Vec<u8> {
     let crc = content.iter().fold(u32::MAX, |crc, byte| {

@@ -92,6 +92,7 @@ fn json_results_have_the_form_that_was_reviewed() {
         ("verifier_calldata", calldata),
         ("range", kiln(&["range", "--compiled", &compiled, "-o", &path("range"), "--json"])),
         ("demo", kiln(&["--json"])),
+        ("tune", kiln(&["tune", "--sizes", "9", "-o", &path("rates.json"), "--json"])),
         ("card_list", kiln(&["card", "list", "--json"])),
         ("card_info", kiln(&["card", "info", "sim:u55c", "--json"])),
         ("card_sensors", kiln(&["card", "sensors", "sim:u55c", "--json"])),

@@ -12,6 +12,7 @@ fn help_is_what_was_reviewed() {
         ("verify", &["verify", "--help"]),
         ("range", &["range", "--help"]),
         ("run", &["run", "--help"]),
+        ("tune", &["tune", "--help"]),
         ("verifier", &["verifier", "--help"]),
         ("verifier_solidity", &["verifier", "solidity", "--help"]),
         ("verifier_calldata", &["verifier", "calldata", "--help"]),

@@ -19,6 +19,8 @@ pub struct Run {
 pub fn kiln<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Run {
     let output = Command::new(env!("CARGO_BIN_EXE_kiln"))
         .args(arguments)
+        // Rates of the machine would be read from there.
+        .env("XDG_CONFIG_HOME", "/nonexistent")
         .stdin(std::process::Stdio::null())
         .output()
         .unwrap();
