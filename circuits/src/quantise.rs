@@ -10,6 +10,7 @@ mod batch_matmul;
 mod embedding;
 mod function;
 mod grid;
+mod grid_sum;
 mod linear;
 mod max_pool;
 mod normalise;

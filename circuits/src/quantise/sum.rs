@@ -28,6 +28,9 @@ impl Builder<'_> {
         {
             return self.rescaled(index, term);
         }
+        if constant == 0.0 && self.exact_sum(index, terms, &hits)? {
+            return Ok(());
+        }
         let inputs = terms.iter().map(|t| (&t.input, t.factor)).collect::<Vec<_>>();
         let (step, calibrated) = self.weighted_sum(index, &inputs, constant, &hits)?;
         let terms = self.integer_terms(terms, &step.step.coefficients);

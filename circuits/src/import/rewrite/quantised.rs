@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `QLinearConv(x, s, z, w, t, v, u, y, b)` | `Quantize(Conv(Dequantize(x), Dequantize(w), b·s·t), u, y)` |
 //! | `QLinearMatMul(a, s, z, b, t, v, u, y)` | `Quantize(MatMul(Dequantize(a), Dequantize(b)), u, y)` |
+//! | `QLinearAdd`, `QLinearMul` of com.microsoft | likewise with `Add` and `Mul` |
+//! | `QLinearAveragePool`, `QLinearGlobalAveragePool`, `QLinearSigmoid`, `QLinearLeakyRelu` of com.microsoft | likewise, of one tensor |
 // Reads bytes from outside.
 #![cfg_attr(
     not(test),
@@ -16,13 +18,22 @@ use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 use super::super::tensor::{Constant, Data};
 use super::{int_attribute, node};
 
+/// Domain of ONNX Runtime's own operators.
+const MICROSOFT: &str = "com.microsoft";
+
 /// Takes operators on quantised tensors apart.
 pub fn apart(graph: &mut GraphProto) {
     let mut made = Vec::with_capacity(graph.node.len());
     for old in std::mem::take(&mut graph.node) {
         match (old.domain.as_str(), old.op_type.as_str()) {
             ("", "QLinearConv") => convolution(&old, &mut graph.initializer, &mut made),
-            ("", "QLinearMatMul") => product(&old, &mut made),
+            ("", "QLinearMatMul") => of_two("MatMul", &old, &mut made),
+            (MICROSOFT, "QLinearAdd") => of_two("Add", &old, &mut made),
+            (MICROSOFT, "QLinearMul") => of_two("Mul", &old, &mut made),
+            (MICROSOFT, "QLinearAveragePool") => of_one("AveragePool", &old, &mut made),
+            (MICROSOFT, "QLinearGlobalAveragePool") => of_one("GlobalAveragePool", &old, &mut made),
+            (MICROSOFT, "QLinearSigmoid") => of_one("Sigmoid", &old, &mut made),
+            (MICROSOFT, "QLinearLeakyRelu") => of_one("LeakyRelu", &old, &mut made),
             _ => made.push(old),
         }
     }
@@ -89,13 +100,32 @@ fn scaled(constants: &[TensorProto], bias: &str, s: &str, t: &str, name: &str) -
     })
 }
 
-fn product(old: &NodeProto, made: &mut Vec<NodeProto>) {
-    let [a, s, z, b, t, v, u, y] = old.input.as_slice() else { return made.push(old.clone()) };
+/// Inputs: two tensors, each with scale and zero point, and the result's.
+fn of_two(operator: &str, old: &NodeProto, made: &mut Vec<NodeProto>) {
+    let mut inputs = old.input.clone();
+    // The last zero point may be left out.
+    inputs.resize(inputs.len().max(8), String::new());
+    let [a, s, z, b, t, v, u, y] = inputs.as_slice() else { return made.push(old.clone()) };
     let output = old.output.first().cloned().unwrap_or_default();
     let part = |name: &str| format!("{output}.{name}");
     let left = real(made, [a, s, z], part("left"), 1);
     let right = real(made, [b, t, v], part("right"), 1);
     let result = part("result");
-    made.push(node("MatMul", &NodeProto::default(), &[&left, &right], &result));
+    made.push(node(operator, &NodeProto::default(), &[&left, &right], &result));
     made.push(node("QuantizeLinear", old, &[&result, u, y], &output));
+}
+
+/// Inputs: a tensor with scale and zero point, and the result's. Channels come first.
+fn of_one(operator: &str, old: &NodeProto, made: &mut Vec<NodeProto>) {
+    let mut inputs = old.input.clone();
+    inputs.resize(inputs.len().max(5), String::new());
+    let last = old.attribute.iter().any(|a| a.name == "channels_last" && a.i != 0);
+    let ([x, s, z, u, y], false) = (inputs.as_slice(), last) else { return made.push(old.clone()) };
+    let output = old.output.first().cloned().unwrap_or_default();
+    let part = |name: &str| format!("{output}.{name}");
+    let input = real(made, [x, s, z], part("input"), 1);
+    let result = part("result");
+    let mut of_real = node(operator, &NodeProto::default(), &[&input], &result);
+    of_real.attribute = old.attribute.iter().filter(|a| a.name != "channels_last").cloned().collect();
+    made.extend([of_real, node("QuantizeLinear", old, &[&result, u, y], &output)]);
 }
