@@ -122,6 +122,15 @@ impl Prover<'_> {
         let len = lens.into_iter().chain(vectors.iter().map(|(vector, _)| vector.len())).max().unwrap_or(0);
         let mut graph = Graph::new();
         let mut total = combine(&mut graph, vectors, len)?;
+        let (rows, terms): (Vec<_>, Vec<_>) =
+            terms.iter().partition(|(oracle, _)| self.rows(*oracle).is_some());
+        if let Some(sum) = self.combination_of_rows(&mut graph, &rows)? {
+            let one = Fr::from(1u64);
+            total = combine(&mut graph, &[(&total, one), (&sum, one)], len)?;
+            drop(sum);
+            self.engine.run(std::mem::take(&mut graph))?;
+            self.settle(&total);
+        }
         for part in terms.chunks(self.columns_at_once(terms.len())) {
             let oracles: Vec<_> = part.iter().map(|(oracle, _)| *oracle).collect();
             let polynomials = self.polynomials(&mut graph, &oracles)?;
@@ -135,6 +144,36 @@ impl Prover<'_> {
         }
         self.engine.run(graph)?;
         Ok(total)
+    }
+
+    /// The values on the rows and the blinding of a column that is held by these.
+    fn rows(&self, oracle: Oracle) -> Option<(&Vector, &[Fr])> {
+        match self.store.held.get(&oracle) {
+            Some(Held::Rows(values, blinding)) if !self.coefficients.contains_key(&oracle) => {
+                Some((values, blinding))
+            }
+            _ => None,
+        }
+    }
+
+    /// `Σ factor·polynomial` of columns that are held by their values. These are added up first, so that one transform does.
+    fn combination_of_rows(
+        &self,
+        graph: &mut Graph,
+        terms: &[&(Oracle, Fr)],
+    ) -> Result<Option<Vector>, KernelFailure> {
+        let mut rows = Vec::new();
+        let mut blinding = Zeroizing::new(Vec::new());
+        for (oracle, factor) in terms {
+            let Some((values, own)) = self.rows(*oracle) else { continue };
+            rows.push((values, *factor));
+            let len = blinding.len().max(own.len());
+            blinding.resize(len, Fr::from(0u64));
+            blinding.iter_mut().zip(own).for_each(|(sum, b)| *sum += *factor * b);
+        }
+        let Some(len) = rows.iter().map(|(values, _)| values.len()).max() else { return Ok(None) };
+        let sum = combine(graph, &rows, len)?;
+        Ok(blinded_coefficients(graph, &[sum], vec![blinding.to_vec()]).pop())
     }
 
     /// Keeps a vector of coefficients for later rounds.
