@@ -85,6 +85,13 @@ pub(super) fn sort(
     Sorted { order, ends }
 }
 
+/// The bucket of a digit. Zeros have none, but are many or few and come anywhere, so that a branch would be guessed wrong
+/// often: they get any, to add nothing to. Were it always the same, each would wait until the last one had been written.
+fn bucket_of(digit: i16, i: usize, buckets: usize) -> usize {
+    let any = i & ((buckets / 2).next_power_of_two() - 1);
+    if digit == 0 { any } else { usize::from(digit.unsigned_abs()) - 1 }
+}
+
 impl Piece {
     fn new(columns: &[Column<'_>], len: usize, first: usize, start: usize, buckets: usize) -> Piece {
         let streams: usize = columns.iter().map(|column| column.shape.streams()).sum();
@@ -95,10 +102,8 @@ impl Piece {
             column.cut(first + start, len, streams);
             for (stream, digits) in streams.chunks_exact_mut(len.max(1)).enumerate() {
                 let counts = &mut piece.counts[column.buckets_of(stream)];
-                for digit in digits.iter() {
-                    // Zeros are many or few and come anywhere, so that a branch would be guessed wrong often.
-                    let bucket = usize::from(digit.unsigned_abs()).saturating_sub(1);
-                    counts[bucket] += u32::from(*digit != 0);
+                for (i, &digit) in digits.iter().enumerate() {
+                    counts[bucket_of(digit, i, counts.len())] += u32::from(digit != 0);
                 }
             }
             rest = others;
@@ -116,7 +121,7 @@ impl Piece {
                 let places = &mut self.counts[column.buckets_of(stream)];
                 for (i, &digit) in digits.iter().enumerate() {
                     let zero = digit == 0;
-                    let bucket = usize::from(digit.unsigned_abs()).saturating_sub(1);
+                    let bucket = bucket_of(digit, i, places.len());
                     let place = if zero { nowhere } else { places[bucket] };
                     let entry = Entry::new(list, first + self.first + i).signed(digit < 0);
                     order[place as usize].store(entry.0, Ordering::Relaxed);
