@@ -121,16 +121,16 @@ impl Prover<'_> {
         let lens = lens.collect::<Result<Vec<_>, _>>()?;
         let len = lens.into_iter().chain(vectors.iter().map(|(vector, _)| vector.len())).max().unwrap_or(0);
         let mut graph = Graph::new();
-        let mut total = combine(&mut graph, vectors, len)?;
         let (rows, terms): (Vec<_>, Vec<_>) =
             terms.iter().partition(|(oracle, _)| self.rows(*oracle).is_some());
-        if let Some(sum) = self.combination_of_rows(&mut graph, &rows)? {
-            let one = Fr::from(1u64);
-            total = combine(&mut graph, &[(&total, one), (&sum, one)], len)?;
-            drop(sum);
-            self.engine.run(std::mem::take(&mut graph))?;
-            self.settle(&total);
-        }
+        let mut total = {
+            let of_rows = self.combination_of_rows(&mut graph, &rows)?;
+            let of_rows = of_rows.iter().map(|sum| (sum, Fr::from(1u64)));
+            combine(&mut graph, &vectors.iter().copied().chain(of_rows).collect::<Vec<_>>(), len)?
+        };
+        // Before the others are there, so that not all of it takes memory at a time.
+        self.engine.run(std::mem::take(&mut graph))?;
+        self.settle(&total);
         for part in terms.chunks(self.columns_at_once(terms.len())) {
             let oracles: Vec<_> = part.iter().map(|(oracle, _)| *oracle).collect();
             let polynomials = self.polynomials(&mut graph, &oracles)?;
@@ -142,7 +142,6 @@ impl Prover<'_> {
             self.engine.run(std::mem::take(&mut graph))?;
             self.settle(&total);
         }
-        self.engine.run(graph)?;
         Ok(total)
     }
 
