@@ -12,7 +12,8 @@
 use std::path::Path;
 
 use ark_bn254::{Fr, G1Affine};
-use kiln_verify::encoding::{g1_from_bytes, g1_to_bytes};
+use kiln_plonk::ProcessorArithmetic;
+use kiln_verify::encoding::{WORD_BYTES, g1_to_bytes, g1s_from_bytes};
 use kiln_verify::{CommittedPublic, Statement, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
@@ -117,7 +118,7 @@ impl Commitment {
 
     /// Back to the points. The id must be that of the points.
     pub fn group(&self, name: &str) -> Result<CommittedPublic, Failure> {
-        let commitments = self.commitments.iter().map(|text| point(text)).collect::<Result<Vec<_>, _>>()?;
+        let commitments = points(&self.commitments)?;
         let group = CommittedPublic { name: name.to_owned(), commitments };
         if hexadecimal::encode(&group.id()) != self.id {
             return Err(Failure::Invalid(format!(
@@ -128,11 +129,15 @@ impl Commitment {
     }
 }
 
-fn point(text: &str) -> Result<G1Affine, Failure> {
+fn points(texts: &[String]) -> Result<Vec<G1Affine>, Failure> {
     const ACTION: &str = "read a commitment in the public file";
-    let bytes = hexadecimal::decode(text)
-        .ok_or_else(|| Failure::refused(ACTION, "it is not 64 lower-case hexadecimal digits"))?;
-    g1_from_bytes(&bytes).map_err(|e| Failure::refused(ACTION, e))
+    let word = |text: &String| {
+        hexadecimal::decode(text)
+            .ok_or_else(|| Failure::refused(ACTION, "it is not 64 lower-case hexadecimal digits"))
+    };
+    let words = texts.iter().map(word).collect::<Result<Vec<[u8; WORD_BYTES]>, _>>()?;
+    let points = g1s_from_bytes(&ProcessorArithmetic::detect(), words.iter());
+    points.into_iter().map(|point| point.map_err(|e| Failure::refused(ACTION, e))).collect()
 }
 
 impl PublicFile {

@@ -1,4 +1,4 @@
-//! Measures the proving kernels and the prover on this machine, beside other libraries.
+//! Measures the proving kernels, the prover and the verifier on this machine, beside other libraries.
 //!
 //! ```console
 //! $ kiln bench kernels
@@ -6,6 +6,7 @@
 //! $ kiln bench kernels --instructions avx2 --json
 //! $ kiln bench prove
 //! $ kiln bench prove --sizes 14 --json
+//! $ kiln bench verify --proof proof.bin --vk compiled/model.vk --public public.json
 //! ```
 //! `kernels`: each kernel and its peers take turns, with the same inputs in the same process. Times are medians of the
 //! runs; a ratio is the peer's CPU time divided by Kiln's, so that what else the machine does counts little. On either
@@ -14,10 +15,14 @@
 //!
 //! `prove`: a proof of 16 advice columns with lookups and copies, on the processor backend. A program built with
 //! `--features peers` measures halo2-axiom on the same statement and the same threads besides.
+//!
+//! `verify`: reading the key and the public values of a proof, and checking it, by this processor's vector instructions and in
+//! plain Rust.
 
 mod kernels;
 mod limit;
 mod prove;
+mod verify;
 
 use std::fs;
 
@@ -39,6 +44,8 @@ enum Action {
     Kernels(kernels::Args),
     /// Measure the prover; a build with `--features peers` sets halo2-axiom beside it
     Prove(prove::Args),
+    /// Measure the verification of a proof, part by part
+    Verify(verify::Args),
 }
 
 impl Args {
@@ -47,6 +54,7 @@ impl Args {
         match &self.action {
             Action::Kernels(args) => args.format,
             Action::Prove(args) => args.format,
+            Action::Verify(args) => args.format,
         }
     }
 }
@@ -56,6 +64,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     match &args.action {
         Action::Kernels(args) => output::result(args.format, &kernels::run(args)?),
         Action::Prove(args) => output::result(args.format, &prove::run(args)?),
+        Action::Verify(args) => output::result(args.format, &verify::run(args)?),
     }
     Ok(())
 }

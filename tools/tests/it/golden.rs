@@ -80,6 +80,8 @@ fn json_results_have_the_form_that_was_reviewed() {
     let solidity = ["verifier", "solidity", "--vk", &vk, "--model", &commitment, "-o", &contract, "--json"];
     let calldata = ["verifier", "calldata", "--vk", &vk, "--proof", &proof, "--public", &public, "--json"];
     let (solidity, calldata) = (kiln(&solidity), kiln(&calldata));
+    let measured =
+        ["bench", "verify", "--vk", &vk, "--proof", &proof, "--public", &public, "--runs", "3", "--json"];
     let results = [
         ("setup", kiln(&["setup", "--rows-log2", "5", "-o", &srs, "--json"])),
         ("compile", kiln(&[&compile[..], &["-o", &compiled, "--json"]].concat())),
@@ -88,6 +90,7 @@ fn json_results_have_the_form_that_was_reviewed() {
             "verify",
             verify(&proven.path("proof.bin"), &proven.path("compiled/model.vk"), &proven.path("public.json")),
         ),
+        ("bench_verify", kiln(&measured)),
         ("verifier_solidity", solidity),
         ("verifier_calldata", calldata),
         ("range", kiln(&["range", "--compiled", &compiled, "-o", &path("range"), "--json"])),

@@ -21,6 +21,7 @@ fn help_is_what_was_reviewed() {
         ("card_events", &["card", "events", "--help"]),
         ("card_fw_install", &["card", "fw", "install", "--help"]),
         ("bench", &["bench", "--help"]),
+        ("bench_verify", &["bench", "verify", "--help"]),
     ] {
         let run = kiln(arguments).succeeds();
         assert_eq!(run.stderr, "");

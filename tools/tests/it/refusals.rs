@@ -73,6 +73,12 @@ fn the_answer_cannot_be_changed() {
     fs::write(&changed, text).unwrap();
     let run = verify(&proven.path("proof.bin"), &proven.path("compiled/model.vk"), &changed).fails(1);
     assert_eq!(run.json()["kind"], "invalid-proof");
+    let portable = |public: &str| {
+        let [proof, vk] = ["proof.bin", "compiled/model.vk"].map(|name| proven.text(name));
+        kiln(&["verify", "--portable", "--json", "--proof", &proof, "--vk", &vk, "--public", public])
+    };
+    assert_eq!(portable(changed.to_str().unwrap()).fails(1).json()["kind"], "invalid-proof");
+    assert_eq!(portable(&proven.text("public.json")).succeeds().json()["valid"], true);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use ark_ff::{FftField, Field, One, Zero};
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
+use super::GRAIN;
 use super::lanes::{Job, Lanes};
 use super::large_pages::zeros;
 use super::prefetch::prefetch;
@@ -100,11 +101,16 @@ impl<L: Lanes> Plan<L> {
             },
         );
         // The values may be a witness.
-        between.iter_mut().zeroize();
+        wipe(&mut between);
         L::elements(&mut tail).iter_mut().zeroize();
         lock(&self.spare).push(between);
         out
     }
+}
+
+/// Wipes values, by all threads.
+pub(super) fn wipe(values: &mut [Fr]) {
+    values.par_chunks_mut(GRAIN).for_each(|values| values.iter_mut().zeroize());
 }
 
 /// Values of short transforms; wiped at the end, as they may be a witness's.

@@ -3,15 +3,18 @@
 
 use ark_bn254::Fr;
 use ark_ff::Zero;
+use rayon::prelude::*;
+
+use super::GRAIN;
 
 /// From here on a vector holds a large page wherever it begins. \[bytes\]
 const BYTES_MIN: usize = 4 << 20;
 
-/// n zeros.
+/// n zeros. All threads write them, for the system clears a page when it is first written to.
 pub(super) fn zeros(n: usize) -> Vec<Fr> {
     let mut v: Vec<Fr> = Vec::with_capacity(n);
     advise(&mut v);
-    v.resize(n, Fr::zero());
+    rayon::iter::repeat_n(Fr::zero(), n).with_min_len(GRAIN).collect_into_vec(&mut v);
     v
 }
 

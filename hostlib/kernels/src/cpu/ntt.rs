@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use zeroize::Zeroize;
 
 use super::fma::Fma;
-use super::four_step::Plan;
+use super::four_step::{Plan, wipe};
 use super::ifma::Ifma;
 use super::vectors::Vectors;
 use super::{GRAIN, polynomial};
@@ -123,7 +123,7 @@ impl Transform {
             Transform::Lanes(plan) => {
                 let out = plan.transform(&v, scale);
                 // The values may be a witness.
-                v.zeroize();
+                wipe(&mut v);
                 out
             }
             Transform::Scalar(twiddles, shift) => {
@@ -197,11 +197,22 @@ pub(super) fn interpolate_coset(
         _ => transform.run(evaluations.to_full(), scale),
     };
     // The inverse transform is the forward one read backwards: ω^(−ik) = ω^((n−i)k).
-    values[1..].reverse();
+    reverse(&mut values[1..]);
     if !shift.is_one() {
         polynomial::scale_by_powers(transform.vectors(), &mut values, Fr::one(), inverse(shift));
     }
     values
+}
+
+/// Turns the order of all values, by all threads.
+fn reverse(v: &mut [Fr]) {
+    // The one in the middle of an odd number stays.
+    let (low, high) = v.split_at_mut(v.len() / 2);
+    let odd = high.len() - low.len();
+    let high = &mut high[odd..];
+    low.par_chunks_mut(GRAIN).zip(high.par_rchunks_mut(GRAIN)).for_each(|(low, high)| {
+        low.iter_mut().zip(high.iter_mut().rev()).for_each(|(a, b)| std::mem::swap(a, b));
+    });
 }
 
 /// Natural order in, bit-reversed out (Gentleman and Sande 1966).
@@ -281,6 +292,16 @@ mod tests {
                     assert!(a == b, "{len} coefficients on 2^{log_n}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn order_is_turned_at_sizes_around_a_task() {
+        for n in [0, 1, 2, 3, GRAIN - 1, 2 * GRAIN, 2 * GRAIN + 1, 5 * GRAIN + 3] {
+            let values: Vec<Fr> = (0..n as u64).map(Fr::from).collect();
+            let mut turned = values.clone();
+            reverse(&mut turned);
+            assert!(turned.iter().eq(values.iter().rev()), "{n} values");
         }
     }
 
