@@ -221,11 +221,11 @@ pub fn quantise_record(graph: &IntGraph, record: &[f32]) -> Result<Vec<i32>, Flo
         return Err(FloatError::RecordLength { expected: 0, got: record.len() });
     };
     check_record(record, input.shape.iter().product())?;
-    if let Some((lo, hi)) = graph.row_numbers() {
+    for (range, (lo, hi)) in graph.numbered() {
         let numbers = |v: &f32| v.fract() == 0.0 && (lo as f64..=hi as f64).contains(&f64::from(*v));
-        if let Some(position) = record.iter().position(|v| !numbers(v)) {
-            let got = record[position].to_string();
-            return Err(FloatError::RecordRow { position, last: hi, got });
+        let values = record.get(range.clone()).unwrap_or_default();
+        if let Some((position, value)) = (range.start..).zip(values).find(|(_, v)| !numbers(v)) {
+            return Err(FloatError::RecordRow { position, last: hi, got: value.to_string() });
         }
     }
     let (lo, hi) = graph.record_range();
@@ -347,11 +347,9 @@ impl<'a> Builder<'a> {
         match &node.op {
             FloatOp::Input => {
                 // Several inputs have scales of their own.
-                let second = self.model.graph.nodes.get(1);
-                let several = second.is_some_and(|node| matches!(node.op, FloatOp::Part { .. }));
                 let scale = match &node.grid {
                     Some(grid) => self.quantised_input(index, grid),
-                    None if several || self.numbers_rows() => 1.0,
+                    None if self.several_inputs() || self.numbers_rows(index) => 1.0,
                     None => self.calibrated_scale(index),
                 };
                 self.push_input(index, scale)
@@ -373,9 +371,9 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Whether the input numbers the rows of a table.
-    fn numbers_rows(&self) -> bool {
-        self.model.graph.nodes.iter().any(|node| matches!(node.op, FloatOp::Embedding { .. }))
+    /// Whether the record has several parts.
+    fn several_inputs(&self) -> bool {
+        self.model.graph.nodes.get(1).is_some_and(|node| matches!(node.op, FloatOp::Part { .. }))
     }
 
     /// The record of a model that quantises it.
@@ -390,8 +388,12 @@ impl<'a> Builder<'a> {
     /// The record, clamped to the activation range, or row numbers as they are.
     fn push_input(&mut self, index: usize, scale: f64) -> Result<(), QuantiseError> {
         let (tensor, node) = (&self.model.graph.tensors[index], &self.model.graph.nodes[index]);
-        let last = self.last_row();
-        let bound = last.map_or(self.graph.activation, |last| (0, last));
+        let (last, (lo, hi)) = (self.largest_row(), self.graph.activation);
+        let bound = match last {
+            None => (lo, hi),
+            Some(last) if self.several_inputs() => (lo.min(0), hi.max(last)),
+            Some(last) => (0, last),
+        };
         let tensor = Tensor { name: tensor.name.clone(), shape: tensor.shape.clone(), bound, scale };
         let bit_exact = node.grid.as_ref().map(|_| true);
         let table = if last.is_some() { TableKind::Identity } else { TableKind::Clamp };
