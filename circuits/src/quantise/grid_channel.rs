@@ -21,6 +21,8 @@ use crate::graph::{ConvGeometry, Linear, TableKind, TensorId, Term, View, Weight
 
 /// Most bits that a table drops after a shift.
 const DROPPED_MAX: u32 = 8;
+/// Largest shift.
+const SHIFT_MAX: u32 = 16;
 /// Most bits of a weight's magnitude.
 const WEIGHT_BITS_MAX: u32 = 30;
 
@@ -158,10 +160,10 @@ fn fit(steps: &[Step], multiplier: f32, digits: Digits, ties: bool) -> Option<Ch
         steps.iter().all(right)
     };
     let bound = f64::from(WEIGHT_BITS_MAX + digits.shift + digits.fine).exp2();
-    if !(unit < bound) {
+    if unit >= bound {
         // So small a multiplier that its sums may not make a step at all.
         let [step] = steps else { return None };
-        let offset = step.least.unwrap_or(step.first) << digits.all();
+        let offset = step.least.unwrap_or(step.first).checked_mul(1 << digits.all())?;
         let channel = Channel { slope: 0, offset, tie: 0 };
         return gives(&channel).then_some(channel);
     }
@@ -175,7 +177,7 @@ fn fit(steps: &[Step], multiplier: f32, digits: Digits, ties: bool) -> Option<Ch
                     offset: (unit / 2.0).round() as i64 + offset * nearby(11),
                     tie: (unit * scale / f64::from(1u32 << 25)).round() as i64,
                 };
-                if gives(&channel) {
+                if channel.tie >> WEIGHT_BITS_MAX == 0 && gives(&channel) {
                     return Some(channel);
                 }
             }
@@ -186,6 +188,10 @@ fn fit(steps: &[Step], multiplier: f32, digits: Digits, ties: bool) -> Option<Ch
 
 /// The layer's numbers, if all of its channels have some whose tables fit.
 fn layer(exact: &Exact, ranges: &[(i64, i64)], relu: bool, shift: u32, q_bits: u32) -> Option<Layer> {
+    // Also keeps all numbers below far within 64 bits.
+    if shift > SHIFT_MAX || exact.multipliers.iter().any(|m| f64::from(*m) * f64::from(shift).exp2() >= 1.0) {
+        return None;
+    }
     let bits = |reach: i64| super::bits((0, requantise(reach, shift)));
     let high = |range: &(i64, i64)| requantise(range.0, shift).abs().max(requantise(range.1, shift).abs());
     let coarse = |dropped: u32| {
