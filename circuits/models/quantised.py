@@ -61,14 +61,14 @@ class Records(CalibrationDataReader):
         return None if record is None else {"x": record}
 
 
-def static(floats, shape):
+def static(floats, shape, per_channel=False):
     """As ONNX Runtime's static quantiser writes a model; calibration records are of that shape."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = str(Path(folder) / "float.onnx"), str(Path(folder) / "quantised.onnx")
         onnx.save(floats, source)
         reader = Records(RNG.normal(0, 1, shape).astype(np.float32))
         quantize_static(source, target, reader, quant_format=QuantFormat.QDQ,
-                        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, per_channel=False)
+                        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, per_channel=per_channel)
         made = onnx.load(target)
     name = next(n.input[1] for n in made.graph.node if n.op_type == "DequantizeLinear" and "y" in n.output)
     scale = next(numpy_helper.to_array(t) for t in made.graph.initializer if t.name == name)
@@ -111,9 +111,124 @@ def averages(scales, kernel, kind):
     return model(nodes, constants, [1, 3, 6, 5], [1, 3, 1, 1]), float(sy)
 
 
-def case(name, made, scale, shape):
+def channels(t1, t2, t3, weight_type, sy):
+    """QLinearConv in two groups, QLinearConv of one channel each, QLinearMatMul; weights have a scale for each channel."""
+    f32 = lambda *v: np.array(v, np.float32)
+    low, high = (-127, 128) if weight_type is np.int8 else (0, 256)
+    zero = 0 if weight_type is np.int8 else 131
+    weight = lambda *shape: RNG.integers(low, high, shape).astype(weight_type)
+    u8 = lambda v: np.array(v, np.uint8)
+    constants = {
+        "sx": np.float32(0.0231), "zx": u8(114), "s1": np.float32(0.0479), "z1": u8(3), "s2": np.float32(0.0713),
+        "z2": u8(121), "sy": np.float32(sy), "zy": u8(97),
+        "w1": weight(6, 1, 3, 2), "t1": f32(*t1), "v1": np.full(6, zero, weight_type), "b1": RNG.integers(-9000, 9000, 6).astype(np.int32),
+        "w2": weight(6, 1, 2, 2), "t2": f32(*t2), "v2": np.full(6, zero, weight_type), "b2": RNG.integers(-9000, 9000, 6).astype(np.int32),
+        "w3": weight(24, 5), "t3": f32(*t3), "v3": np.full(5, zero, weight_type),
+    }
+    constants["w1"][4] = zero
+    node = helper.make_node
+    nodes = [
+        node("QuantizeLinear", ["x", "sx", "zx"], ["q"]),
+        node("QLinearConv", ["q", "sx", "zx", "w1", "t1", "v1", "s1", "z1", "b1"], ["c"], pads=[1, 0, 1, 1], group=2),
+        node("QLinearConv", ["c", "s1", "z1", "w2", "t2", "v2", "s2", "z2", "b2"], ["d"], strides=[2, 3], group=6),
+        node("Flatten", ["d"], ["f"]),
+        node("QLinearMatMul", ["f", "s2", "z2", "w3", "t3", "v3", "sy", "zy"], ["o"]),
+        node("DequantizeLinear", ["o", "sy", "zy"], ["y"]),
+    ]
+    return model(nodes, constants, [1, 2, 5, 5], [1, 5]), float(sy)
+
+
+def pairs_by_channel():
+    """As pairs(), with a scale for each channel, a convolution of one channel each, and channels of very different weights."""
+    normal = lambda *shape: RNG.normal(0, 0.4, shape).astype(np.float32)
+    constants = {"w1": normal(5, 1, 3, 3), "b1": normal(5), "w2": normal(5, 1, 3, 3), "b2": normal(5), "w3": normal(7, 5, 1, 1), "b3": normal(7),
+                 "w4": normal(7, 3), "b4": normal(3)}
+    constants["w1"] *= np.array([1, 2, 0.2, 0.7, 0.4], np.float32).reshape(5, 1, 1, 1)
+    constants["w4"] *= np.array([1, 0.1, 4], np.float32)
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["x", "w1", "b1"], ["c"], pads=[1, 1, 1, 1]),
+        node("Relu", ["c"], ["r"]),
+        node("Conv", ["r", "w2", "b2"], ["d"], group=5, strides=[2, 2]),
+        node("Conv", ["d", "w3", "b3"], ["e"]),
+        node("Relu", ["e"], ["g"]),
+        node("MaxPool", ["g"], ["m"], kernel_shape=[3, 3]),
+        node("Flatten", ["m"], ["f"]),
+        node("Gemm", ["f", "w4", "b4"], ["y"]),
+    ]
+    floats = model(nodes, constants, [1, 1, 7, 8], [1, 3])
+    return static(floats, (16, 1, 1, 7, 8), per_channel=True)
+
+
+def products(scales, written):
+    """Products of two tensors, as QLinearMul or between DequantizeLinear and QuantizeLinear."""
+    sx, s1, sy = (np.float32(s) for s in scales)
+    u8 = lambda v: np.array(v, np.uint8)
+    constants = {"sx": sx, "zx": u8(114), "s1": s1, "z1": u8(31), "sy": sy, "zy": u8(77)}
+    own = lambda *node, **kind: helper.make_node(*node, domain="com.microsoft", **kind)
+    node = helper.make_node
+    nodes = [
+        node("QuantizeLinear", ["x", "sx", "zx"], ["q"]),
+        own("QLinearLeakyRelu", ["q", "sx", "zx", "s1", "z1"], ["l"], alpha=0.3),
+    ]
+    if written == "pairs":
+        nodes += [
+            node("DequantizeLinear", ["q", "sx", "zx"], ["a"]), node("DequantizeLinear", ["l", "s1", "z1"], ["b"]),
+            node("Mul", ["a", "b"], ["p"]), node("QuantizeLinear", ["p", "sy", "zy"], ["o"]),
+        ]
+    else:
+        nodes += [own("QLinearMul", ["q", "sx", "zx", "l", "s1", "z1", "sy", "zy"], ["o"])]
+    nodes += [node("DequantizeLinear", ["o", "sy", "zy"], ["y"])]
+    return model(nodes, constants, [1, 3, 7, 5], [1, 3, 7, 5]), float(sy)
+
+
+def joined(written):
+    """QLinearConcat of three tensors, one of them with the result's scale."""
+    u8 = lambda v: np.array(v, np.uint8)
+    sx, s1, sy = np.float32(0.0171), np.float32(0.0122), np.float32(0.0233)
+    constants = {"sx": sx, "zx": u8(114), "s1": s1, "z1": u8(31), "sy": sy, "zy": u8(77)}
+    own = lambda *node, **kind: helper.make_node(*node, domain="com.microsoft", **kind)
+    node = helper.make_node
+    nodes = [
+        node("QuantizeLinear", ["x", "sx", "zx"], ["q"]),
+        own("QLinearLeakyRelu", ["q", "sx", "zx", "s1", "z1"], ["l"], alpha=0.3),
+        own("QLinearSigmoid", ["q", "sx", "zx", "sy", "zy"], ["m"]),
+    ]
+    if written == "pairs":
+        nodes += [node("DequantizeLinear", [v, s, z], [v + "r"]) for v, s, z in (("q", "sx", "zx"), ("l", "s1", "z1"), ("m", "sy", "zy"))]
+        nodes += [node("Concat", ["qr", "lr", "mr"], ["j"], axis=1), node("QuantizeLinear", ["j", "sy", "zy"], ["o"])]
+    else:
+        nodes += [own("QLinearConcat", ["sy", "zy", "q", "sx", "zx", "l", "s1", "z1", "m", "sy", "zy"], ["o"], axis=1)]
+    nodes += [node("DequantizeLinear", ["o", "sy", "zy"], ["y"])]
+    return model(nodes, constants, [1, 3, 2, 5], [1, 9, 2, 5]), float(sy)
+
+
+def products_of_matrices(per_channel):
+    """QGemm twice, with and without a bias."""
+    u8 = lambda v: np.array(v, np.uint8)
+    sx, s1, sy = np.float32(0.0171), np.float32(0.0322), np.float32(0.0333)
+    several = lambda n: RNG.uniform(0.002, 0.009, n).astype(np.float32) if per_channel else np.float32(0.0047)
+    zeros = lambda n: np.zeros(n if per_channel else (), np.int8)
+    weight = lambda *shape: RNG.integers(-127, 128, shape).astype(np.int8)
+    constants = {"sx": sx, "zx": u8(114), "s1": s1, "z1": u8(31), "sy": sy, "zy": u8(77),
+                 "w1": weight(6, 11), "t1": several(6), "v1": zeros(6), "b1": RNG.integers(-9000, 9000, 6).astype(np.int32),
+                 "w2": weight(6, 3), "t2": several(3), "v2": zeros(3)}
+    own = lambda *node, **kind: helper.make_node(*node, domain="com.microsoft", **kind)
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "sx", "zx"], ["q"]),
+        own("QGemm", ["q", "sx", "zx", "w1", "t1", "v1", "b1", "s1", "z1"], ["h"], transB=1),
+        own("QGemm", ["h", "s1", "z1", "w2", "t2", "v2", "", "sy", "zy"], ["o"]),
+        helper.make_node("DequantizeLinear", ["o", "sy", "zy"], ["y"]),
+    ]
+    return model(nodes, constants, [1, 11], [1, 3]), float(sy)
+
+
+def case(name, made, scale, shape, edges=()):
     session = ort.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
     records = [RNG.normal(0, 1 + seed / 4, shape).astype(np.float32).round(3) for seed in range(12)]
+    # The ends of the input's range, in all places or at random.
+    for edge in edges:
+        records += [np.full(shape, edge, np.float32), (edge * RNG.choice([-1, 1], shape)).astype(np.float32)]
     outputs = [session.run(None, {"x": record})[0].ravel() for record in records]
     return {
         "name": name,
@@ -133,6 +248,20 @@ cases = [
     case("sums and averages", *averages([0.0171, 0.0122, 0.0261371, 0.0136913, 0.0094231], [2, 3], np.uint8), (1, 3, 6, 5)),
     case("sums and averages, signed", *averages([0.0171, 0.0122, 0.0261371, 0.0136913, 0.0094231], [1, 2], np.int8), (1, 3, 6, 5)),
     case("sums and averages, scales that make ties", *averages([2**-5, 2**-6, 2**-5, 2**-6, 2**-7], [3, 2], np.uint8), (1, 3, 6, 5)),
+    case("channels, signed weights", *channels([0.0031, 0.0012, 0.0107, 0.0009, 0.0004, 0.0051], [0.0057, 0.0021, 0.0013, 0.0091, 0.0044, 0.0032],
+         [0.0043, 0.0011, 0.0077, 0.0023, 0.0067], np.int8, 0.06), (1, 2, 5, 5), (100, -100)),
+    case("channels, unsigned weights", *channels(RNG.uniform(0.001, 0.01, 6), RNG.uniform(0.001, 0.01, 6), RNG.uniform(0.001, 0.01, 5), np.uint8, 0.07),
+         (1, 2, 5, 5), (100, -100)),
+    case("channels, scales that make ties", *channels(0.0479 / 0.0231 * 2.0 ** -np.arange(7, 13), 0.0713 / 0.0479 * 2.0 ** -np.arange(7, 13),
+         0.25 / 0.0713 * 2.0 ** -np.arange(8, 13), np.int8, 0.25), (1, 2, 5, 5), (100, -100)),
+    case("pairs by channel", *pairs_by_channel(), (1, 1, 7, 8), (100, -100)),
+    case("product", *products([0.0171, 0.0122, 0.0131], "operator"), (1, 3, 7, 5), (100, -100)),
+    case("product as pairs", *products([0.0171, 0.0122, 0.0037], "pairs"), (1, 3, 7, 5), (100, -100)),
+    case("product, scales that make ties", *products([2.0**-5, 2.0**-6, 2.0**-7], "operator"), (1, 3, 7, 5), (100, -100)),
+    case("joined", *joined("operator"), (1, 3, 2, 5), (100, -100)),
+    case("joined as pairs", *joined("pairs"), (1, 3, 2, 5), (100, -100)),
+    case("QGemm", *products_of_matrices(False), (1, 11), (100, -100)),
+    case("QGemm by channel", *products_of_matrices(True), (1, 11), (100, -100)),
 ]
 target = Path(__file__).parent / "../src/quantise/golden/quantised.json"
 target.write_text(json.dumps(cases, separators=(",", ":")) + "\n")

@@ -243,8 +243,8 @@ pub struct FloatGraph {
     pub nodes: Vec<FloatNode>,
     /// The output, as a view.
     pub output: View,
-    /// Of weights that the model quantises with one scale, this scale, by the weight's name.
-    pub steps: HashMap<String, f32>,
+    /// Of weights that the model quantises, their scale, or one for each channel, by the weight's name.
+    pub steps: HashMap<String, Vec<f32>>,
 }
 
 /// Why the float model could not be run.

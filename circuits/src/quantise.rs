@@ -9,7 +9,8 @@
 mod batch_matmul;
 mod embedding;
 mod function;
-mod grid;
+pub(crate) mod grid;
+mod grid_channel;
 mod grid_sum;
 mod linear;
 mod max_pool;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use kiln_circuits::data::TestSet;
 use kiln_circuits::lower::{Lowered, PlanOptions, PlanReport, Rates, Target, Visibility, lower_at};
 use kiln_circuits::{
-    IntGraph, NodeReport, QuantiseOptions, Trace, WeightRange, WeightValues, import, measure, measure_layers,
-    quantise, quantise_record, run,
+    FloatModel, IntGraph, QuantiseOptions, QuantiseReport, Trace, WeightRange, WeightValues, import,
+    measure_layers, quantise, quantise_record, run,
 };
 use kiln_kernels::{Engine, KernelFailure};
 use kiln_plonk::{
@@ -60,6 +60,20 @@ pub struct Options {
     pub quantise: QuantiseOptions,
     /// What work takes where it is proven: the cheapest layout depends on it.
     pub rates: Rates,
+    /// Records on which the two models are compared.
+    pub compare: Compare,
+}
+
+/// Records on which the integer model is compared with the float model, layer by layer.
+#[derive(Clone, Debug, Default)]
+pub enum Compare {
+    /// None.
+    #[default]
+    Nothing,
+    /// As many of calibration as quantisation was judged by, at most.
+    Calibration,
+    /// Labelled ones.
+    HeldOut(TestSet),
 }
 
 /// A compiled model.
@@ -76,8 +90,17 @@ pub struct Compiled {
     graph: IntGraph,
     weights: WeightValues,
     lowered: Lowered,
-    /// What became of each layer, and on how many calibration records that was judged; not known of what is read from files.
-    quantised: (Vec<NodeReport>, usize),
+    /// How far it is from the float model, where that was asked for; not known of what is read from files.
+    pub compared: Option<Compared>,
+}
+
+/// The integer model beside the float model.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// How often both are right, of labelled records.
+    pub accuracy: Option<Accuracy>,
+    /// Layer by layer.
+    pub fidelity: Fidelity,
 }
 
 /// A proof and what it speaks about.
@@ -189,13 +212,22 @@ impl Compiled {
         float.notes.iter().for_each(crate::output::note);
         let quantised = progress.phase("quantise", || quantise(&float, calibration, &options.quantise));
         let (graph, weights, report) = quantised.map_err(|e| Failure::refused("quantise the model", e))?;
-        let quantised = (report.nodes, report.agreement.0);
         let meaning = meaning_of(&graph, &options)?;
         let lowered = {
             let plan = PlanOptions { target: options.target, ..PlanOptions::default() };
             let lay_out = || lower_with(&graph, &meaning, &plan, &options.rates);
             progress.phase("lay out the circuit", lay_out)?
         };
+        let compared = {
+            let integers = (&graph, &weights, &report);
+            let compare = || compare(&float, integers, &options.compare, calibration, &lowered.report);
+            match options.compare {
+                Compare::Nothing => None,
+                _ => Some(progress.phase("measure accuracy", compare)?),
+            }
+        };
+        // Keys are what takes most memory, and need neither.
+        drop((float, report));
         let srs = match srs {
             Some(srs) => srs,
             None => progress.phase("make the reference string", || setup::insecure_srs(lowered.circuit.k))?,
@@ -207,7 +239,7 @@ impl Compiled {
             commit_to(engine, &srs, &lowered, &weights, options.weights, randomness)
         })?;
         let directory = None;
-        Ok(Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered, quantised })
+        Ok(Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered, compared })
     }
 
     /// The same circuit and keys with other weights: another model, with another commitment.
@@ -221,9 +253,8 @@ impl Compiled {
         let (secret, commitment) =
             commit_to(engine, &self.srs, &lowered, &weights, self.meaning.weights, randomness)?;
         let (meaning, key, srs) = (self.meaning.clone(), self.key.clone(), self.srs.clone());
-        let (directory, graph, quantised) =
-            (self.directory.clone(), self.graph.clone(), self.quantised.clone());
-        Ok(Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered, quantised })
+        let (directory, graph, compared) = (self.directory.clone(), self.graph.clone(), None);
+        Ok(Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered, compared })
     }
 
     /// Writes everything into a directory.
@@ -267,9 +298,9 @@ impl Compiled {
         let srs = Srs::open(&path).map_err(|e| Failure::file("open the reference string", &path, e))?;
         let lowered = lower_with(&graph, &meaning, &layout, &Rates::default())?;
         let directory = Some(directory.to_owned());
-        let quantised = (Vec::new(), 0);
+        let compared = None;
         let compiled =
-            Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered, quantised };
+            Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered, compared };
         compiled.check_parts()?;
         Ok(compiled)
     }
@@ -327,35 +358,6 @@ impl Compiled {
     /// The integer weights.
     pub fn weights(&self) -> &WeightValues {
         &self.weights
-    }
-
-    /// Compares the float model, from the ONNX file that this was made from, with the integer model.
-    pub fn accuracy(&self, onnx: &[u8], held_out: &TestSet) -> Result<Accuracy, Failure> {
-        let float = import(onnx).map_err(|e| Failure::refused("read the model", e))?;
-        let measured = measure(&float, &self.graph, &self.weights, &held_out.records, &held_out.labels)
-            .map_err(|e| Failure::refused("measure the accuracy", e))?;
-        Ok(Accuracy::new(&measured))
-    }
-
-    /// Compares the two models layer by layer, on labelled records or on those of calibration: on as many of these as quantisation was
-    /// judged by, at most.
-    pub fn fidelity(
-        &self,
-        onnx: &[u8],
-        calibration: &[Vec<f32>],
-        held_out: Option<&TestSet>,
-    ) -> Result<(Option<Accuracy>, Fidelity), Failure> {
-        let float = import(onnx).map_err(|e| Failure::refused("read the model", e))?;
-        let (nodes, judged) = &self.quantised;
-        let calibration = &calibration[..calibration.len().min(*judged)];
-        let (on, records, labels) = match held_out {
-            Some(set) => (MeasuredOn::HeldOut, set.records.as_slice(), Some(set.labels.as_slice())),
-            None => (MeasuredOn::Calibration, calibration, None),
-        };
-        let (measured, layers) = measure_layers(&float, &self.graph, &self.weights, nodes, records, labels)
-            .map_err(|e| Failure::refused("measure the accuracy", e))?;
-        let fidelity = Fidelity::new(on, &measured, &layers, Some(self.layout()));
-        Ok((labels.map(|_| Accuracy::new(&measured)), fidelity))
     }
 
     /// Runs the integer model.
@@ -627,6 +629,25 @@ fn lower_with(
         .map_err(|e| Failure::refused("lay out the model as a circuit", e))?;
     lowered.circuit.meaning = meaning.to_text();
     Ok(lowered)
+}
+
+/// Compares the two models layer by layer.
+fn compare(
+    float: &FloatModel,
+    (graph, weights, report): (&IntGraph, &WeightValues, &QuantiseReport),
+    compare: &Compare,
+    calibration: &[Vec<f32>],
+    layout: &PlanReport,
+) -> Result<Compared, Failure> {
+    let judged = &calibration[..calibration.len().min(report.agreement.0)];
+    let (on, records, labels) = match compare {
+        Compare::HeldOut(set) => (MeasuredOn::HeldOut, set.records.as_slice(), Some(set.labels.as_slice())),
+        Compare::Calibration | Compare::Nothing => (MeasuredOn::Calibration, judged, None),
+    };
+    let (measured, layers) = measure_layers(float, graph, weights, &report.nodes, records, labels)
+        .map_err(|e| Failure::refused("measure the accuracy", e))?;
+    let fidelity = Fidelity::new(on, &measured, &layers, Some(layout));
+    Ok(Compared { accuracy: labels.map(|_| Accuracy::new(&measured)), fidelity })
 }
 
 /// Makes the model commitment.

@@ -125,6 +125,7 @@ fn importer_for(operator: &str) -> Option<OperatorImporter> {
         "Log" => log::import,
         "LogSoftmax" | "Softmax" => softmax::import,
         "MatMul" => matmul::import,
+        "ConvInteger" | "MatMulInteger" => quantize_linear::integers,
         "MaxPool" => max_pool::import,
         "Mul" => mul::import,
         "Neg" => neg::import,
@@ -294,7 +295,7 @@ pub(crate) struct Importer<'a> {
     pub(crate) extra_nodes: Vec<NodeProto>,
     pub(crate) extra_constants: Vec<TensorProto>,
     /// Scales of weights that the file holds quantised, by name.
-    pub(crate) steps: HashMap<String, f32>,
+    pub(crate) steps: HashMap<String, Vec<f32>>,
     /// Nodes whose constant is one number of the graph, for all to see.
     public: Vec<String>,
     /// Version of the standard operators.

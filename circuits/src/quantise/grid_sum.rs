@@ -1,4 +1,4 @@
-//! Sums, averages and products of tensors that the model itself quantises (`grid.rs`), with the integers that a runtime gives.
+//! Sums, averages, products and joins of tensors that the model itself quantises (`grid.rs`), with the integers that a runtime gives.
 //!
 //! **Averages** of n integers: `v = round(a·s_x/(s_y·n))` of their sum `a`, one table. Runtimes work it out in single precision, each in its
 //! own order; where a sum comes so near to a tie that the order could decide, the table is not called bit exact.
@@ -13,6 +13,9 @@
 //!
 //! **Products** follow its `QLinearMul`: quarter squares (`product.rs`), whose difference is the product itself, and a table of
 //! `round(ab·(s_a·s_b/s_y) + z_y)`, where the table range holds all products.
+//!
+//! **What is joined** of several tensors, each element being one of theirs: a table brings each tensor to the result's integers, as
+//! `QLinearConcat` does; none is needed where the scale is the result's, and one for all where they have the same.
 //!
 //! What fits none of these is requantised twice and said not to be exact.
 
@@ -118,6 +121,12 @@ impl Builder<'_> {
                 };
                 self.sum_of_two(index, &grid, [&a, &b])
             }
+            [_, _, ..]
+                if hits.iter().all(|hits| hits.iter().sum::<u32>() <= 1)
+                    && terms.iter().all(|term| term.factor == 1.0) =>
+            {
+                self.joined(index, &grid, terms)
+            }
             [first, ..] => self.average(index, &grid, (first, terms), hits),
             [] => Ok(false),
         }
@@ -139,6 +148,46 @@ impl Builder<'_> {
     /// The largest magnitude that the tables hold.
     fn table_top(&self) -> i64 {
         (1 << self.graph.q_bits) - 1
+    }
+
+    /// Elements of several tensors.
+    fn joined(&mut self, index: usize, grid: &Grid, terms: &[FloatTerm]) -> Result<bool, QuantiseError> {
+        let operands = terms.iter().map(|term| self.operand(&term.input)).collect::<Option<Vec<_>>>();
+        let Some(operands) = operands else { return Ok(false) };
+        let scale = operands[0].grid.scale;
+        let common = match operands.iter().all(|operand| operand.grid.scale == scale) {
+            true => scale,
+            false => grid.scale,
+        };
+        let magnitude = |operand: &Operand<'_>| operand.range.1.max(-operand.range.0);
+        let mut reach = grid.hi.max(-grid.lo);
+        let mut made = Vec::with_capacity(terms.len());
+        for (at, (term, operand)) in terms.iter().zip(&operands).enumerate() {
+            let scale = operand.grid.scale;
+            let mut input = self.view(&term.input);
+            if scale == common {
+                reach = reach.max(magnitude(operand));
+            } else {
+                let nearest = |v: i64| grid.nearest(v as f32 * scale) as i32;
+                let table = self.listed("rescaled", magnitude(operand), nearest);
+                let copy = Linear::Combine { terms: vec![self.term(operand.view, 1)], constant: 0 };
+                let (what, flat) = (format!("part{at}"), vec![operand.view.len()]);
+                let shape = flat.clone();
+                let part = self.push_step(index, &what, copy, 0, table, flat, magnitude(operand), 1.0)?;
+                input = View::plain(part, shape);
+            }
+            made.push(Term { input, coefficient: 1, target: term.target.clone() });
+        }
+        let nearest = |v: i64| match common == grid.scale {
+            true => v,
+            false => grid.nearest(v as f32 * common),
+        };
+        let entries: Vec<i32> =
+            (-reach..=reach).map(|v| self.saturated(index, grid, nearest(v)) as i32).collect();
+        let table = self.listed("joined", reach, |q| entries[(q + reach) as usize]);
+        let linear = Linear::Combine { terms: made, constant: 0 };
+        self.push_result(index, "joined", linear, table, reach, grid, true)?;
+        Ok(true)
     }
 
     fn average(

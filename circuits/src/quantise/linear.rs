@@ -27,7 +27,7 @@ pub(super) enum Owner {
 }
 
 impl Owner {
-    fn channel(self, e: usize) -> usize {
+    pub(super) fn channel(self, e: usize) -> usize {
         match self {
             Self::Column(columns) => e % columns,
             Self::Block(block) => e / block,
@@ -202,6 +202,17 @@ pub(super) fn worst_case(
     owner: Owner,
     range: (i64, i64),
 ) -> (i64, i64) {
+    let ranges = ranges_of(weight, bias, owner, range);
+    ranges.into_iter().fold((0, 0), |all, one| (all.0.min(one.0), all.1.max(one.1)))
+}
+
+/// As [`worst_case`], of each channel.
+pub(super) fn ranges_of(
+    weight: &[i64],
+    bias: Option<&[i64]>,
+    owner: Owner,
+    range: (i64, i64),
+) -> Vec<(i64, i64)> {
     let channels = weight.iter().enumerate().map(|(e, _)| owner.channel(e) + 1).max().unwrap_or(0);
     let mut reach = vec![(0i64, 0i64); channels];
     for (e, w) in weight.iter().enumerate() {
@@ -212,7 +223,7 @@ pub(super) fn worst_case(
     for (reach, bias) in reach.iter_mut().zip(bias.unwrap_or_default()) {
         *reach = (reach.0.saturating_add(*bias), reach.1.saturating_add(*bias));
     }
-    reach.into_iter().fold((0, 0), |all, one| (all.0.min(one.0), all.1.max(one.1)))
+    reach
 }
 
 /// As [`worst_case`], the largest magnitude in real numbers before any rounding.

@@ -4,11 +4,14 @@
 //! Candidates are tried in the order of their table rows. One is good enough when at least 99.5 % of the records keep
 //! their largest output and the outputs' relative error is at most 2.5 %. When none is, it is the first whose error is
 //! within a factor 1.2 of the least; its figures are in the report.
+//!
+//! Of a model that is quantised already, only those candidates count at which the fewest of its nodes differ from what a runtime computes: none
+//! where that is possible. If it quantises all of its tensors, the first at which all are exact is the choice.
 
 use std::collections::HashMap;
 
 use super::ranges::TensorRange;
-use super::{Builder, FloatModel, QuantiseError, QuantiseOptions, QuantiseReport};
+use super::{Builder, FloatModel, NodeReport, QuantiseError, QuantiseOptions, QuantiseReport};
 use crate::accuracy::Comparison;
 use crate::float::FloatOp;
 use crate::graph::{IntGraph, Linear, TableKind, WeightValues, requantise};
@@ -33,8 +36,9 @@ pub(super) fn choose(
     options: &QuantiseOptions,
 ) -> Result<Quantised, QuantiseError> {
     let records = calibration.len().min((WORK_MAX / work(model).max(1)).max(1));
+    let build = |(shift, q_bits)| Builder::build(model, ranges, options, shift, q_bits);
     let attempt = |(shift, q_bits)| -> Result<Quantised, QuantiseError> {
-        let (graph, values, nodes) = Builder::build(model, ranges, options, shift, q_bits)?;
+        let (graph, values, nodes) = build((shift, q_bits))?;
         let comparison = compare(&graph, &values, &calibration[..records], outputs)?;
         let report = QuantiseReport {
             shift,
@@ -49,7 +53,7 @@ pub(super) fn choose(
     let (mut tried, mut refusal) = (Vec::new(), None);
     // What a table of so many bits cannot hold at one shift it cannot hold at another.
     let mut too_few_bits = 0;
-    for candidate in candidates(options) {
+    for candidate in exact_candidates(model, options, |candidate| Ok(build(candidate)?.2)) {
         if candidate.1 <= too_few_bits {
             continue;
         }
@@ -77,13 +81,48 @@ pub(super) fn good_enough(report: &QuantiseReport) -> bool {
     agreeing as f64 >= AGREEMENT_MIN * records as f64 && report.relative_error <= RELATIVE_ERROR_MAX
 }
 
-/// (shift, q_bits) in the order of table rows, for two activation tables that reach as far as they may.
-fn candidates(options: &QuantiseOptions) -> Vec<(u32, u32)> {
-    let shifts = options.shift.map_or(6..=12, |s| s..=s);
+/// (shift, q_bits) in the order of table rows, for two activation tables that reach as far as they may. What the model quantises needs a
+/// shift of which 2^shift sums make no more than one step.
+fn candidates(quantised: bool, options: &QuantiseOptions) -> Vec<(u32, u32)> {
+    let shifts = options.shift.map_or(if quantised { 4..=12 } else { 6..=12 }, |s| s..=s);
     let q_bits = options.q_bits.map_or(options.activation_bits..=options.q_bits_max, |q| q..=q);
     let mut all: Vec<_> = shifts.flat_map(|s| q_bits.clone().map(move |q| (s, q))).collect();
     all.sort_by_key(|(s, q)| (1u64 << s) + 2 * (2u64 << q));
     all
+}
+
+/// The candidates at which the fewest nodes that the model quantises are not bit exact; of a model without such nodes, all.
+fn exact_candidates(
+    model: &FloatModel,
+    options: &QuantiseOptions,
+    build: impl Fn((u32, u32)) -> Result<Vec<NodeReport>, QuantiseError>,
+) -> Vec<(u32, u32)> {
+    let quantised = model.graph.nodes.iter().any(|node| node.grid.is_some());
+    let all = candidates(quantised, options);
+    if all.len() == 1 || !quantised {
+        return all;
+    }
+    let mut least = usize::MAX;
+    let mut kept = Vec::new();
+    // Those at which nothing could be built stay, to say why if none can.
+    for candidate in all {
+        let nodes = build(candidate);
+        if let Ok(nodes) = &nodes
+            && nodes.iter().all(|node| node.bit_exact == Some(true))
+        {
+            return vec![candidate];
+        }
+        let inexact = |nodes: Vec<NodeReport>| nodes.iter().filter(|n| n.bit_exact == Some(false)).count();
+        let count = nodes.map_or(usize::MAX, inexact);
+        if count < least {
+            least = count;
+            kept.clear();
+        }
+        if count == least {
+            kept.push(candidate);
+        }
+    }
+    kept
 }
 
 fn compare(

@@ -45,7 +45,7 @@ use serde::Serialize;
 use crate::artefact::{self, LARGE_FILE_BYTES_MAX, StagedDirectory};
 use crate::backend::{self, BackendArgs};
 use crate::commands::setup;
-use crate::compiled::{Accuracy, Compiled, Options, Shape};
+use crate::compiled::{Accuracy, Compare, Compiled, Options, Shape};
 use crate::error::Failure;
 use crate::fidelity::{Fidelity, Table};
 use crate::hexadecimal;
@@ -155,20 +155,17 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     let name = args.model.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let quantise = args.quantise.options();
     let (input, weights, target) = (args.input, args.weights, args.target.into());
-    let options = Options { name, input, weights, target, quantise, rates: args.rates.read()? };
-    let compiled =
-        Compiled::make(&engine, &onnx, &calibration, options, srs, secret::randomness()?, &progress)?;
-    let held_out = match &args.held_out {
-        Some(path) => Some(record::read_held_out(path)?),
-        None => None,
+    let compare = match &args.held_out {
+        Some(path) => Compare::HeldOut(record::read_held_out(path)?),
+        None if args.layers || args.format.json => Compare::Calibration,
+        None => Compare::Nothing,
     };
-    let (accuracy, fidelity) = match &held_out {
-        None if !args.layers && !args.format.json => (None, None),
-        held_out => {
-            let measure = || compiled.fidelity(&onnx, &calibration, held_out.as_ref());
-            let (accuracy, fidelity) = progress.phase("measure accuracy", measure)?;
-            (accuracy, Some(fidelity))
-        }
+    let options = Options { name, input, weights, target, quantise, rates: args.rates.read()?, compare };
+    let mut compiled =
+        Compiled::make(&engine, &onnx, &calibration, options, srs, secret::randomness()?, &progress)?;
+    let (accuracy, fidelity) = match compiled.compared.take() {
+        Some(compared) => (compared.accuracy, Some(compared.fidelity)),
+        None => (None, None),
     };
     progress.phase("write", || compiled.write(&engine, &directory))?;
     directory.commit()?;

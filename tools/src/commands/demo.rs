@@ -25,7 +25,7 @@ use serde::Serialize;
 
 use crate::backend::{self, Backend};
 use crate::commands::verify;
-use crate::compiled::{Accuracy, Compiled, Options, Shape};
+use crate::compiled::{Accuracy, Compare, Compiled, Options, Shape};
 use crate::error::Failure;
 use crate::hexadecimal;
 use crate::meaning::{InputVisibility, WeightVisibility};
@@ -60,7 +60,7 @@ pub struct Args {
 #[derive(Debug, Serialize)]
 pub struct Shown {
     model: String,
-    accuracy: Accuracy,
+    accuracy: Option<Accuracy>,
     shape: Shape,
     model_commitment: String,
     weights: WeightVisibility,
@@ -93,11 +93,11 @@ pub fn run(args: &Args) -> Result<Shown, Failure> {
         target: Target::default(),
         quantise: QuantiseOptions::default(),
         rates: Rates::default(),
+        compare: Compare::HeldOut(embedded(data::read_test_set(HELD_OUT))?),
     };
-    let compiled =
+    let mut compiled =
         Compiled::make(&engine, MODEL, &calibration, options, None, secret::randomness()?, &progress)?;
-    let held_out = embedded(data::read_test_set(HELD_OUT))?;
-    let accuracy = progress.phase("measure accuracy", || compiled.accuracy(MODEL, &held_out))?;
+    let accuracy = compiled.compared.take().and_then(|compared| compared.accuracy);
     let proven = compiled.prove(&engine, &record, None, secret::randomness()?, &args.memory, &progress)?;
     // The verifier's side: bytes and text, as they would arrive from elsewhere.
     let key = compiled.verifying_key_bytes();
@@ -144,7 +144,9 @@ impl fmt::Display for Shown {
             "Model              {:?}: Wisconsin breast-cancer records, 30 numbers in, 2 classes out",
             self.model
         )?;
-        writeln!(f, "  accuracy         {}", self.accuracy)?;
+        if let Some(accuracy) = &self.accuracy {
+            writeln!(f, "  accuracy         {accuracy}")?;
+        }
         writeln!(f, "  circuit          {}", self.shape)?;
         writeln!(f, "  cells            {}", self.shape.density())?;
         writeln!(f, "  model commitment {}", self.model_commitment)?;

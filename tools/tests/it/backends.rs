@@ -2,7 +2,7 @@
 
 use kiln::backend::{Backend, engine};
 use kiln::commands::verify;
-use kiln::compiled::{Compiled, Options, Proven};
+use kiln::compiled::{Compare, Compiled, Options, Proven};
 use kiln::error::Failure;
 use kiln::meaning::{InputVisibility, WeightVisibility};
 use kiln::memory::MemoryArgs;
@@ -28,6 +28,7 @@ fn compile(engine: &Engine, model: &str, input: InputVisibility, seed: u8) -> Co
         target: Target::default(),
         quantise: QuantiseOptions::default(),
         rates: Rates::default(),
+        compare: Compare::default(),
     };
     let srs = Srs::insecure_local(12, [7; 32]).unwrap();
     let randomness = Randomness::insecure_from_seed([seed; 32]);

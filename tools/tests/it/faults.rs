@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kiln::backend::{Backend, engine};
 use kiln::commands::verify;
-use kiln::compiled::{Compiled, Options};
+use kiln::compiled::{Compare, Compiled, Options};
 use kiln::meaning::{InputVisibility, WeightVisibility};
 use kiln::memory::MemoryArgs;
 use kiln::progress::Progress;
@@ -76,6 +76,7 @@ fn campaigns(seeds: std::ops::Range<u64>) -> (usize, usize) {
         target: Target::default(),
         quantise: QuantiseOptions::default(),
         rates: Rates::default(),
+        compare: Compare::default(),
     };
     let srs = Some(Srs::insecure_local(12, [7; 32]).unwrap());
     let (randomness, quiet) = (Randomness::insecure_from_seed([1; 32]), Progress::new(true));

@@ -5,12 +5,18 @@
 //! | `QLinearConv(x, s, z, w, t, v, u, y, b)` | `Quantize(Conv(Dequantize(x), Dequantize(w), b·s·t), u, y)` |
 //! | `QLinearMatMul(a, s, z, b, t, v, u, y)` | `Quantize(MatMul(Dequantize(a), Dequantize(b)), u, y)` |
 //! | `QLinearAdd`, `QLinearMul` of com.microsoft | likewise with `Add` and `Mul` |
+//! | `QLinearConcat(u, y, a, s, z, …)` of com.microsoft | `Quantize(Concat(Dequantize(a, s, z), …), u, y)` |
+//! | `QGemm(a, s, z, b, t, v, c, u, y)` of com.microsoft, alpha 1 | `Quantize(Gemm(Dequantize(a), Dequantize(b), c·s·t), u, y)`, or without `u` the `Gemm` |
+//! | `MatMulInteger(a, b, z, v)`, `a` by `QuantizeLinear` with scale `s` | `MatMul(Dequantize(a, s, z), Dequantize(b, 1/s, v))` |
+//! | `ConvInteger` | likewise with `Conv` |
 //! | `QLinearAveragePool`, `QLinearGlobalAveragePool`, `QLinearSigmoid`, `QLinearLeakyRelu` of com.microsoft | likewise, of one tensor |
 // Reads bytes from outside.
 #![cfg_attr(
     not(test),
     deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
 )]
+
+use std::collections::HashMap;
 
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
@@ -24,8 +30,13 @@ const MICROSOFT: &str = "com.microsoft";
 /// Takes operators on quantised tensors apart.
 pub fn apart(graph: &mut GraphProto) {
     let mut made = Vec::with_capacity(graph.node.len());
+    let scales = scales(graph);
     for old in std::mem::take(&mut graph.node) {
         match (old.domain.as_str(), old.op_type.as_str()) {
+            ("", "MatMulInteger") => integers("MatMul", &old, &scales, &mut graph.initializer, &mut made),
+            ("", "ConvInteger") => integers("Conv", &old, &scales, &mut graph.initializer, &mut made),
+            (MICROSOFT, "QLinearConcat") => joined(&old, &mut made),
+            (MICROSOFT, "QGemm") => general_product(&old, &mut graph.initializer, &mut made),
             ("", "QLinearConv") => convolution(&old, &mut graph.initializer, &mut made),
             ("", "QLinearMatMul") => of_two("MatMul", &old, &mut made),
             (MICROSOFT, "QLinearAdd") => of_two("Add", &old, &mut made),
@@ -89,15 +100,117 @@ fn scaled(constants: &[TensorProto], bias: &str, s: &str, t: &str, name: &str) -
         reason = "at most 32 bits; single precision is what the model is computed in"
     )]
     let values = values.iter().zip(units.iter().cycle()).map(|(v, unit)| (*v as f64 * unit) as f32);
-    let float_data: Vec<f32> = values.collect();
-    let dims = vec![i64::try_from(float_data.len()).ok()?];
-    Some(TensorProto {
-        name: name.into(),
-        dims,
-        data_type: i32::from(DataType::Float),
-        float_data,
-        ..TensorProto::default()
-    })
+    Some(reals(name.into(), values.collect(), false))
+}
+
+/// Of each tensor that `QuantizeLinear` makes, or that holds elements of one, the names of scale and zero point.
+fn scales(graph: &GraphProto) -> HashMap<String, [String; 2]> {
+    let mut scales: HashMap<String, [String; 2]> = HashMap::new();
+    for node in &graph.node {
+        let known = match (node.op_type.as_str(), node.input.as_slice()) {
+            ("QuantizeLinear", [_, scale, rest @ ..]) => {
+                Some([scale.clone(), rest.first().cloned().unwrap_or_default()])
+            }
+            (
+                "MaxPool" | "Reshape" | "Flatten" | "Transpose" | "Squeeze" | "Unsqueeze" | "Identity",
+                [x, ..],
+            ) => scales.get(x).cloned(),
+            _ => None,
+        };
+        if let (Some(known), Some(output)) = (known, node.output.first()) {
+            scales.insert(output.clone(), known);
+        }
+    }
+    scales
+}
+
+/// A product of integers, as numbers: with weights in units of one step of the other factor, steps and sums are integers again.
+fn integers(
+    operator: &str,
+    old: &NodeProto,
+    scales: &HashMap<String, [String; 2]>,
+    constants: &mut Vec<TensorProto>,
+    made: &mut Vec<NodeProto>,
+) {
+    let mut inputs = old.input.clone();
+    // Zero points may be left out.
+    inputs.resize(inputs.len().max(4), String::new());
+    let [a, b, z, v] = inputs.as_slice() else { return made.push(old.clone()) };
+    let Some([s, known]) = scales.get(a) else { return made.push(old.clone()) };
+    let read = |name: &str| {
+        let tensor = constants.iter().find(|tensor| tensor.name == name)?;
+        Constant::read(tensor).ok().map(|constant| constant.data)
+    };
+    let zeros = |name: &str| match read(name) {
+        Some(Data::Int(values)) => values,
+        _ => vec![0],
+    };
+    let (Some(Data::Float(scale)), true) = (read(s), zeros(z) == zeros(known)) else {
+        return made.push(old.clone());
+    };
+    let [scale] = scale.as_slice() else { return made.push(old.clone()) };
+    let several = zeros(v).len();
+    let output = old.output.first().cloned().unwrap_or_default();
+    let part = |name: &str| format!("{output}.{name}");
+    let unit = reals(part("unit"), vec![scale.recip(); several], several == 1);
+    constants.push(unit);
+    let left = real(made, [a, s, known], part("input"), 1);
+    let right = real(made, [b, &part("unit"), v], part("weight"), if operator == "Conv" { 0 } else { 1 });
+    let mut of_real = node(operator, old, &[&left, &right], &output);
+    of_real.attribute = old.attribute.clone();
+    made.push(of_real);
+}
+
+/// A constant of real numbers: a list, or one number without dimensions.
+fn reals(name: String, float_data: Vec<f32>, one: bool) -> TensorProto {
+    let dims = if one { Vec::new() } else { vec![i64::try_from(float_data.len()).unwrap_or(0)] };
+    let data_type = i32::from(DataType::Float);
+    TensorProto { name, dims, data_type, float_data, ..TensorProto::default() }
+}
+
+/// Inputs: the result's scale and zero point, and of each tensor itself, its scale and zero point.
+fn joined(old: &NodeProto, made: &mut Vec<NodeProto>) {
+    let [u, y, tensors @ ..] = old.input.as_slice() else { return made.push(old.clone()) };
+    let output = old.output.first().cloned().unwrap_or_default();
+    let mut parts = Vec::new();
+    for (at, tensor) in tensors.chunks(3).enumerate() {
+        let [x, s, z] = tensor else { return made.push(old.clone()) };
+        parts.push(real(made, [x, s, z], format!("{output}.input{at}"), 1));
+    }
+    let result = format!("{output}.result");
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let mut of_real = node("Concat", &NodeProto::default(), &parts, &result);
+    of_real.attribute = old.attribute.clone();
+    made.extend([of_real, node("QuantizeLinear", old, &[&result, u, y], &output)]);
+}
+
+/// Inputs: two matrices, each with scale and zero point; integers to add, which may be left out; and the result's scale and zero point, or none.
+fn general_product(old: &NodeProto, constants: &mut Vec<TensorProto>, made: &mut Vec<NodeProto>) {
+    let mut inputs = old.input.clone();
+    inputs.resize(inputs.len().max(9), String::new());
+    let [a, s, z, b, t, v, c, u, y] = inputs.as_slice() else { return made.push(old.clone()) };
+    if old.attribute.iter().any(|a| a.name == "alpha" && a.f.to_bits() != 1f32.to_bits()) {
+        return made.push(old.clone());
+    }
+    let turned = old.attribute.iter().any(|a| a.name == "transB" && a.i != 0);
+    let output = old.output.first().cloned().unwrap_or_default();
+    let part = |name: &str| format!("{output}.{name}");
+    let left = real(made, [a, s, z], part("left"), 1);
+    let right = real(made, [b, t, v], part("right"), i64::from(!turned));
+    let mut operands = vec![left, right];
+    if !c.is_empty() {
+        let Some(tensor) = scaled(constants, c, s, t, &part("bias")) else { return made.push(old.clone()) };
+        constants.push(tensor);
+        operands.push(part("bias"));
+    }
+    let result = if u.is_empty() { output.clone() } else { part("result") };
+    let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
+    let mut of_real = node("Gemm", &NodeProto::default(), &operands, &result);
+    of_real.attribute = old.attribute.clone();
+    made.push(of_real);
+    if !u.is_empty() {
+        made.push(node("QuantizeLinear", old, &[&result, u, y], &output));
+    }
 }
 
 /// Inputs: two tensors, each with scale and zero point, and the result's.

@@ -73,6 +73,7 @@ pub(super) fn place_of(failures: &[MockFailure]) -> String {
 fn a_wrong_accumulator_is_caught_and_its_operator_named() {
     let mut samples = graphs::all();
     samples.push(("transformer", graphs::transformer().0));
+    samples.push(("channels", graphs::channels()));
     for (_, sample) in samples {
         every_accumulator_counts(sample);
     }

@@ -271,6 +271,27 @@ pub(super) fn transformer() -> (Sample, f64) {
     ((graph, weights, record), cosine)
 }
 
+/// A convolution that the model quantises, with a scale for each channel.
+pub(super) fn channels() -> Sample {
+    use tract_onnx::pb::tensor_proto::DataType::{Int8, Uint8};
+    let kernel: Vec<i32> = (0..72).map(|e| e * 37 % 255 - 127).collect();
+    let onnx = Onnx::new(&[1, 3, 5, 4]).floats("s", &[], vec![0.02]).bytes("z", &[], Uint8, &[119]);
+    let onnx = onnx.bytes("k", &[4, 3, 3, 2], Int8, &kernel).bytes("n", &[4], Int8, &[0; 4]);
+    let onnx = onnx.floats("t", &[4], vec![0.0031, 0.0027, 0.0018, 0.0022]);
+    let onnx = onnx.floats("u", &[], vec![0.14]).bytes("o", &[], Uint8, &[97]);
+    let onnx = onnx.node("QuantizeLinear", &["x", "s", "z"], "q", vec![]);
+    let onnx = onnx.node("DequantizeLinear", &["q", "s", "z"], "d", vec![]);
+    let onnx = onnx.node("DequantizeLinear", &["k", "t", "n"], "f", vec![int("axis", 0)]);
+    let onnx = onnx.node("Conv", &["d", "f"], "c", vec![ints("pads", &[1, 0, 1, 1])]);
+    let model = onnx.node("QuantizeLinear", &["c", "u", "o"], "y", vec![]).import("y").unwrap();
+    let options = QuantiseOptions { shift: Some(10), q_bits: Some(13), ..QuantiseOptions::default() };
+    let records = [noise(1, 60, 3.0)];
+    let (graph, weights, report) = quantise(&model, &records, &options).unwrap();
+    assert_eq!(report.nodes[1].bit_exact, Some(true));
+    let record = quantise_record(&graph, &records[0]).unwrap();
+    (graph, weights, record)
+}
+
 /// Three rows of a table of seven, by their numbers.
 fn lookup() -> Sample {
     let onnx = Onnx::new(&[1, 3]).noise("table", &[7, 5], 1.0).noise("w", &[5, 2], 1.0);

@@ -96,6 +96,18 @@ fn the_digits_model_is_proven_with_cells_that_grow_with_the_data() {
     assert!(report.small_cells + report.full_cells <= 5 * report.data, "{report}");
 }
 
+#[test]
+fn a_network_quantised_by_channel_is_proven_to_give_what_a_runtime_gives() {
+    let cases = crate::quantise::grid::tests::cases();
+    let case = cases.iter().find(|case| case.name == "pairs by channel").unwrap();
+    let model = crate::onnx::import(&case.bytes()).unwrap();
+    let (graph, weights, report) = quantise(&model, &case.records, &QuantiseOptions::default()).unwrap();
+    assert!(report.nodes.iter().all(|node| node.bit_exact == Some(true)), "{report:?}");
+    let record = quantise_record(&graph, &case.records[5]).unwrap();
+    assert_eq!(run(&graph, &weights, &record).unwrap().output, case.outputs[5]);
+    prove_and_verify(&(graph, weights, record), PRIVATE, &PlanOptions::default());
+}
+
 /// LeNet-5 on 28×28 with weights of noise.
 fn lenet() -> Sample {
     let pool = || vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])];
