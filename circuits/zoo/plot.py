@@ -73,10 +73,13 @@ def panel(left, entries, key, title):
     for entry, (x, y) in sorted(zip(entries, points), key=lambda pair: -pair[1][1]):
         right = x > (low_x + high_x) / 2
         parts.append(f'<circle cx="{at_x(x):.1f}" cy="{at_y(y):.1f}" r="4" fill="#06c"/>')
-        place = at_x(x) + (-8 if right else 8), at_y(y) + 4
+        # Crowded names stand in a list beside their points, with a line to each.
+        place = at_x(x) + (-60 if right else 8), at_y(y) + 4
         while any(abs(place[0] - other[0]) < 110 and abs(place[1] - other[1]) < 13 for other in written):
             place = place[0], place[1] + 1
         written.append(place)
+        if right:
+            parts.append(f'<path d="M{place[0] + 2:.1f} {place[1] - 4:.1f}L{at_x(x):.1f} {at_y(y):.1f}" stroke="#999"/>')
         parts.append(label(*place, entry["name"], 'text-anchor="end"' if right else ""))
     fit = f"slope {slope(points):.2f}, correlation {correlation(points):.3f}"
     middle = left + BORDER + WIDTH / 2

@@ -31,6 +31,7 @@ const UNIFIED: &str = "TreeEnsemble";
 
 mod tail;
 mod unified;
+mod walk;
 
 use tail::{Origin, Tail};
 
@@ -70,11 +71,13 @@ pub(crate) fn import(
 type Values = HashMap<(i64, i64), Vec<(usize, f32)>>;
 
 /// A node of a tree as the file has it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Branch {
     Leaf,
     /// The comparison, and the ids of the children for yes and no.
     Split(Split, [i64; 2]),
+    /// Whether a feature is one of some values, ascending and at least one; see `walk.rs`.
+    Among(u32, Vec<f32>, [i64; 2]),
 }
 
 /// The nodes of one tree by id, and the id of the first.
@@ -389,79 +392,38 @@ fn branch(
     [yes, no]: [i64; 2],
     features: usize,
 ) -> Result<Branch, Problem> {
-    let (strict, children) = match mode {
-        b"LEAF" => return Ok(Branch::Leaf),
-        b"BRANCH_LEQ" => (false, [yes, no]),
-        b"BRANCH_LT" => (true, [yes, no]),
-        b"BRANCH_GT" => (false, [no, yes]),
-        b"BRANCH_GTE" => (true, [no, yes]),
+    let found = u32::try_from(feature).ok().filter(|_| usize::try_from(feature).is_ok_and(|f| f < features));
+    let feature = || found.ok_or_else(|| Problem::malformed(format!("feature {feature} of {features}")));
+    let split = |strict, children| {
+        if !threshold.is_finite() {
+            return Err(Problem::malformed(format!("a threshold is {threshold}")));
+        }
+        Ok(Branch::Split(Split { feature: feature()?, threshold, strict }, children))
+    };
+    match mode {
+        b"LEAF" => Ok(Branch::Leaf),
+        b"BRANCH_LEQ" => split(false, [yes, no]),
+        b"BRANCH_LT" => split(true, [yes, no]),
+        b"BRANCH_GT" => split(false, [no, yes]),
+        b"BRANCH_GTE" => split(true, [no, yes]),
+        b"BRANCH_EQ" => among(feature()?, vec![threshold], [yes, no]),
+        b"BRANCH_NEQ" => among(feature()?, vec![threshold], [no, yes]),
         other => {
             let mode = String::from_utf8_lossy(other).into_owned();
-            return Err(Problem::unsupported(format!(
-                "nodes of mode {mode}; expected LEAF or an inequality"
-            )));
+            Err(Problem::unsupported(format!("nodes of mode {mode}; expected LEAF or a comparison")))
         }
-    };
-    let found = u32::try_from(feature).ok().filter(|_| usize::try_from(feature).is_ok_and(|f| f < features));
-    let feature = found.ok_or_else(|| Problem::malformed(format!("feature {feature} of {features}")))?;
-    if !threshold.is_finite() {
-        return Err(Problem::malformed(format!("a threshold is {threshold}")));
     }
-    Ok(Branch::Split(Split { feature, threshold, strict }, children))
 }
 
-impl Tree {
-    /// Every node with its level and its number in it, from the root on.
-    fn walk(&self, mut visit: impl FnMut(i64, Branch, u32, usize)) -> Result<(), Problem> {
-        let mut left = self.nodes.len();
-        let mut open = vec![(self.root, 0u32, 0usize)];
-        while let Some((id, level, j)) = open.pop() {
-            let branch = self.nodes.get(&id).copied();
-            let branch = branch.ok_or_else(|| Problem::malformed(format!("a tree has no node {id}")))?;
-            left = left.checked_sub(1).ok_or_else(|| Problem::malformed("a node has two parents"))?;
-            visit(id, branch, level, j);
-            if let Branch::Split(_, [at_most, above]) = branch {
-                let deep =
-                    || Problem::unsupported("a tree of more than 24 levels; train with a smaller depth");
-                let width = 1usize.checked_shl(level).filter(|_| level < 24).ok_or_else(deep)?;
-                open.push((at_most, level.saturating_add(1), j));
-                open.push((above, level.saturating_add(1), j.saturating_add(width)));
-            }
-        }
-        Ok(())
+/// Whether a feature is one of some values.
+fn among(feature: u32, mut values: Vec<f32>, children: [i64; 2]) -> Result<Branch, Problem> {
+    if values.is_empty() || !values.iter().all(|value| value.is_finite()) {
+        return Err(Problem::malformed("a node compares for equality with no number"));
     }
-
-    fn depth(&self) -> Result<u32, Problem> {
-        let mut depth = 0;
-        self.walk(|_, _, level, _| depth = depth.max(level))?;
-        Ok(depth)
-    }
-
-    /// Writes the tree into a forest that is at least as deep.
-    fn place<'v>(
-        &self,
-        tree: usize,
-        forest: &mut Forest,
-        values: impl Fn(i64) -> &'v [(usize, f32)],
-    ) -> Result<(), Problem> {
-        self.walk(|id, branch, level, j| match branch {
-            Branch::Split(split, _) => {
-                let index = forest.split_index(level, j, tree);
-                if let Some(place) = forest.splits.get_mut(index) {
-                    *place = Some(split);
-                }
-            }
-            // Below it only first children are taken, and these keep its number.
-            Branch::Leaf => {
-                for (output, value) in values(id) {
-                    let index = forest.leaf_index(*output, j, tree);
-                    if let Some(place) = forest.leaves.get_mut(index) {
-                        *place += value;
-                    }
-                }
-            }
-        })
-    }
+    values.sort_by(f32::total_cmp);
+    // Zeros of either sign are equal.
+    values.dedup_by(|a, b| a == b);
+    Ok(Branch::Among(feature, values, children))
 }
 
 /// The scores of both classes from those of the second.

@@ -268,8 +268,8 @@ fn what_is_not_supported_is_said() {
         other => panic!("{other}"),
     };
     let mut model = regressor();
-    model.graph.as_mut().unwrap().node[0].attribute[4].strings[0] = b"BRANCH_EQ".to_vec();
-    assert!(refusal(&model).contains("BRANCH_EQ"));
+    model.graph.as_mut().unwrap().node[0].attribute[4].strings[0] = b"BRANCH_MEMBER".to_vec();
+    assert!(refusal(&model).contains("BRANCH_MEMBER"));
     let mut model = regressor();
     model.graph.as_mut().unwrap().node[0].attribute.push(text("aggregate_function", "MAX"));
     assert!(refusal(&model).contains("aggregate_function MAX"));
@@ -394,7 +394,7 @@ fn ensembles_of_inner_nodes_and_leaves_give_their_leaves() {
 #[test]
 fn malformed_ensembles_of_inner_nodes_and_leaves_are_refused() {
     type Spoil = fn(&mut Vec<AttributeProto>);
-    let spoils: [(&str, Spoil); 9] = [
+    let spoils: [(&str, Spoil); 10] = [
         ("a list of", |a| a[1].ints.truncate(2)),
         ("two parents", |a| a[4].ints[0] = 0),
         ("two parents", |a| a[0].ints.push(0)),
@@ -402,7 +402,8 @@ fn malformed_ensembles_of_inner_nodes_and_leaves_are_refused() {
         ("leaf 9 of 4", |a| a[6].ints[0] = 9),
         ("output 2 of 2", |a| a[8].ints[1] = 2),
         ("differ in length", |a| a[8].ints.truncate(3)),
-        ("equality", |a| a[3].t.as_mut().unwrap().int32_data[0] = 4),
+        ("mode 7, expected 0 to 6", |a| a[3].t.as_mut().unwrap().int32_data[0] = 7),
+        ("has no set", |a| a[3].t.as_mut().unwrap().int32_data[0] = 6),
         ("aggregate_function 3", |a| a.push(int("aggregate_function", 3))),
     ];
     for (words, spoil) in spoils {
@@ -411,6 +412,60 @@ fn malformed_ensembles_of_inner_nodes_and_leaves_are_refused() {
         let error = import_proto(&model).unwrap_err();
         assert!(error.to_string().contains(words), "{words}: {error}");
     }
+}
+
+/// Feature 0 in {1, 3, 7}, or feature 1 equal to 2, or feature 0 other than 5: the leaves in this order, and the last for none.
+fn of_categories(sets: &[f64]) -> ModelProto {
+    let attributes = vec![
+        ints("tree_roots", &[0]),
+        ints("nodes_featureids", &[0, 1, 0]),
+        tensor("nodes_splits", DataType::Float, &[0.0, 2.0, 5.0]),
+        tensor("nodes_modes", DataType::Uint8, &[6.0, 4.0, 5.0]),
+        tensor("membership_values", DataType::Float, sets),
+        ints("nodes_truenodeids", &[0, 1, 2]),
+        ints("nodes_trueleafs", &[1, 1, 1]),
+        ints("nodes_falsenodeids", &[1, 2, 3]),
+        ints("nodes_falseleafs", &[0, 0, 1]),
+        ints("leaf_targetids", &[0, 0, 0, 0]),
+        tensor("leaf_weights", DataType::Float, &[1.0, 2.0, 4.0, 8.0]),
+        int("n_targets", 1),
+    ];
+    proto(UNIFIED, 2, attributes)
+}
+
+#[test]
+fn categories_are_told_apart_by_equality_and_membership() {
+    let model = import_proto(&of_categories(&[3.0, 7.0, 1.0, 3.0, f64::NAN])).unwrap();
+    let by_hand = |x: &[f32]| match (x[0], x[1]) {
+        (1.0 | 3.0 | 7.0, _) => 1.0,
+        (_, 2.0) => 2.0,
+        (5.0, _) => 8.0,
+        _ => 4.0,
+    };
+    let records = (0..9).flat_map(|a| (0..4).map(move |b| vec![a as f32, b as f32])).collect::<Vec<_>>();
+    let options = QuantiseOptions { shift: Some(6), q_bits: Some(10), ..QuantiseOptions::default() };
+    let (graph, weights, _) = quantise(&model, &records, &options).unwrap();
+    for record in &records {
+        assert_eq!(model.run(record).unwrap().output, [by_hand(record)], "{record:?}");
+        let integers = quantise_record(&graph, record).unwrap();
+        let output = crate::run(&graph, &weights, &integers).unwrap().output;
+        let got = dequantise_output(&graph, &output)[0];
+        assert!((got - f64::from(by_hand(record))).abs() < 0.5, "{record:?}: {got}");
+    }
+    for near in [0.99, 2.5, 6.999, -1.0, 7.001] {
+        assert_eq!(model.run(&[near, 0.0]).unwrap().output, [4.0], "{near} is in no set");
+    }
+}
+
+#[test]
+fn sets_that_fit_no_node_are_refused() {
+    for sets in [&[][..], &[f64::NAN, 3.0], &[1.0, f64::NAN, 3.0], &[f64::INFINITY]] {
+        let refused = import_proto(&of_categories(sets));
+        assert!(matches!(refused, Err(ImportError::MalformedNode { .. })), "{sets:?}");
+    }
+    // 30 values are as many levels.
+    let many = (0..30).map(f64::from).collect::<Vec<_>>();
+    assert!(import_proto(&of_categories(&many)).unwrap_err().to_string().contains("24 levels"));
 }
 
 #[test]

@@ -6,10 +6,13 @@ use std::collections::HashMap;
 use tract_onnx::pb::attribute_proto::AttributeType;
 
 use super::super::{Constant, Data, OnnxNode, Problem};
-use super::{Branch, Score, Tree, Values, branch, listed};
+use super::{Branch, Score, Tree, Values, among, branch, listed};
 
 /// The modes of inner nodes by number, as the older operators write them.
-const MODES: [&[u8]; 4] = [b"BRANCH_LEQ", b"BRANCH_LT", b"BRANCH_GTE", b"BRANCH_GT"];
+const MODES: [&[u8]; 6] =
+    [b"BRANCH_LEQ", b"BRANCH_LT", b"BRANCH_GTE", b"BRANCH_GT", b"BRANCH_EQ", b"BRANCH_NEQ"];
+/// The mode of nodes that ask whether a feature is in a set.
+const MEMBER: i64 = 6;
 
 /// The numbers that a tensor attribute holds; none if it is absent.
 pub(super) fn tensor(node: &OnnxNode<'_>, name: &str) -> Result<Option<Data>, Problem> {
@@ -23,6 +26,16 @@ pub(super) fn reals(node: &OnnxNode<'_>, name: &str) -> Result<Vec<f32>, Problem
         Some(Data::Float(values)) => Ok(values),
         None => Ok(Vec::new()),
         Some(Data::Int(_)) => Err(Problem::malformed(format!("attribute {name} holds integers"))),
+    }
+}
+
+/// The sets of the nodes of membership, in their order: one list, with NaN between them or after each.
+fn sets(node: &OnnxNode<'_>) -> Result<Vec<Vec<f32>>, Problem> {
+    let found = node.attribute("membership_values", AttributeType::Tensor)?.and_then(|a| a.t.as_ref());
+    match found.map(Constant::read_any).transpose()?.map(|constant| constant.data) {
+        Some(Data::Float(values)) => Ok(values.split(|value| value.is_nan()).map(<[f32]>::to_vec).collect()),
+        None => Ok(Vec::new()),
+        Some(Data::Int(_)) => Err(Problem::malformed("attribute membership_values holds integers")),
     }
 }
 
@@ -42,14 +55,26 @@ pub(super) fn trees(node: &OnnxNode<'_>, features: usize) -> Result<Vec<(i64, Tr
     let id = |child: i64, leaf: i64| if leaf == 0 { child } else { (-1i64).saturating_sub(child) };
     let rows =
         yes.iter().zip(yes_leaf).zip(no.iter().zip(no_leaf)).zip(of.iter().zip(&thresholds)).zip(&modes);
+    let mut sets = sets(node)?.into_iter();
     let rows = rows.map(|((((yes, yes_leaf), (no, no_leaf)), (feature, threshold)), mode)| {
         let children = [id(*yes, *yes_leaf), id(*no, *no_leaf)];
-        let mode = usize::try_from(*mode).ok().and_then(|mode| MODES.get(mode).copied());
-        let mode = mode
-            .ok_or_else(|| Problem::unsupported("nodes of equality or membership; expected inequalities"))?;
-        branch(mode, *feature, *threshold, children, features)
+        if *mode == MEMBER {
+            let set = sets.next().ok_or_else(|| Problem::malformed("a node of membership has no set"))?;
+            let found = usize::try_from(*feature).ok().filter(|feature| *feature < features);
+            let found = found.and_then(|feature| u32::try_from(feature).ok());
+            let feature =
+                found.ok_or_else(|| Problem::malformed(format!("feature {feature} of {features}")))?;
+            return among(feature, set, children);
+        }
+        let known = usize::try_from(*mode).ok().and_then(|mode| MODES.get(mode).copied());
+        let known =
+            known.ok_or_else(|| Problem::malformed(format!("a node has mode {mode}, expected 0 to 6")))?;
+        branch(known, *feature, *threshold, children, features)
     });
     let rows = rows.collect::<Result<Vec<_>, Problem>>()?;
+    if sets.any(|set| !set.is_empty()) {
+        return Err(Problem::malformed("more sets than nodes of membership"));
+    }
     let mut left = rows.len();
     let numbered = (0i64..).zip(ints("tree_roots")?);
     numbered.map(|(number, root)| Ok((number, tree(&rows, *root, &mut left)?))).collect()
@@ -65,16 +90,16 @@ fn tree(rows: &[Branch], root: i64, left: &mut usize) -> Result<Tree, Problem> {
         };
         let row = rows.get(index).ok_or_else(|| Problem::malformed(format!("there is no node {id}")))?;
         *left = left.checked_sub(1).ok_or_else(|| Problem::malformed("a node has two parents"))?;
-        match *row {
+        match row {
             // A tree of one leaf.
-            Branch::Split(_, [yes, no]) if yes == no && yes < 0 && id == root => {
-                (root, open) = (yes, vec![yes]);
+            Branch::Split(_, [yes, no]) if yes == no && *yes < 0 && id == root => {
+                (root, open) = (*yes, vec![*yes]);
             }
             branch => {
-                if let Branch::Split(_, children) = branch {
+                if let Branch::Split(_, children) | Branch::Among(.., children) = branch {
                     open.extend(children);
                 }
-                nodes.insert(id, branch);
+                nodes.insert(id, branch.clone());
             }
         }
     }
