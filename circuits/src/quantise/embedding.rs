@@ -55,7 +55,7 @@ impl Builder<'_> {
     fn compared(&mut self, index: usize, ids: View, table: &FloatWeight) -> Result<(), QuantiseError> {
         let node = &self.model.graph.nodes[index];
         let (count, rows, name) = (ids.len(), table.shape[0], node.name.clone());
-        let (lo, hi) = self.graph.activation;
+        let (lo, hi) = self.graph.record_range();
         let last = rows as i64 - 1;
         if last > hi {
             let operator = node.operator.clone();

@@ -105,6 +105,7 @@ impl Builder<'_> {
             accumulator_bits: super::bits(z) + 1,
             widened: 1.0,
             bit_exact: Some(true),
+            activation_bits: None,
             nodes: 0..0,
         });
         Ok(true)

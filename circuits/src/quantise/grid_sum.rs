@@ -346,6 +346,7 @@ impl Builder<'_> {
             accumulator_bits: q_bits + 1,
             widened: 1.0,
             bit_exact: Some(bit_exact),
+            activation_bits: None,
             nodes: 0..0,
         });
         Ok(())

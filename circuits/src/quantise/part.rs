@@ -16,6 +16,7 @@ impl Builder<'_> {
         let target = Some((0..record.len()).map(place).collect());
         let term = Term { input: self.view(record), coefficient: 1, target };
         let linear = Linear::Combine { terms: vec![term], constant: 0 };
-        self.push(index, linear, 0, TableKind::Clamp, (scale, 1.0), self.graph.activation, 0)
+        let table = TableKind::clamp(self.activation(index), false);
+        self.push(index, linear, 0, table, (scale, 1.0), self.graph.record_range(), 0)
     }
 }
