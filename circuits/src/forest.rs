@@ -57,7 +57,7 @@ impl Forest {
     pub fn new(trees: usize, depth: u32, features: usize, outputs: usize) -> Option<Self> {
         let leaves = 1usize.checked_shl(depth)?.checked_mul(trees)?;
         let largest = leaves.checked_mul(features.max(outputs))?;
-        if trees == 0 || depth == 0 || features == 0 || outputs == 0 || largest > TENSOR_ELEMENTS_MAX / 4 {
+        if trees == 0 || depth == 0 || features == 0 || outputs == 0 || largest > TENSOR_ELEMENTS_MAX / 8 {
             return None;
         }
         Some(Self {

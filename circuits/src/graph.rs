@@ -260,7 +260,7 @@ pub struct Part {
     pub len: usize,
     /// float ≈ integer · scale
     pub scale: f64,
-    /// Where the model itself quantises the input: the smallest and largest integer, halves being rounded to even.
+    /// Where the model itself quantises the input, or it numbers rows: the smallest and largest integer, halves being rounded to even.
     #[serde(default)]
     pub range: Option<(i64, i64)>,
 }
@@ -305,20 +305,53 @@ impl IntGraph {
         }
     }
 
-    /// The range of the record's values: that of the input's table, or, where they number rows, the numbers that every table has.
+    /// The range of the record's values: that of the input's table; where they number rows, that of the numbers; where some do, that of
+    /// the numbers and of what the other parts clamp to.
     pub fn record_range(&self) -> (i64, i64) {
+        let of_parts = || {
+            let tensors = self.input.0..=self.input.0.saturating_add(self.parts.len());
+            let nodes = self.nodes.iter().filter(move |node| tensors.contains(&node.output.0));
+            nodes.filter_map(|node| node.table.range()).chain(self.parts.iter().filter_map(|part| part.range))
+        };
         let input = || self.nodes.iter().find(|node| matches!(node.linear, Linear::Input));
-        let range = || input().and_then(|node| node.table.range()).unwrap_or((0, 0));
-        self.row_numbers().unwrap_or_else(range)
+        match self.row_numbers() {
+            None => input().and_then(|node| node.table.range()).unwrap_or((0, 0)),
+            Some(rows) if self.parts.is_empty() => rows,
+            Some(rows) => of_parts().fold(rows, |all, (lo, hi)| (all.0.min(lo), all.1.max(hi))),
+        }
     }
 
-    /// The row numbers that every table has, where the record holds such.
+    /// The row numbers that the record may hold, in whichever part, if it holds any.
     pub fn row_numbers(&self) -> Option<(i64, i64)> {
+        let ids = self.nodes.iter().filter_map(|node| match &node.linear {
+            Linear::Lookup { ids, .. } => self.rows_of(ids.tensor),
+            _ => None,
+        });
+        ids.max()
+    }
+
+    /// The row numbers that all tables have that a tensor of such numbers is looked up in; none if it is not.
+    pub fn rows_of(&self, numbers: TensorId) -> Option<(i64, i64)> {
         let rows = self.nodes.iter().filter_map(|node| match &node.linear {
-            Linear::Lookup { weight, .. } => self.weights.get(weight.0)?.shape.first(),
+            Linear::Lookup { ids, weight } if ids.tensor == numbers => {
+                self.weights.get(weight.0)?.shape.first()
+            }
             _ => None,
         });
         rows.min().map(|rows| (0, i64::try_from(*rows).unwrap_or(i64::MAX).saturating_sub(1)))
+    }
+
+    /// Where in the record row numbers stand, and which: the whole of it, or parts, whose tensors follow the record's.
+    pub fn numbered(&self) -> Vec<(std::ops::Range<usize>, (i64, i64))> {
+        let whole = self.tensors.get(self.input.0).map_or(0, |tensor| tensor.shape.iter().product());
+        let whole = self.rows_of(self.input).map(|rows| (0..whole, rows));
+        let mut first = 0usize;
+        let parts = self.parts.iter().enumerate().filter_map(|(index, part)| {
+            let range = first..first.saturating_add(part.len);
+            first = range.end;
+            Some((range, self.rows_of(TensorId(self.input.0 + 1 + index))?))
+        });
+        whole.into_iter().chain(parts).collect()
     }
 
     /// The entry of a table for `q`.

@@ -51,6 +51,11 @@ pub enum RunError {
         "value {position} of the record is outside {lo}..={hi}; quantise the record with this model's scale"
     )]
     RecordRange { position: usize, lo: i64, hi: i64, got: i64 },
+    /// A number that is looked up and is no row.
+    #[error(
+        "node `{node}` ({operator}): number {position} is no row of its table, whose last is {last}; give a row's number"
+    )]
+    RowNumber { node: String, operator: String, position: usize, last: i64 },
     /// A requantised value leaves the table although the bounds promised otherwise.
     #[error(
         "node `{node}` ({operator}): a requantised value leaves the table, whose largest magnitude is 2^{q_bits}; compile the model again"
@@ -91,6 +96,7 @@ impl<'a> Interpreter<'a> {
         self.check_record(record)?;
         let mut trace = Trace { nodes: Vec::with_capacity(self.graph.nodes.len()), output: Vec::new() };
         for node in &self.graph.nodes {
+            self.check_rows(node, &trace)?;
             let z = self.linear(node, &trace, record);
             trace.nodes.push(self.activate(node, z)?);
         }
@@ -106,6 +112,20 @@ impl<'a> Interpreter<'a> {
         let (lo, hi) = self.graph.record_range();
         match record.iter().position(|v| !(lo..=hi).contains(&i64::from(*v))) {
             Some(position) => Err(RunError::RecordRange { position, lo, hi, got: record[position].into() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the record has several parts, its range is wider than that of the rows of a table.
+    fn check_rows(&self, node: &Node, trace: &Trace) -> Result<(), RunError> {
+        let Linear::Lookup { ids, weight } = &node.linear else { return Ok(()) };
+        let rows = self.weight(*weight).0.shape[0];
+        let is_row = |id: &i32| usize::try_from(*id).is_ok_and(|id| id < rows);
+        match self.gather(ids, trace).iter().position(|id| !is_row(id)) {
+            Some(position) => {
+                let (node, operator) = (node.name.clone(), node.operator.clone());
+                Err(RunError::RowNumber { node, operator, position, last: rows as i64 - 1 })
+            }
             None => Ok(()),
         }
     }
@@ -133,7 +153,7 @@ impl<'a> Interpreter<'a> {
             Linear::Lookup { ids, weight } => {
                 let (w, w_values) = self.weight(*weight);
                 let rows = self.gather(ids, trace);
-                // The ids are the record, whose range was checked: every table has these rows.
+                // Checked before: these are rows.
                 let row = |id: &i32| &w_values[*id as usize * w.shape[1]..][..w.shape[1]];
                 rows.iter().flat_map(row).map(|v| i64::from(*v)).collect()
             }

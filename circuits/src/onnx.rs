@@ -16,7 +16,7 @@ use crate::float::{FloatError, FloatModel};
 use crate::import::{Importer, ModelInput, rewrite, tree_ensemble};
 
 /// Largest number of elements of one tensor that an ONNX file may ask for.
-pub const TENSOR_ELEMENTS_MAX: usize = 1 << 26;
+pub const TENSOR_ELEMENTS_MAX: usize = 1 << 27;
 
 /// An operator that cannot be imported, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]

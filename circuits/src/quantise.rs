@@ -230,11 +230,11 @@ pub fn quantise_record(graph: &IntGraph, record: &[f32]) -> Result<Vec<i32>, Flo
         return Err(FloatError::RecordLength { expected: 0, got: record.len() });
     };
     check_record(record, input.shape.iter().product())?;
-    if let Some((lo, hi)) = graph.row_numbers() {
+    for (range, (lo, hi)) in graph.numbered() {
         let numbers = |v: &f32| v.fract() == 0.0 && (lo as f64..=hi as f64).contains(&f64::from(*v));
-        if let Some(position) = record.iter().position(|v| !numbers(v)) {
-            let got = record[position].to_string();
-            return Err(FloatError::RecordRow { position, last: hi, got });
+        let values = record.get(range.clone()).unwrap_or_default();
+        if let Some((position, value)) = (range.start..).zip(values).find(|(_, v)| !numbers(v)) {
+            return Err(FloatError::RecordRow { position, last: hi, got: value.to_string() });
         }
     }
     let (lo, hi) = graph.record_range();
@@ -314,6 +314,15 @@ struct Builder<'a> {
     tensors: Vec<TensorId>,
 }
 
+/// What a [`NodeReport`] tells besides names and scale.
+struct Figures {
+    weight_bits: u32,
+    q_bits: u32,
+    accumulator_bits: u32,
+    widened: f64,
+    bit_exact: Option<bool>,
+}
+
 /// What a linear step came out as, for one scale.
 struct Scaled<T> {
     step: T,
@@ -336,12 +345,11 @@ impl<'a> Builder<'a> {
         let graph = IntGraph::empty(shift, q_bits);
         let (values, reports, tensors) = (WeightValues(Vec::new()), Vec::new(), Vec::new());
         let mut builder = Self { model, ranges, options, widths, least, graph, values, reports, tensors };
-        for (index, bits) in widths.iter().enumerate() {
+        for index in 0..model.graph.nodes.len() {
             let first = builder.graph.nodes.len();
             builder.node(index)?;
             if let Some(report) = builder.reports.last_mut() {
                 report.nodes = first..builder.graph.nodes.len();
-                report.activation_bits = widths::has_width(model, index).then_some(*bits);
             }
         }
         builder.graph.output = builder.view(&model.graph.output);
@@ -354,10 +362,10 @@ impl<'a> Builder<'a> {
         let node = &self.model.graph.nodes[index];
         match &node.op {
             FloatOp::Input => {
+                // Several inputs have scales of their own.
                 let scale = match &node.grid {
                     Some(grid) => self.quantised_input(index, grid),
-                    // Several inputs have scales of their own.
-                    None if widths::several_inputs(self.model) || widths::numbers_rows(self.model) => 1.0,
+                    None if widths::several_inputs(self.model) || self.numbers_rows(index) => 1.0,
                     None => self.calibrated_scale(index),
                 };
                 self.push_input(index, scale)
@@ -391,33 +399,21 @@ impl<'a> Builder<'a> {
     /// The record, clamped to the activation range, or row numbers as they are.
     fn push_input(&mut self, index: usize, scale: f64) -> Result<(), QuantiseError> {
         let (tensor, node) = (&self.model.graph.tensors[index], &self.model.graph.nodes[index]);
-        let (name, operator) = (node.name.clone(), node.operator.clone());
-        let last = self.last_row();
-        let bound = last.map_or(self.activation(index), |last| (0, last));
-        let shape = tensor.shape.clone();
-        let output = TensorId(self.graph.tensors.len());
+        let (last, (lo, hi)) = (self.largest_row(), self.activation(index));
+        let bound = match last {
+            None => (lo, hi),
+            Some(last) if widths::several_inputs(self.model) => (lo.min(0), hi.max(last)),
+            Some(last) => (0, last),
+        };
+        let tensor = Tensor { name: tensor.name.clone(), shape: tensor.shape.clone(), bound, scale };
         let bit_exact = node.grid.as_ref().map(|_| true);
-        self.graph.tensors.push(Tensor { name: tensor.name.clone(), shape, bound, scale });
-        self.tensors.push(output);
-        let (linear, shift) = (Linear::Input, 0);
         let table = if last.is_some() { TableKind::Identity } else { TableKind::clamp(bound, false) };
-        let accumulator_bound = bound.1.max(-bound.0);
-        let report = (name.clone(), operator.clone());
-        self.graph.nodes.push(Node { name, operator, linear, shift, table, output, accumulator_bound });
-        let ((name, operator), q_bits) = (report, bits(bound));
-        let (weight_bits, accumulator_bits, widened) = (0, q_bits + 1, 1.0);
-        self.reports.push(NodeReport {
-            name,
-            operator,
-            scale,
-            weight_bits,
-            q_bits,
-            accumulator_bits,
-            widened,
-            bit_exact,
-            activation_bits: None,
-            nodes: 0..0,
-        });
+        let name = node.name.clone();
+        let made = self.add_node(index, name, tensor, (Linear::Input, 0, table), bound.1.max(-bound.0));
+        let q_bits = bits(bound);
+        let figures =
+            Figures { weight_bits: 0, q_bits, accumulator_bits: q_bits + 1, widened: 1.0, bit_exact };
+        self.finish(index, made, figures);
         Ok(())
     }
 
@@ -570,18 +566,50 @@ impl<'a> Builder<'a> {
         scale: f64,
     ) -> Result<TensorId, QuantiseError> {
         let node = &self.model.graph.nodes[index];
-        let (name, operator) = (format!("{}.{what}", node.name), node.operator.clone());
+        let name = format!("{}.{what}", node.name);
         let ends = (requantise(-reach, shift), requantise(reach, shift));
         let (got, expected) = (bits(ends), self.graph.q_bits);
         if got > expected {
+            let operator = node.operator.clone();
             return Err(QuantiseError::TableRange { node: name, operator, expected, got });
         }
-        let bound = self.graph.range_of(table, ends);
+        let tensor = Tensor { name: name.clone(), shape, bound: self.graph.range_of(table, ends), scale };
+        Ok(self.add_node(index, name, tensor, (linear, shift, table), reach))
+    }
+
+    /// Adds an integer node that makes `tensor`, for float node `index`.
+    fn add_node(
+        &mut self,
+        index: usize,
+        name: String,
+        tensor: Tensor,
+        (linear, shift, table): (Linear, u32, TableKind),
+        accumulator_bound: i64,
+    ) -> TensorId {
+        let operator = self.model.graph.nodes[index].operator.clone();
         let output = TensorId(self.graph.tensors.len());
-        self.graph.tensors.push(Tensor { name: name.clone(), shape, bound, scale });
-        let accumulator_bound = reach;
+        self.graph.tensors.push(tensor);
         self.graph.nodes.push(Node { name, operator, linear, shift, table, output, accumulator_bound });
-        Ok(output)
+        output
+    }
+
+    /// Float tensor `index` is `made`; reports what became of its node.
+    fn finish(&mut self, index: usize, made: TensorId, figures: Figures) {
+        self.tensors.push(made);
+        let node = &self.model.graph.nodes[index];
+        let Figures { weight_bits, q_bits, accumulator_bits, widened, bit_exact } = figures;
+        self.reports.push(NodeReport {
+            name: node.name.clone(),
+            operator: node.operator.clone(),
+            scale: self.graph.tensors[made.0].scale,
+            weight_bits,
+            q_bits,
+            accumulator_bits,
+            widened,
+            bit_exact,
+            activation_bits: widths::has_width(self.model, index).then(|| self.widths[index]),
+            nodes: 0..0,
+        });
     }
 
     /// A listed table of `entry(q)` for −`reach` ≤ q ≤ `reach`, as far as the table range goes.
@@ -631,54 +659,29 @@ impl<'a> Builder<'a> {
         weight_bits: u32,
     ) -> Result<(), QuantiseError> {
         let node = &self.model.graph.nodes[index];
-        let (name, operator) = (node.name.clone(), node.operator.clone());
-        let tensor = &self.model.graph.tensors[index];
+        let name = node.name.clone();
         let q = (requantise(z.0, shift), requantise(z.1, shift));
         let q_bits = bits(q);
         if q_bits > self.graph.q_bits {
-            return Err(QuantiseError::TableRange {
-                node: name,
-                operator,
-                expected: self.graph.q_bits,
-                got: q_bits,
-            });
+            let (operator, expected) = (node.operator.clone(), self.graph.q_bits);
+            return Err(QuantiseError::TableRange { node: name, operator, expected, got: q_bits });
         }
-        let accumulator_bits = bits(z) + 1;
         let accumulator_bound = self.public_bound(z.1.max(-z.0), shift);
         let reach = requantise(accumulator_bound, shift);
         let q = if shift == 0 { q } else { (q.0.signum().min(0) * reach, q.1.signum().max(0) * reach) };
-        let node = &self.model.graph.nodes[index];
         let (table, scale) = match (&node.grid, function) {
             (Some(grid), function) => self.grid_table(grid, function, node.relu, scale, reach),
             (None, Some(function)) => self.function_table(index, function, scale, reach),
             (None, None) => (table, scale),
         };
         let exact = shift == 0 && !matches!(linear, Linear::Spread { .. });
-        let bit_exact = self.model.graph.nodes[index].grid.as_ref().map(|_| exact);
+        let bit_exact = node.grid.as_ref().map(|_| exact);
+        let tensor = &self.model.graph.tensors[index];
         let bound = self.graph.range_of(table, q);
-        let output = TensorId(self.graph.tensors.len());
-        self.graph.tensors.push(Tensor {
-            name: tensor.name.clone(),
-            shape: tensor.shape.clone(),
-            bound,
-            scale,
-        });
-        self.tensors.push(output);
-        let report = (name.clone(), operator.clone());
-        self.graph.nodes.push(Node { name, operator, linear, shift, table, output, accumulator_bound });
-        let (name, operator) = report;
-        self.reports.push(NodeReport {
-            name,
-            operator,
-            scale,
-            weight_bits,
-            q_bits,
-            accumulator_bits,
-            widened,
-            bit_exact,
-            activation_bits: None,
-            nodes: 0..0,
-        });
+        let tensor = Tensor { name: tensor.name.clone(), shape: tensor.shape.clone(), bound, scale };
+        let made = self.add_node(index, name, tensor, (linear, shift, table), accumulator_bound);
+        let accumulator_bits = bits(z) + 1;
+        self.finish(index, made, Figures { weight_bits, q_bits, accumulator_bits, widened, bit_exact });
         Ok(())
     }
 }

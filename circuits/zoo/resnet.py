@@ -10,6 +10,7 @@ sizes of all numbers and the cost of a proof are real, and what the network answ
 
 import sys
 
+from commands import tell
 from network import Network, photographs
 
 DEPTHS = {"18": ([2, 2, 2, 2], False), "50": ([3, 4, 6, 3], True)}
@@ -39,6 +40,7 @@ def main(depth, directory):
             net.keep(x)
     x = net.gemm(net.flatten(net.global_average_pool(x)), 1000)
     net.write(directory, x)
+    tell(directory, memory="8GiB" if bottleneck else "4GiB")
 
 
 if __name__ == "__main__":

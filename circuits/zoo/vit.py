@@ -10,11 +10,13 @@ import sys
 
 import numpy as np
 
+from commands import tell
 from network import photographs
 from transformer import Transformer
 
 SIZES = {"tiny": (192, 3), "base": (768, 12)}
 SIDE, PATCH, CLASSES = 224, 16, 1000
+MEMORY = {"tiny": "12GiB", "base": "14GiB"}
 
 
 def main(directory, size="tiny", layers=12):
@@ -32,6 +34,7 @@ def main(directory, size="tiny", layers=12):
     mean = net.node("ReduceMean", [net.normal(x, "last"), net.constant("axes", np.array([1], np.int64))], "mean", keepdims=0)
     net.linear(mean, width, CLASSES, "logits", rows=1)
     net.write(directory, [1, 3, SIDE, SIDE], [1, CLASSES], photographs(2, SIDE))
+    tell(directory, "--activation-bits 10 --shift 13 --table-bits 17", MEMORY[size])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@
 )]
 
 use kiln_circuits::WeightRange;
-use kiln_verify::{CommittedPublic, Statement, VerifyError, VerifyingKey, verify};
+use kiln_verify::{Arithmetic, CommittedPublic, Statement, VerifyError, VerifyingKey, verify_by};
 
 use crate::container;
 use crate::error::{Failure, Source};
@@ -44,7 +44,12 @@ impl RangeProof {
     ///
     /// # Errors
     /// [`Failure::Invalid`] if it does not show that.
-    pub fn check(&self, model: &VerifyingKey, weights: &CommittedPublic) -> Result<u32, Failure> {
+    pub fn check(
+        &self,
+        arithmetic: &dyn Arithmetic,
+        model: &VerifyingKey,
+        weights: &CommittedPublic,
+    ) -> Result<u32, Failure> {
         let columns = u32::try_from(weights.commitments.len()).unwrap_or(u32::MAX);
         if self.key.srs() != model.srs() {
             return invalid("rests on another reference string than the model's verifying key");
@@ -57,7 +62,7 @@ impl RangeProof {
             return invalid("is of a circuit that does not say that weights are in range");
         }
         let statement = Statement { public_inputs: Vec::new(), committed: vec![weights.clone()] };
-        match verify(&self.key, &statement, &self.proof) {
+        match verify_by(arithmetic, &self.key, &statement, &self.proof) {
             Ok(()) => Ok(range.bits()),
             Err(VerifyError::Rejected(_)) => invalid("is not about this model's commitment, or is false"),
             Err(error) => Err(Failure::refused("check the range proof", error)),

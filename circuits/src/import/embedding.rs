@@ -13,8 +13,8 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
             "supported along the rows of a table, not of a constant of shape {shape:?}"
         )));
     }
-    if !matches!(importer.nodes[ids.view.tensor.0].op, FloatOp::Input) {
-        return Err(Problem::unsupported("supported by numbers that are the model's only input"));
+    if !matches!(importer.nodes[ids.view.tensor.0].op, FloatOp::Input | FloatOp::Part { .. }) {
+        return Err(Problem::unsupported("supported by numbers that are an input of the model"));
     }
     let shape = [ids.shape(), &table.shape[1..]].concat();
     let table = FloatWeight { name: table.name, shape: table.shape, values };
@@ -27,6 +27,7 @@ mod tests {
 
     use super::super::check::{Onnx, int, noise, value_info};
     use crate::float::{FloatError, FloatModel};
+    use crate::interpret::RunError;
     use crate::onnx::import_proto;
     use crate::quantise::{QuantiseError, QuantiseOptions, dequantise_output, quantise, quantise_record};
 
@@ -92,6 +93,68 @@ mod tests {
         }
     }
 
+    /// Words and their kinds, and a mask over them, as exporters give a sentence; the mask comes between the numbers.
+    fn sentence(ids: i64, words: i64) -> FloatModel {
+        let onnx = Onnx::new(&[1, ids]).input("mask", &[1, ids, 1]).input("kind", &[1, ids]);
+        let onnx =
+            onnx.noise("words", &[words, 3], 1.0).noise("kinds", &[2, 3], 1.0).noise("w", &[3, 2], 1.0);
+        let onnx = onnx.node("Gather", &["words", "x"], "word", vec![int("axis", 0)]);
+        let onnx = onnx.node("Gather", &["kinds", "kind"], "k", vec![int("axis", 0)]);
+        let onnx = onnx.node("Add", &["word", "k"], "e", vec![]).node("Mul", &["e", "mask"], "m", vec![]);
+        let mut proto = onnx.node("MatMul", &["m", "w"], "y", vec![]).proto("y");
+        let inputs = &mut proto.graph.as_mut().unwrap().input;
+        for (at, name) in [(0, "x"), (2, "kind")] {
+            inputs[at] = value_info(name, DataType::Int64, &[1, ids]);
+        }
+        import_proto(&proto).unwrap()
+    }
+
+    #[test]
+    fn numbers_may_come_beside_other_inputs() {
+        // Compared with the rows, and looked up.
+        for (ids, words) in [(5, 50), (7, 1000)] {
+            let model = sentence(ids, words);
+            let numbers = |record: i64| (0..ids).map(move |id| ((record * 331 + id * 577) % words) as f32);
+            let mask = |record: i64| (0..ids).map(move |id| if id <= record % ids { 1.0 } else { 0.0 });
+            let kinds = |record: i64| (0..ids).map(move |id| ((record + id) % 2) as f32);
+            let record = |at| numbers(at).chain(mask(at)).chain(kinds(at)).collect::<Vec<_>>();
+            let records = (0..20).map(record).collect::<Vec<_>>();
+            let options = QuantiseOptions { shift: Some(10), q_bits: Some(13), ..QuantiseOptions::default() };
+            let (graph, weights, _) = quantise(&model, &records, &options).unwrap();
+            for record in &records {
+                let integers = quantise_record(&graph, record).unwrap();
+                let output = crate::run(&graph, &weights, &integers).unwrap().output;
+                let floats = model.run(record).unwrap().output;
+                for (got, want) in dequantise_output(&graph, &output).iter().zip(floats) {
+                    assert!((got - f64::from(want)).abs() < 0.1, "{ids} of {words}: {got} {want}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_row_is_refused_with_its_place_among_all_inputs() {
+        let (model, ids) = (sentence(7, 1000), 7);
+        let record = [vec![3.0; ids], vec![-0.5; ids], vec![1.0; ids]].concat();
+        let options = QuantiseOptions { shift: Some(10), q_bits: Some(13), ..QuantiseOptions::default() };
+        let (graph, weights, _) = quantise(&model, &vec![record.clone(); 2], &options).unwrap();
+        assert_eq!((graph.row_numbers(), graph.record_range()), (Some((0, 999)), (-128, 999)));
+        for (position, none, last) in [(0, 1000.0, 999), (6, -1.0, 999), (14, 2.0, 1), (20, 0.5, 1)] {
+            let mut spoilt = record.clone();
+            spoilt[position] = none;
+            let got = none.to_string();
+            assert_eq!(quantise_record(&graph, &spoilt), Err(FloatError::RecordRow { position, last, got }));
+        }
+        // Integers in the range of the record that are none of the rows.
+        let integers = quantise_record(&graph, &record).unwrap();
+        for (position, none) in [(2, -5), (15, 2), (15, 999)] {
+            let mut spoilt = integers.clone();
+            spoilt[position] = none;
+            let refused = crate::run(&graph, &weights, &spoilt).unwrap_err();
+            assert!(matches!(refused, RunError::RowNumber { .. }), "{refused:?}");
+        }
+    }
+
     #[test]
     fn tables_of_more_rows_than_numbers_are_refused_by_name() {
         // Compared, numbers must be activations; looked up, entries of tables.
@@ -113,7 +176,7 @@ mod tests {
         assert!(columns.unsupported("y")[0].contains("along the rows"));
         let computed = onnx().node("Relu", &["x"], "r", vec![]).node("Exp", &["r"], "i", vec![]);
         assert!(
-            computed.node("Gather", &["table", "i"], "y", vec![]).unsupported("y")[0].contains("only input")
+            computed.node("Gather", &["table", "i"], "y", vec![]).unsupported("y")[0].contains("an input")
         );
     }
 }

@@ -247,7 +247,7 @@ fn add_quotients(circuit: &mut Circuit, columns: &Columns, choice: &Choice, fixe
     let identities = &choice.plan.identities;
     for (index, rows) in choice.ledger.fractions(identities).into_iter().enumerate() {
         let mut numbers = vec![0; fixed.rows];
-        // A weight has fewer than 2^26 rows.
+        // A weight has at most 2^27 rows.
         rows.iter().for_each(|(row, number)| numbers[*row as usize] = *number as i32);
         let numbers = fixed.add(format!("numbers{index}"), numbers);
         gate(format!("fraction g{index}"), columns.fractions[index], numbers, columns.chain_relays[index]);

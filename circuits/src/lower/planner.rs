@@ -61,11 +61,11 @@ pub(crate) const K_MAX: u32 = 24;
 /// Numbers of lanes of activations to try.
 const LANES: [usize; 7] = [4, 8, 14, 16, 20, 28, 32];
 /// Numbers of lanes of weights and of edges to try.
-const LINEAR_LANES: [usize; 6] = [4, 8, 16, 32, 64, 128];
+const LINEAR_LANES: [usize; 7] = [4, 8, 16, 32, 64, 128, 144];
 /// Numbers of lanes to try where every column counts.
 const FEW_LANES: [usize; 5] = [1, 2, 4, 8, 16];
 /// Most lanes.
-pub(crate) const LANES_MAX: usize = 128;
+pub(crate) const LANES_MAX: usize = 144;
 /// Degrees that a circuit may have; the running sum has degree 3.
 const DEGREES: RangeInclusive<u32> = 3..=9;
 /// Degrees to try.

@@ -8,7 +8,7 @@
 //! - *By comparison*: `z = id·1 − v` for every row `v`, and a table that tells 0 from all else; then the bits times the table. Two small cells a
 //!   bit (ids times rows) and a relay for each row, no column more. A number that is no row has the row 0, and numbers must be activations.
 //!
-//! A model takes one way for all its tables, the one with less to commit to: see [`BITS_MAX`].
+//! Numbers are the model's input or one of several. A model takes one way for all its tables, the one with less to commit to: see [`BITS_MAX`].
 
 use super::linear::output_scale;
 use super::{Builder, QuantiseError, Scaled};
@@ -20,18 +20,32 @@ use crate::graph::{Linear, View, WeightId};
 const BITS_MAX: usize = 1024;
 
 impl Builder<'_> {
-    /// The number of the last row that every table has, if rows are looked up and not compared with.
-    pub(super) fn last_row(&self) -> Option<i64> {
-        let tables = self.model.graph.nodes.iter().filter_map(|node| match &node.op {
-            FloatOp::Embedding { input, table } => Some((input.len(), table.shape[0])),
+    /// The tables: what numbers are looked up in them, and how many rows they have.
+    fn tables_of_rows(&self) -> impl Iterator<Item = (&View, usize)> {
+        self.model.graph.nodes.iter().filter_map(|node| match &node.op {
+            FloatOp::Embedding { input, table } => Some((input, table.shape[0])),
             _ => None,
-        });
-        let tables = tables.collect::<Vec<_>>();
-        let bits =
-            tables.iter().fold(0usize, |bits, (ids, rows)| bits.saturating_add(ids.saturating_mul(*rows)));
-        let rows = tables.iter().map(|(_, rows)| *rows);
-        // Tables have fewer than 2^26 elements.
+        })
+    }
+
+    /// Whether float tensor `index` numbers the rows of a table.
+    pub(super) fn numbers_rows(&self, index: usize) -> bool {
+        super::widths::numbers_rows(self.model, index)
+    }
+
+    /// The number of the last row of every table that the numbers in float tensor `index` are for, if rows are looked up and not compared
+    /// with.
+    pub(super) fn last_row(&self, index: usize) -> Option<i64> {
+        let bits = |(ids, rows): (&View, usize)| ids.len().saturating_mul(rows);
+        let bits = self.tables_of_rows().map(bits).fold(0, usize::saturating_add);
+        let rows = self.tables_of_rows().filter(|(ids, _)| ids.tensor.0 == index).map(|(_, rows)| rows);
+        // Tables have at most 2^27 elements.
         rows.min().filter(|_| bits > BITS_MAX).map(|rows| rows as i64 - 1)
+    }
+
+    /// The largest row number that the record may hold, if rows are looked up.
+    pub(super) fn largest_row(&self) -> Option<i64> {
+        self.tables_of_rows().filter_map(|(ids, _)| self.last_row(ids.tensor.0)).max()
     }
 
     /// A lookup: float node `index`.
@@ -40,7 +54,7 @@ impl Builder<'_> {
         let FloatOp::Embedding { input, table } = &node.op else { return Ok(()) };
         let ids = input.len();
         let column = View { shape: vec![ids, 1], ..self.view(input) };
-        let Some(last) = self.last_row() else { return self.compared(index, column, table) };
+        let Some(last) = self.last_row(input.tensor.0) else { return self.compared(index, column, table) };
         let (got, expected) = (super::bits((0, last)), self.graph.q_bits);
         if got > expected {
             let (node, operator) = (node.name.clone(), node.operator.clone());
@@ -55,7 +69,7 @@ impl Builder<'_> {
     fn compared(&mut self, index: usize, ids: View, table: &FloatWeight) -> Result<(), QuantiseError> {
         let node = &self.model.graph.nodes[index];
         let (count, rows, name) = (ids.len(), table.shape[0], node.name.clone());
-        let (lo, hi) = self.graph.record_range();
+        let (lo, hi) = self.graph.tensors[ids.tensor.0].bound;
         let last = rows as i64 - 1;
         if last > hi {
             let operator = node.operator.clone();

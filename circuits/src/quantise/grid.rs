@@ -15,7 +15,7 @@
 //! allows, and then rounded to `v`, so that it may differ by one from what a runtime gives; `NodeReport::bit_exact` tells.
 
 use super::linear::{Owner, worst_case};
-use super::{Builder, NodeReport, QuantiseError};
+use super::{Builder, Figures, QuantiseError};
 use crate::float::{FloatOp, FloatWeight, Function, Grid};
 use crate::graph::{ConvGeometry, Linear, ListedTable, TableKind, TensorId, Term, View, requantise};
 
@@ -93,21 +93,15 @@ impl Builder<'_> {
             Linear::Conv { input, weight, bias, geometry, residual }
         };
         let made = self.rounded(index, &exact, bound, sums)?;
-        self.tensors.push(made);
-        let node = &self.model.graph.nodes[index];
         let tops = requantise(bound, self.graph.shift);
-        self.reports.push(NodeReport {
-            name: node.name.clone(),
-            operator: node.operator.clone(),
-            scale: exact.grid.shown_scale(),
+        let figures = Figures {
             weight_bits: values.iter().map(|w| super::bits((*w, *w)) + 1).max().unwrap_or(0),
             q_bits: super::bits((-tops, tops)),
             accumulator_bits: super::bits(z) + 1,
             widened: 1.0,
             bit_exact: Some(true),
-            activation_bits: None,
-            nodes: 0..0,
-        });
+        };
+        self.finish(index, made, figures);
         Ok(true)
     }
 

@@ -16,7 +16,7 @@
 //!
 //! What fits none of these is requantised twice and said not to be exact.
 
-use super::{Builder, NodeReport, QuantiseError};
+use super::{Builder, Figures, QuantiseError};
 use crate::float::{FloatTerm, Grid};
 use crate::graph::{Linear, TableKind, TensorId, Term, View};
 
@@ -334,21 +334,13 @@ impl Builder<'_> {
         let shape = self.model.graph.tensors[index].shape.clone();
         let scale = grid.shown_scale();
         let made = self.push_step(index, what, linear, 0, table, shape, reach, scale)?;
-        self.tensors.push(made);
-        let node = &self.model.graph.nodes[index];
-        let q_bits = super::bits((-reach, reach));
-        self.reports.push(NodeReport {
-            name: node.name.clone(),
-            operator: node.operator.clone(),
-            scale,
-            weight_bits: 0,
-            q_bits,
-            accumulator_bits: q_bits + 1,
-            widened: 1.0,
-            bit_exact: Some(bit_exact),
-            activation_bits: None,
-            nodes: 0..0,
-        });
+        let (q_bits, bit_exact) = (super::bits((-reach, reach)), Some(bit_exact));
+        let accumulator_bits = q_bits + 1;
+        self.finish(
+            index,
+            made,
+            Figures { weight_bits: 0, q_bits, accumulator_bits, widened: 1.0, bit_exact },
+        );
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use super::linear::output_scale;
 use super::sum::round_scale;
 use super::{Builder, QuantiseError, Scaled};
 use crate::float::FloatTerm;
-use crate::graph::{Linear, ListedTable, Node, TableId, TableKind, Tensor, TensorId, Term, View};
+use crate::graph::{Linear, ListedTable, TableId, TableKind, Tensor, TensorId, Term, View};
 
 /// The table's name.
 const NAME: &str = "quarter square";
@@ -104,7 +104,7 @@ impl Builder<'_> {
         table: TableKind,
     ) -> TensorId {
         let node = &self.model.graph.nodes[index];
-        let (name, operator) = (format!("{}.{what}", node.name), node.operator.clone());
+        let name = format!("{}.{what}", node.name);
         let terms = factors
             .iter()
             .zip([1, sign])
@@ -116,13 +116,9 @@ impl Builder<'_> {
                 target: term.target.clone(),
             })
             .collect();
-        let output = TensorId(self.graph.tensors.len());
         let shape = self.model.graph.tensors[index].shape.clone();
         let bound = (0, reach * reach / 4);
-        self.graph.tensors.push(Tensor { name: name.clone(), shape, bound, scale: 1.0 });
-        let linear = Linear::Combine { terms, constant: 0 };
-        let (shift, accumulator_bound) = (0, reach);
-        self.graph.nodes.push(Node { name, operator, linear, shift, table, output, accumulator_bound });
-        output
+        let tensor = Tensor { name: name.clone(), shape, bound, scale: 1.0 };
+        self.add_node(index, name, tensor, (Linear::Combine { terms, constant: 0 }, 0, table), reach)
     }
 }

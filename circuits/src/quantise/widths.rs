@@ -50,16 +50,21 @@ pub(super) fn several_inputs(model: &FloatModel) -> bool {
     model.graph.nodes.iter().any(|node| matches!(node.op, FloatOp::Part { .. }))
 }
 
-/// Whether the input numbers the rows of a table.
-pub(super) fn numbers_rows(model: &FloatModel) -> bool {
-    model.graph.nodes.iter().any(|node| matches!(node.op, FloatOp::Embedding { .. }))
+/// Whether float tensor `index` numbers the rows of a table.
+pub(super) fn numbers_rows(model: &FloatModel, index: usize) -> bool {
+    let looks_up = |op: &FloatOp| matches!(op, FloatOp::Embedding { input, .. } if input.tensor.0 == index);
+    model.graph.nodes.iter().any(|node| looks_up(&node.op))
 }
 
 /// Whether a float node has a width of its own.
 pub(super) fn has_width(model: &FloatModel, index: usize) -> bool {
     let node = &model.graph.nodes[index];
-    let of_record = matches!(node.op, FloatOp::Input) && (several_inputs(model) || numbers_rows(model));
-    !of_record && node.grid.is_none() && kept(node).is_none() && !fills_table(model, index)
+    let whole = matches!(node.op, FloatOp::Input) && several_inputs(model);
+    !whole
+        && !numbers_rows(model, index)
+        && node.grid.is_none()
+        && kept(node).is_none()
+        && !fills_table(model, index)
 }
 
 /// The layers that have widths, in the order in which they are computed: their names, each with the float nodes that have it.

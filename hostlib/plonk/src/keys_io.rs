@@ -47,7 +47,7 @@ impl CommittedSecret {
     /// [`KeyFileError`] says what is wrong, and never a value.
     pub fn read(input: impl Read) -> Result<Self, KeyFileError> {
         let file = stream::read(&COMMITTED_SECRET, input)?;
-        let mut reader = Reader::new(COMMITTED_SECRET.open(&file)?);
+        let mut reader = Reader::new(COMMITTED_SECRET.open(&file)?.0);
         let values = Vec::decode(&mut reader).map_err(FileError::from)?;
         let blinding: Vec<Vec<Fr>> = Canonical::decode(&mut reader).map_err(FileError::from)?;
         let group = Self { values: columns(values), blinding };

@@ -38,6 +38,7 @@
 #[cfg(test)]
 extern crate self as kiln_plonk;
 
+mod arithmetic;
 mod combinations;
 mod combine;
 mod commit;
@@ -62,11 +63,12 @@ mod witness;
 // Both sides read circuits, constraints and plans from the verifier's crate, so that they cannot disagree.
 use kiln_verify::internals::{constraints, domain, linearisation, opening_points, plan};
 pub use kiln_verify::{
-    BatchError, BatchItem, CircuitError, CommittedPublic, FileError, MalformedProof, PROOF_VERSION,
-    Rejection, SrsVerifier, Statement, VerifyError, VerifyingKey, circuit, encoding, expression, formula,
-    verify, verify_batch,
+    Arithmetic, BatchError, BatchItem, CircuitError, CommittedPublic, FileError, MalformedProof,
+    PROOF_VERSION, Portable, Rejection, SrsVerifier, Statement, VerifyError, VerifyingKey, circuit, encoding,
+    expression, formula, verify, verify_batch, verify_batch_by, verify_by,
 };
 
+pub use arithmetic::ProcessorArithmetic;
 pub use commit::commit_group;
 pub use error::{KeyError, ProveError};
 pub use keygen::keygen;

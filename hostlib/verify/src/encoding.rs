@@ -9,12 +9,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 mod circuit;
+mod compressed;
 
-pub use circuit::circuit_bytes;
+pub use compressed::{g1_from_bytes, g1_to_bytes, g1s_from_bytes};
 
 use ark_bn254::{Fq, Fq2, Fr, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
-use ark_ff::{BigInteger, Field, PrimeField, Zero};
+use ark_ff::{PrimeField, Zero};
 use thiserror::Error;
 
 use crate::check::Check;
@@ -26,11 +27,6 @@ pub const G2_BYTES: usize = 4 * WORD_BYTES;
 
 /// How deep expressions may nest in bytes from outside.
 const DEPTH_MAX: u32 = 64;
-
-/// Bit of the first byte of a compressed point: the y coordinate is odd.
-const Y_IS_ODD: u8 = 0x80;
-/// Bit of the first byte of a compressed point: the point at infinity; all other bits are zero.
-const INFINITY: u8 = 0x40;
 
 /// Why bytes are not the encoding of anything.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -218,12 +214,15 @@ impl Canonical for String {
     }
 }
 
+/// A sequence: its length, then its items.
+pub(crate) fn encode_all<T: Canonical>(items: &[T], out: &mut Vec<u8>) {
+    encode_length(items.len(), out);
+    items.iter().for_each(|item| item.encode(out));
+}
+
 impl<T: Canonical> Canonical for Vec<T> {
     fn encode(&self, out: &mut Vec<u8>) {
-        encode_length(self.len(), out);
-        for item in self {
-            item.encode(out);
-        }
+        encode_all(self, out);
     }
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let length = decode_length(reader)?;
@@ -315,40 +314,6 @@ pub fn g1_from_coordinates(x: &[u8; WORD_BYTES], y: &[u8; WORD_BYTES]) -> Result
     // The cofactor of G1 is 1: on the curve is in the group.
     let point = G1Affine::new_unchecked(x, y);
     if point.is_on_curve() { Ok(point) } else { Err(DecodeError::NotOnCurve) }
-}
-
-/// A G1 point in 32 bytes: x big-endian, with the highest bit set if y is odd. Infinity is the byte 0x40 and zeros.
-/// (The modulus has 254 bits, so both bits are free.)
-pub fn g1_to_bytes(point: &G1Affine) -> [u8; WORD_BYTES] {
-    let Some((x, y)) = point.xy() else {
-        let mut bytes = [0; WORD_BYTES];
-        bytes[0] = INFINITY;
-        return bytes;
-    };
-    let mut bytes = integer_to_bytes(x);
-    if y.into_bigint().is_odd() {
-        bytes[0] |= Y_IS_ODD;
-    }
-    bytes
-}
-
-/// The G1 point with this compressed form, infinity included.
-///
-/// # Errors
-/// [`DecodeError::NonCanonicalPoint`] or [`DecodeError::NotOnCurve`].
-pub fn g1_from_bytes(bytes: &[u8; WORD_BYTES]) -> Result<G1Affine, DecodeError> {
-    if bytes[0] & INFINITY != 0 {
-        let canonical = bytes[0] == INFINITY && bytes[1..].iter().all(|byte| *byte == 0);
-        return if canonical { Ok(G1Affine::identity()) } else { Err(DecodeError::NonCanonicalPoint) };
-    }
-    let odd = bytes[0] & Y_IS_ODD != 0;
-    let mut x_bytes = *bytes;
-    x_bytes[0] &= !Y_IS_ODD;
-    let x: Fq = integer_from_bytes(Check::CanonicalPoint, &x_bytes).ok_or(DecodeError::NonCanonicalPoint)?;
-    let y = (x * x.square() + Fq::from(3u8)).sqrt().ok_or(DecodeError::NotOnCurve)?;
-    // y is never zero: the group order is odd, so there is no point of order 2.
-    let y = if y.into_bigint().is_odd() == odd { y } else { -y };
-    Ok(G1Affine::new_unchecked(x, y))
 }
 
 impl Canonical for Fr {

@@ -110,9 +110,10 @@ impl Expression {
 }
 
 impl Run {
-    /// The value, given those of its monomials and `1/(step − 1)`, zero where the step is one or not of use.
-    fn value(&self, public_inputs: &[Fr], first: Fr, step: Fr, inverse: Fr) -> Fr {
-        let sum = match self.public {
+    /// What the terms add up to but for coefficient and first monomial, given `1/(step − 1)`, zero where the step is one or
+    /// not of use. A public input that is not there (a validated circuit names none) counts as zero.
+    fn sum_of_terms(&self, public_inputs: &[Fr], step: Fr, inverse: Fr) -> Fr {
+        match self.public {
             None => geometric_sum(step, inverse, self.len),
             Some((start, stride)) => {
                 // Horner's rule from the last term: one multiplication each.
@@ -124,8 +125,12 @@ impl Run {
                 };
                 (0..self.len).rev().fold(Fr::zero(), |sum, t| sum * step + value(t))
             }
-        };
-        self.coefficient * first * sum
+        }
+    }
+
+    /// Whether both are the same but for coefficient and first monomial.
+    fn has_same_terms(&self, other: &Self) -> bool {
+        self.len == other.len && self.public == other.public && (self.len < 2 || self.step == other.step)
     }
 
     /// Whether `1/(step − 1)` is of use.
@@ -133,12 +138,13 @@ impl Run {
         self.public.is_none() && self.len > 1
     }
 
-    /// The value, given those of monomials; a public input that is not there (a validated circuit names none) counts as zero.
+    /// The value, given those of monomials.
     pub fn evaluate(&self, public_inputs: &[Fr], monomial: impl Fn(&Monomial) -> Fr) -> Fr {
         // Most runs have one term, whose step is never taken.
         let step = if self.len > 1 { monomial(&self.step) } else { Fr::one() };
         let inverse = if self.is_geometric() { (step - Fr::one()).inverse() } else { None };
-        self.value(public_inputs, monomial(&self.first), step, inverse.unwrap_or_default())
+        let sum = self.sum_of_terms(public_inputs, step, inverse.unwrap_or_default());
+        self.coefficient * monomial(&self.first) * sum
     }
 }
 
@@ -156,19 +162,32 @@ impl Circuit {
     pub fn instance_values(&self, public_inputs: &[Fr], challenges: &[Fr]) -> Vec<Fr> {
         let runs = || self.instance_cells.iter().flat_map(|cell| &cell.runs);
         let powers = ChallengePowers::new(challenges, runs().flat_map(|run| [&run.first, &run.step]));
-        // Most runs have one term, whose step is never taken.
-        let step = |run: &Run| if run.len > 1 { powers.monomial(&run.step) } else { Fr::one() };
-        let steps: Vec<Fr> = runs().map(step).collect();
-        // One inversion for all geometric sums.
-        let mut inverses: Vec<Fr> = runs()
-            .zip(&steps)
-            .map(|(run, step)| if run.is_geometric() { *step - Fr::one() } else { Fr::zero() })
+        // Runs that follow each other mostly differ in their first term only: what their terms add up to is worked out
+        // once for all of them.
+        let mut shared = Vec::new();
+        let mut last: Option<&Run> = None;
+        let shares: Vec<usize> = runs()
+            .map(|run| {
+                if !last.is_some_and(|last| run.has_same_terms(last)) {
+                    // Most runs have one term, whose step is never taken.
+                    shared.push((run, if run.len > 1 { powers.monomial(&run.step) } else { Fr::one() }));
+                }
+                last = Some(run);
+                shared.len().saturating_sub(1)
+            })
             .collect();
+        // One inversion for all geometric sums.
+        let denominator =
+            |run: &Run, step: Fr| if run.is_geometric() { step - Fr::one() } else { Fr::zero() };
+        let mut inverses: Vec<Fr> = shared.iter().map(|(run, step)| denominator(run, *step)).collect();
         batch_inversion(&mut inverses);
-        let mut steps = steps.into_iter().zip(inverses);
+        let terms = shared.iter().zip(inverses);
+        let sums: Vec<Fr> =
+            terms.map(|((run, step), inverse)| run.sum_of_terms(public_inputs, *step, inverse)).collect();
+        let mut shares = shares.into_iter();
         let mut of_run = |run: &Run| {
-            let (step, inverse) = steps.next().unwrap_or_default();
-            run.value(public_inputs, powers.monomial(&run.first), step, inverse)
+            let sum = shares.next().and_then(|share| sums.get(share)).copied().unwrap_or_default();
+            run.coefficient * powers.monomial(&run.first) * sum
         };
         self.instance_cells.iter().map(|cell| cell.runs.iter().map(&mut of_run).sum()).collect()
     }
@@ -255,19 +274,33 @@ mod tests {
     }
 
     #[test]
-    fn runs_agree_with_their_definition() {
+    fn runs_agree_with_their_definition_whatever_run_is_before_them() {
         let public = (0..20).map(|i| Fr::from(i * i + 1)).collect::<Vec<_>>();
+        // Challenge 1 is one, so the geometric sum has its degenerate case.
         let challenges = [Fr::from(3), Fr::from(1)];
+        let mut runs = Vec::new();
         for len in [0, 1, 2, 6] {
             for public_range in [None, Some((0, 1)), Some((3, 2)), Some((4, 0))] {
-                // challenge 1 is one, so the geometric sum has its degenerate case
                 for step in [monomial(&[(0, -2)]), monomial(&[(1, 5)]), monomial(&[])] {
-                    let first = monomial(&[(0, 4)]);
-                    let run = Run { coefficient: -Fr::from(6), public: public_range, len, first, step };
-                    let expected = run_by_definition(&run, &public, &challenges);
-                    let powers = ChallengePowers::new(&challenges, [&run.first, &run.step].into_iter());
-                    assert_eq!(run.evaluate(&public, |m| powers.monomial(m)), expected, "{run:?}");
+                    for (coefficient, first) in [(6, 4), (1, -1)] {
+                        let (first, step) = (monomial(&[(0, first)]), step.clone());
+                        let coefficient = -Fr::from(coefficient);
+                        runs.push(Run { coefficient, public: public_range, len, first, step });
+                    }
                 }
+            }
+        }
+        // In this order neighbours share all but their first monomial, or their length, or their step; in the other, nothing.
+        let scattered = (0..runs.len()).map(|i| runs[i * 35 % runs.len()].clone());
+        for runs in [runs.clone(), scattered.collect()] {
+            let cell = |run: &Run| InstanceCell { column: 0, row: 0, runs: vec![run.clone()] };
+            let instance_cells = runs.iter().map(cell).collect();
+            let circuit = Circuit { instance_cells, ..Circuit::default() };
+            let values = circuit.instance_values(&public, &challenges);
+            for (run, value) in runs.iter().zip(values) {
+                let expected = run_by_definition(run, &public, &challenges);
+                assert_eq!(value, expected, "{run:?}");
+                assert_eq!(run.evaluate(&public, |m| m.evaluate(&challenges)), expected, "{run:?}");
             }
         }
     }

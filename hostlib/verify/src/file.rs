@@ -39,11 +39,11 @@ impl FileKind {
         [header.as_slice(), body, checksum.as_slice()].concat()
     }
 
-    /// Checks the frame of a whole file and returns the body.
+    /// Checks the frame of a whole file and returns the body and its checksum.
     ///
     /// # Errors
     /// [`FileError`] says what is wrong.
-    pub fn open<'a>(&self, file: &'a [u8]) -> Result<&'a [u8], FileError> {
+    pub fn open<'a>(&self, file: &'a [u8]) -> Result<(&'a [u8], [u8; CHECKSUM_BYTES]), FileError> {
         let got = count(file.len());
         let expected = self.file_bytes(file)?;
         if got < expected {
@@ -53,7 +53,7 @@ impl FileKind {
             return Err(FileError::TooLong { what: self.name, expected });
         };
         match rest.split_last_chunk::<CHECKSUM_BYTES>() {
-            Some((body, sum)) if *sum == checksum(header, body) => Ok(body),
+            Some((body, sum)) if *sum == checksum(header, body) => Ok((body, *sum)),
             _ => Err(FileError::Corrupted { what: self.name }),
         }
     }
@@ -95,7 +95,7 @@ mod tests {
     fn bodies_survive_the_frame() {
         for len in [0, 1, 135, 136, 137, 1000] {
             let body = (0..len).map(|i| (i % 251) as u8).collect::<Vec<_>>();
-            assert_eq!(KIND.open(&KIND.seal(&body)), Ok(body.as_slice()), "{len} bytes");
+            assert_eq!(KIND.open(&KIND.seal(&body)).unwrap().0, body, "{len} bytes");
         }
     }
 

@@ -49,7 +49,7 @@ pub struct VerifyingKey {
     pub(crate) srs: SrsVerifier,
     /// Derived: what both sides read off the circuit.
     pub(crate) plan: Plan,
-    /// Derived: Keccak-256 of the canonical encoding of everything above.
+    /// Derived: the checksum of the key's file, which holds everything above in its one encoding.
     pub(crate) digest: [u8; 32],
 }
 
@@ -74,6 +74,18 @@ impl VerifyingKey {
         sigma: Vec<G1Affine>,
         srs: SrsVerifier,
     ) -> Result<Self, CircuitError> {
+        let digest = Self::checksum_of(&circuit, &fixed, &sigma, &srs);
+        Self::with_digest(circuit, fixed, sigma, srs, digest)
+    }
+
+    /// [`new`](Self::new), for whoever knows the digest.
+    pub(crate) fn with_digest(
+        circuit: Circuit,
+        fixed: Vec<G1Affine>,
+        sigma: Vec<G1Affine>,
+        srs: SrsVerifier,
+        digest: [u8; 32],
+    ) -> Result<Self, CircuitError> {
         let plan = Plan::new(&circuit)?;
         for (what, expected, got) in [
             ("fixed columns", circuit.fixed.len(), fixed.len()),
@@ -83,7 +95,6 @@ impl VerifyingKey {
                 return Err(CircuitError::Count { what, expected, got });
             }
         }
-        let digest = digest(&circuit, &fixed, &sigma, &srs);
         Ok(Self { circuit, fixed, sigma, srs, plan, digest })
     }
 
@@ -108,7 +119,7 @@ impl VerifyingKey {
         &self.sigma
     }
 
-    /// Keccak-256 over circuit, commitments and SRS: what a proof is bound to.
+    /// Keccak-256 over circuit, commitments and SRS, the checksum of the key's file: what a proof is bound to.
     pub fn digest(&self) -> [u8; 32] {
         self.digest
     }
@@ -129,19 +140,6 @@ impl VerifyingKey {
     pub fn is_insecure(&self) -> bool {
         self.srs.insecure
     }
-}
-
-fn digest(circuit: &Circuit, fixed: &[G1Affine], sigma: &[G1Affine], srs: &SrsVerifier) -> [u8; 32] {
-    let mut bytes = b"kiln verifying key v1".to_vec();
-    bytes.extend(encoding::circuit_bytes(circuit));
-    for commitment in fixed.iter().chain(sigma).chain([&srs.g1]) {
-        bytes.extend(encoding::g1_to_bytes(commitment));
-    }
-    bytes.extend(encoding::g2_to_bytes(&srs.g2));
-    bytes.extend(encoding::g2_to_bytes(&srs.tau_g2));
-    bytes.extend(srs.id);
-    bytes.push(u8::from(srs.insecure));
-    keccak256(&bytes)
 }
 
 impl CommittedPublic {

@@ -9,12 +9,12 @@ use alloc::vec::Vec;
 use ark_bn254::G1Affine;
 
 use crate::circuit::Circuit;
-use crate::encoding::{Canonical, Reader, g2_from_bytes, g2_to_bytes};
-use crate::file::FileKind;
+use crate::encoding::{Canonical, Reader, encode_all, g2_from_bytes, g2_to_bytes};
+use crate::file::{CHECKSUM_BYTES, FileKind};
 use crate::file_error::FileError;
 use crate::keys::{CommittedPublic, SrsVerifier, VerifyingKey};
 
-const VERIFYING_KEY: FileKind = FileKind { magic: *b"KILN-VK\n", name: "verifying key", version: 1 };
+const VERIFYING_KEY: FileKind = FileKind { magic: *b"KILN-VK\n", name: "verifying key", version: 2 };
 const COMMITTED_PUBLIC: FileKind = FileKind { magic: *b"KILN-CP\n", name: "commitment", version: 1 };
 
 impl VerifyingKey {
@@ -31,28 +31,42 @@ impl VerifyingKey {
     /// # Errors
     /// [`FileError`] says what is wrong. Memory is bounded by a constant times the bytes that are there.
     pub fn from_file_bytes(file: &[u8]) -> Result<Self, FileError> {
-        let mut reader = Reader::new(VERIFYING_KEY.open(file)?);
-        let key = Self::decode_body(&mut reader)?;
+        let (body, checksum) = VERIFYING_KEY.open(file)?;
+        let mut reader = Reader::new(body);
+        // There is one file for each key, so this is what encoding it again would give.
+        let key = Self::decode(&mut reader, |_, _, _, _| checksum)?;
         reader.finish()?;
         Ok(key)
+    }
+
+    /// The checksum of the file of the key with these parts.
+    pub(crate) fn checksum_of(
+        circuit: &Circuit,
+        fixed: &[G1Affine],
+        sigma: &[G1Affine],
+        srs: &SrsVerifier,
+    ) -> [u8; CHECKSUM_BYTES] {
+        let mut body = Vec::new();
+        encode(circuit, fixed, sigma, srs, &mut body);
+        VERIFYING_KEY.frame(&body).1
     }
 
     /// Appends what the file holds between header and checksum; a proving key begins with the same.
     #[doc(hidden)]
     pub fn encode_body(&self, out: &mut Vec<u8>) {
-        self.circuit.encode(out);
-        self.fixed.encode(out);
-        self.sigma.encode(out);
-        self.srs.g1.encode(out);
-        out.extend(g2_to_bytes(&self.srs.g2));
-        out.extend(g2_to_bytes(&self.srs.tau_g2));
-        self.srs.id.encode(out);
-        self.srs.insecure.encode(out);
+        encode(&self.circuit, &self.fixed, &self.sigma, &self.srs, out);
     }
 
     /// Reads what [`VerifyingKey::encode_body`] writes.
     #[doc(hidden)]
     pub fn decode_body(reader: &mut Reader<'_>) -> Result<Self, FileError> {
+        Self::decode(reader, Self::checksum_of)
+    }
+
+    fn decode(
+        reader: &mut Reader<'_>,
+        digest: impl FnOnce(&Circuit, &[G1Affine], &[G1Affine], &SrsVerifier) -> [u8; CHECKSUM_BYTES],
+    ) -> Result<Self, FileError> {
         let circuit = Circuit::decode(reader)?;
         let fixed = Vec::<G1Affine>::decode(reader)?;
         let sigma = Vec::<G1Affine>::decode(reader)?;
@@ -63,8 +77,20 @@ impl VerifyingKey {
             id: Canonical::decode(reader)?,
             insecure: Canonical::decode(reader)?,
         };
-        Ok(Self::new(circuit, fixed, sigma, srs)?)
+        let digest = digest(&circuit, &fixed, &sigma, &srs);
+        Ok(Self::with_digest(circuit, fixed, sigma, srs, digest)?)
     }
+}
+
+fn encode(circuit: &Circuit, fixed: &[G1Affine], sigma: &[G1Affine], srs: &SrsVerifier, out: &mut Vec<u8>) {
+    circuit.encode(out);
+    encode_all(fixed, out);
+    encode_all(sigma, out);
+    srs.g1.encode(out);
+    out.extend(g2_to_bytes(&srs.g2));
+    out.extend(g2_to_bytes(&srs.tau_g2));
+    srs.id.encode(out);
+    srs.insecure.encode(out);
 }
 
 impl CommittedPublic {
@@ -81,7 +107,7 @@ impl CommittedPublic {
     /// # Errors
     /// [`FileError`] says what is wrong.
     pub fn from_file_bytes(file: &[u8]) -> Result<Self, FileError> {
-        let mut reader = Reader::new(COMMITTED_PUBLIC.open(file)?);
+        let mut reader = Reader::new(COMMITTED_PUBLIC.open(file)?.0);
         let group =
             Self { name: Canonical::decode(&mut reader)?, commitments: Canonical::decode(&mut reader)? };
         reader.finish()?;

@@ -19,6 +19,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod arithmetic;
 #[cfg(test)]
 mod cheating;
 mod check;
@@ -44,12 +45,13 @@ mod statement;
 mod transcript;
 mod verifier;
 
+pub use arithmetic::{Arithmetic, Portable};
 pub use error::{CircuitError, MalformedProof, Rejection, VerifyError};
 pub use file_error::FileError;
 pub use keys::{CommittedPublic, SrsVerifier, VerifyingKey};
 pub use proof::PROOF_VERSION;
 pub use statement::Statement;
-pub use verifier::{BatchError, BatchItem, verify, verify_batch};
+pub use verifier::{BatchError, BatchItem, verify, verify_batch, verify_batch_by, verify_by};
 
 /// What the prover shares with the verifier. No promise of stability: only `kiln-plonk` should look in here.
 #[doc(hidden)]

@@ -1,12 +1,13 @@
 //! The bytes of a proof. There is no proof structure: what is in a proof went through the transcript on its way.
 
-use alloc::vec::Vec;
+use alloc::vec::{self, Vec};
 
 use ark_bn254::{Fr, G1Affine};
 use ark_ec::AffineRepr;
 
+use crate::arithmetic::Arithmetic;
 use crate::check::Check;
-use crate::encoding;
+use crate::encoding::{self, DecodeError};
 use crate::error::MalformedProof;
 use crate::plan::Plan;
 use crate::transcript::Transcript;
@@ -33,14 +34,16 @@ pub struct ProofReader<'a> {
     /// What has been read so far, hashed.
     pub transcript: Transcript,
     rest: &'a [u8],
+    /// The points that have not been read yet.
+    points: vec::IntoIter<Result<G1Affine, DecodeError>>,
 }
 
 impl<'a> ProofReader<'a> {
-    /// Checks length and header.
+    /// Checks length and header, and takes all points out of their compressed form.
     ///
     /// # Errors
     /// [`MalformedProof`] with what is wrong.
-    pub fn new(bytes: &'a [u8], plan: &Plan) -> Result<Self, MalformedProof> {
+    pub fn new(arithmetic: &dyn Arithmetic, bytes: &'a [u8], plan: &Plan) -> Result<Self, MalformedProof> {
         let header = || MalformedProof::Header { expected: PROOF_VERSION };
         let (start, rest) = bytes.split_at_checked(HEADER_BYTES).ok_or_else(header)?;
         if start.strip_prefix(&MAGIC) != Some(&[PROOF_VERSION]) && Check::Header.is_on() {
@@ -50,7 +53,13 @@ impl<'a> ProofReader<'a> {
         if bytes.len() != expected && Check::Length.is_on() {
             return Err(MalformedProof::Length { expected, got: bytes.len() });
         }
-        Ok(Self { transcript: Transcript::new(DOMAIN), rest })
+        // Evaluations stand between the commitments and the two points of the opening.
+        let first = plan.proof_points().saturating_sub(2);
+        let end = first.saturating_add(plan.queries.len());
+        let words = rest.as_chunks().0.iter().enumerate();
+        let points = words.filter(|(i, _)| !(first..end).contains(i)).map(|(_, word)| word);
+        let points = encoding::g1s_from_bytes(arithmetic, points).into_iter();
+        Ok(Self { transcript: Transcript::new(DOMAIN), rest, points })
     }
 
     fn word(&mut self) -> Option<&'a [u8; 32]> {
@@ -65,8 +74,8 @@ impl<'a> ProofReader<'a> {
     /// [`MalformedProof::Point`]
     pub fn point(&mut self, what: &'static str) -> Result<G1Affine, MalformedProof> {
         let malformed = MalformedProof::Point { what };
-        let word = self.word().ok_or(malformed.clone())?;
-        let point = encoding::g1_from_bytes(word).map_err(|_| malformed.clone())?;
+        self.word().ok_or(malformed.clone())?;
+        let point = self.points.next().and_then(Result::ok).ok_or(malformed.clone())?;
         if point.is_zero() && Check::NotInfinity.is_on() {
             return Err(malformed);
         }

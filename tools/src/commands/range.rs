@@ -11,6 +11,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use kiln_plonk::ProcessorArithmetic;
 use serde::Serialize;
 
 use crate::artefact::{self, Audience, Staged};
@@ -60,7 +61,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     let compiled = progress.phase("read", || Compiled::read(&args.compiled))?;
     let engine = backend::engine(&args.backend.backend)?;
     let proof = compiled.prove_range(&engine, secret::randomness()?, &progress)?;
-    let bits = proof.check(compiled.verifying_key(), &compiled.commitment)?;
+    let bits = proof.check(&ProcessorArithmetic::detect(), compiled.verifying_key(), &compiled.commitment)?;
     let bytes = proof.to_bytes();
     let mut staged = Staged::new();
     staged.add(&args.output, Audience::Anyone, &bytes)?;

@@ -18,6 +18,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use kiln_plonk::ProcessorArithmetic;
 use kiln_solidity::{Call, Contract};
 use serde::Serialize;
 
@@ -163,7 +164,7 @@ fn calldata(args: &CalldataArgs) -> Result<CallFile, Failure> {
     let (key, meaning) = verify::read_key(&args.vk)?;
     let public = PublicFile::read(&args.public)?;
     let proof = artefact::read("read the proof", &args.proof, SMALL_FILE_BYTES_MAX)?;
-    verify::check(&key, &meaning, &public, &proof)?;
+    verify::check(&ProcessorArithmetic::detect(), &key, &meaning, &public, &proof)?;
     let statement = public.statement(&key, &meaning)?;
     let known: Vec<_> =
         statement.committed.iter().filter(|group| group.name == MODEL_GROUP).cloned().collect();

@@ -26,7 +26,8 @@ mod batch;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use kiln_verify::{VerifyError, VerifyingKey, verify};
+use kiln_plonk::ProcessorArithmetic;
+use kiln_verify::{Arithmetic, Portable, VerifyError, VerifyingKey, verify_by};
 use serde::Serialize;
 
 use super::setup;
@@ -60,6 +61,9 @@ pub struct Args {
     /// The model's range proof, made by `kiln range`
     #[arg(long, value_name = "FILE")]
     range: Option<PathBuf>,
+    /// Check with the small verifier's own arithmetic in plain Rust only, in about twice the time
+    #[arg(long)]
+    portable: bool,
     /// How to print the result
     #[command(flatten)]
     pub format: Format,
@@ -89,6 +93,13 @@ pub struct Verified {
     used: Used,
 }
 
+impl Args {
+    /// What points are added with.
+    fn arithmetic(&self) -> Box<dyn Arithmetic> {
+        if self.portable { Box::new(Portable) } else { Box::new(ProcessorArithmetic::detect()) }
+    }
+}
+
 /// Runs the command and prints what it found.
 pub fn run(args: &Args) -> Result<(), Failure> {
     match (args.proof.as_slice(), args.vk.as_slice(), args.public.as_slice()) {
@@ -115,8 +126,10 @@ fn run_one(args: &Args, proof: &Path, vk: &Path, public: &Path) -> Result<Verifi
     if let Some(expected) = &args.model_id {
         check_model_id(expected, &public.model.id)?;
     }
-    check(&key, &meaning, &public, &proof)?;
-    let weight_bits = args.range.as_deref().map(|path| check_range(path, &key, &public)).transpose()?;
+    let arithmetic = args.arithmetic();
+    check(arithmetic.as_ref(), &key, &meaning, &public, &proof)?;
+    let check_range = |path| check_range(arithmetic.as_ref(), path, &key, &public);
+    let weight_bits = args.range.as_deref().map(check_range).transpose()?;
     if key.is_insecure() {
         output::warn(INSECURE);
     }
@@ -139,11 +152,16 @@ fn run_one(args: &Args, proof: &Path, vk: &Path, public: &Path) -> Result<Verifi
 }
 
 /// Checks the range proof of a model.
-fn check_range(path: &Path, key: &VerifyingKey, public: &PublicFile) -> Result<u32, Failure> {
+fn check_range(
+    arithmetic: &dyn Arithmetic,
+    path: &Path,
+    key: &VerifyingKey,
+    public: &PublicFile,
+) -> Result<u32, Failure> {
     const ACTION: &str = "read the range proof";
     let bytes = artefact::read(ACTION, path, SMALL_FILE_BYTES_MAX)?;
     let range = RangeProof::parse(&bytes).map_err(|source| Failure::file(ACTION, path, source))?;
-    range.check(key, &public.model.group(MODEL_GROUP)?)
+    range.check(arithmetic, key, &public.model.group(MODEL_GROUP)?)
 }
 
 /// Reads a verifying key.
@@ -163,7 +181,7 @@ fn parse_key(bytes: &[u8]) -> Result<(VerifyingKey, Meaning), Source> {
 pub fn check_bytes(key: &[u8], public: &str, proof: &[u8]) -> Result<(), Failure> {
     let (key, meaning) = parse_key(key).map_err(|e| Failure::refused("read the verifying key", e))?;
     let public = PublicFile::from_text(public).map_err(|e| Failure::refused("read the public values", e))?;
-    check(&key, &meaning, &public, proof)
+    check(&ProcessorArithmetic::detect(), &key, &meaning, &public, proof)
 }
 
 /// What every user of an insecure reference string is told.
@@ -172,13 +190,14 @@ pub const INSECURE: &str = "INSECURE: this rests on a locally generated referenc
 
 /// Checks a proof against public values.
 pub fn check(
+    arithmetic: &dyn Arithmetic,
     key: &VerifyingKey,
     meaning: &Meaning,
     public: &PublicFile,
     proof: &[u8],
 ) -> Result<(), Failure> {
     let statement = public.statement(key, meaning)?;
-    verify(key, &statement, proof).map_err(|error| match error {
+    verify_by(arithmetic, key, &statement, proof).map_err(|error| match error {
         VerifyError::Rejected(_) => Failure::Invalid(error.to_string()),
         VerifyError::Malformed(_) => Failure::refused("read the proof", error),
         VerifyError::Statement { .. } => Failure::refused("check the proof", error),

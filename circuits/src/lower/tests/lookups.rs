@@ -187,3 +187,37 @@ fn rows_of_a_vocabulary_of_a_thousand_are_proven() {
         assert!(table.cells < 8000 + 2000 + 200, "the table, a relay and a fraction each: {table:?}");
     }
 }
+
+#[test]
+fn row_numbers_beside_another_input_are_proven() {
+    let (ids, rows) = (6, 400);
+    let onnx = Onnx::new(&[1, ids, 1]).input("ids", &[1, ids]).noise("table", &[rows, 5], 1.0);
+    let onnx = onnx.node("Gather", &["table", "ids"], "e", vec![int("axis", 0)]);
+    let mut proto = onnx.node("Mul", &["e", "x"], "y", vec![]).proto("y");
+    proto.graph.as_mut().unwrap().input[1] = value_info("ids", DataType::Int64, &[1, ids]);
+    let model = import_proto(&proto).unwrap();
+    let mask = (0..ids).map(|id| (id % 2 * 3) as f32 - 1.0);
+    let record =
+        |seed: i64| mask.clone().chain((0..ids).map(move |id| ((seed * 331 + id * 577) % rows) as f32));
+    let records = (0..8).map(|seed| record(seed).collect()).collect::<Vec<Vec<f32>>>();
+    let options = QuantiseOptions { shift: Some(8), q_bits: Some(13), ..QuantiseOptions::default() };
+    let (graph, weights, _) = quantise(&model, &records, &options).unwrap();
+    assert_eq!(graph.record_range(), (-128, 399));
+    let record = quantise_record(&graph, &records[3]).unwrap();
+    let sample = (graph, weights, record);
+    for input in [InputVisibility::Private, InputVisibility::Committed] {
+        let visibility = Visibility { input, weights: WeightVisibility::Hidden };
+        proving::prove_and_verify(&sample, visibility, &PlanOptions::default());
+    }
+    // Another row's number in the copy that is looked up, and everything after it as for that row.
+    let case = Case::new(sample, PRIVATE);
+    let (graph, weights, record) = &case.sample;
+    let mut other = record.clone();
+    other[ids as usize] = (other[ids as usize] + 1) % rows as i32;
+    let trace = run(graph, weights, &other).unwrap();
+    let public = case.lowered.public_inputs(&trace).unwrap();
+    let mut witness = case.lowered.witness(&trace, weights).unwrap();
+    set_id(&case, &mut witness, ids as usize, record[ids as usize]);
+    let told = failures(&case.lowered, &witness, &public);
+    assert_eq!(names(&told), ["identities"], "{told:?}");
+}

@@ -1,5 +1,6 @@
 //! The `cpu` backend: sound and parallel over the threads of the current `rayon` pool.
 
+mod curve;
 mod field;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "vector instructions; the module's documentation says what is relied on")]
@@ -33,6 +34,7 @@ use ark_bn254::{Fr, G1Affine};
 use ark_ff::One;
 use rayon::prelude::*;
 
+pub use self::curve::CurveArithmetic;
 use self::field::Adx;
 use self::vectors::Vectors;
 use crate::device::{Device, DeviceInfo};

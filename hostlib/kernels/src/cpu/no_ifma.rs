@@ -1,6 +1,7 @@
 //! What stands for [`ifma`](super) on processors that have no such instructions: never detected, so never used.
 
-use ark_bn254::{Fr, G1Affine};
+use ark_bn254::{Fq, Fr, G1Affine};
+use ark_ff::BigInt;
 
 use super::lanes::{Job, Lanes};
 use super::msm::{Entry, Lists, Special};
@@ -11,6 +12,10 @@ pub(super) enum Ifma {}
 impl Ifma {
     pub(super) fn detect() -> Option<Ifma> {
         None
+    }
+
+    pub(super) fn powers(self, _values: &mut [Fq], _exponent: BigInt<4>) {
+        match self {}
     }
 
     pub(super) fn add_pairs(

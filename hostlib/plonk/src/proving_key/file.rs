@@ -17,7 +17,7 @@ use crate::sections::{Kind, SectionError, SectionWriter, Sections};
 use crate::witness::ColumnValues;
 use kiln_verify::{CircuitError, FileError, VerifyingKey};
 
-static PROVING_KEY: Kind = Kind { magic: *b"KILN-PK\n", name: "proving key", version: 2 };
+static PROVING_KEY: Kind = Kind { magic: *b"KILN-PK\n", name: "proving key", version: 3 };
 
 /// What a section holds.
 const FORM_BYTES: u32 = 0;

@@ -3,9 +3,10 @@
 use ark_bn254::G1Affine;
 use ark_ec::{AffineRepr, CurveGroup};
 use kiln_plonk::encoding::{g1_from_bytes, g1_to_bytes};
-use kiln_plonk::{BatchError, BatchItem, Rejection, Srs, VerifyError, verify, verify_batch};
+use kiln_plonk::{BatchError, BatchItem, Rejection, Srs, VerifyError};
 
 use crate::sample::{Sample, Setting, cpu_engine};
+use crate::verdict::{verify, verify_batch};
 
 const FALSE: VerifyError = VerifyError::Rejected(Rejection::Pairing);
 

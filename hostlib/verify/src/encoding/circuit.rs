@@ -10,11 +10,6 @@ use crate::circuit::{AdviceColumn, Cell, Circuit, CommittedGroup, Gate, Lookup, 
 use crate::expression::{Challenge, Column, Expression, Monomial};
 use crate::formula::{InstanceCell, Run};
 
-/// The canonical, length-prefixed encoding of a circuit, without its regions.
-pub fn circuit_bytes(circuit: &Circuit) -> Vec<u8> {
-    circuit.to_bytes()
-}
-
 /// A struct is its fields in order.
 macro_rules! canonical_struct {
     ($name:ident { $($field:ident),* $(,)? }) => {

@@ -138,22 +138,22 @@ fn g2_points_outside_the_subgroup_are_refused() {
 #[test]
 fn a_circuit_survives_the_round_trip() {
     let circuit = sample_circuit();
-    assert_eq!(Circuit::from_bytes(&circuit_bytes(&circuit)), Ok(circuit));
+    assert_eq!(Circuit::from_bytes(&circuit.to_bytes()), Ok(circuit));
 }
 
 #[test]
 fn regions_are_not_part_of_a_circuits_bytes() {
     let mut circuit = sample_circuit();
-    let before = circuit_bytes(&circuit);
+    let before = circuit.to_bytes();
     let names = ["Conv".to_owned(), "y".to_owned()];
     let [operator, tensor] = names;
     circuit.regions.push(Region { first_row: 0, rows: 2, operator, tensor, columns: vec![] });
-    assert_eq!(circuit_bytes(&circuit), before);
+    assert_eq!(circuit.to_bytes(), before);
 }
 
 #[test]
 fn truncated_or_prolonged_circuits_are_refused() {
-    let mut bytes = circuit_bytes(&sample_circuit());
+    let mut bytes = sample_circuit().to_bytes();
     for length in 0..bytes.len() {
         assert!(Circuit::from_bytes(&bytes[..length]).is_err(), "{length} bytes");
     }
@@ -164,7 +164,7 @@ fn truncated_or_prolonged_circuits_are_refused() {
 #[test]
 fn every_byte_of_a_circuit_counts() {
     let circuit = sample_circuit();
-    let bytes = circuit_bytes(&circuit);
+    let bytes = circuit.to_bytes();
     for bit in 0..8 * bytes.len() {
         let mut flipped = bytes.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);

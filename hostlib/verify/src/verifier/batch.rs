@@ -17,10 +17,10 @@ use thiserror::Error;
 
 use super::claim;
 use super::opening::Claim;
+use crate::arithmetic::{Arithmetic, Portable};
 use crate::check::Check;
 use crate::error::VerifyError;
 use crate::keys::VerifyingKey;
-use crate::multiexp::sum_of_multiples_vartime;
 use crate::statement::Statement;
 use crate::transcript::{Transcript, keccak256};
 
@@ -65,19 +65,28 @@ pub enum BatchError {
 /// [`BatchError`] says which proofs are to blame. All of the proofs hold if and only if there is none, but with probability
 /// 2^-128.
 pub fn verify_batch(items: &[BatchItem<'_>]) -> Result<(), BatchError> {
+    verify_batch_by(&Portable, items)
+}
+
+/// [`verify_batch`] by another library's arithmetic. The verdict is worth as much as that library's sums.
+///
+/// # Errors
+/// As [`verify_batch`].
+pub fn verify_batch_by(arithmetic: &dyn Arithmetic, items: &[BatchItem<'_>]) -> Result<(), BatchError> {
     let first = items.first().ok_or(BatchError::Empty)?;
     let pairing = |key: &VerifyingKey| (key.srs.g1, key.srs.g2, key.srs.tau_g2);
     if let Some(index) = items.iter().position(|item| pairing(item.key) != pairing(first.key)) {
         return Err(BatchError::AnotherSrs { index });
     }
     let read = |(index, item): (usize, &BatchItem<'_>)| {
-        claim(item.key, item.statement, item.proof).map_err(|source| BatchError::Item { index, source })
+        claim(arithmetic, item.key, item.statement, item.proof)
+            .map_err(|source| BatchError::Item { index, source })
     };
     let claims = items.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
-    if combined(&claims, &weights(items)).holds(&first.key.srs) {
+    if combined(arithmetic, &claims, &weights(items)).holds(arithmetic, &first.key.srs) {
         return Ok(());
     }
-    let wrong = claims.iter().enumerate().filter(|(_, claim)| !claim.holds(&first.key.srs));
+    let wrong = claims.iter().enumerate().filter(|(_, claim)| !claim.holds(arithmetic, &first.key.srs));
     Err(BatchError::False { indices: wrong.map(|(index, _)| index).collect() })
 }
 
@@ -103,7 +112,7 @@ fn weights(items: &[BatchItem<'_>]) -> Vec<Fr> {
 }
 
 /// The weighted sum of claims. Points that several of them have, those of one key above all, become one term.
-fn combined(claims: &[Claim], weights: &[Fr]) -> Claim {
+fn combined(arithmetic: &dyn Arithmetic, claims: &[Claim], weights: &[Fr]) -> Claim {
     let mut left: BTreeMap<(ark_bn254::Fq, ark_bn254::Fq), Fr> = BTreeMap::new();
     let mut right = Vec::new();
     for (claim, weight) in claims.iter().zip(weights) {
@@ -115,7 +124,7 @@ fn combined(claims: &[Claim], weights: &[Fr]) -> Claim {
         right.push((claim.right, *weight));
     }
     let left = left.into_iter().map(|((x, y), factor)| (G1Affine::new_unchecked(x, y), factor)).collect();
-    Claim { left, right: sum_of_multiples_vartime(&right).into() }
+    Claim { left, right: arithmetic.sum_of_multiples_vartime(&right).into() }
 }
 
 #[cfg(test)]
@@ -146,14 +155,17 @@ mod tests {
     fn errors_that_cancel_under_equal_weights_do_not_under_others() {
         let claims = [claim(3, 5), claim(4, -5), claim(0, 0)];
         let one = Fr::from(1);
-        assert!(claims.iter().take(2).all(|claim| !claim.holds(&srs())) && claims[2].holds(&srs()));
-        assert!(combined(&claims, &[one; 3]).holds(&srs()));
-        assert!(!combined(&claims, &[one, Fr::from(2), one]).holds(&srs()));
+        assert!(
+            claims.iter().take(2).all(|claim| !claim.holds(&Portable, &srs()))
+                && claims[2].holds(&Portable, &srs())
+        );
+        assert!(combined(&Portable, &claims, &[one; 3]).holds(&Portable, &srs()));
+        assert!(!combined(&Portable, &claims, &[one, Fr::from(2), one]).holds(&Portable, &srs()));
     }
 
     #[test]
     fn true_claims_hold_together_under_any_weights() {
         let claims = [claim(3, 0), claim(3, 0), claim(0, 0), claim(9, 0)];
-        assert!(combined(&claims, &[5, 6, 1u64 << 40, 1].map(Fr::from)).holds(&srs()));
+        assert!(combined(&Portable, &claims, &[5, 6, 1u64 << 40, 1].map(Fr::from)).holds(&Portable, &srs()));
     }
 }

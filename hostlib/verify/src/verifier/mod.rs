@@ -15,13 +15,14 @@ use alloc::collections::BTreeMap;
 
 use ark_bn254::G1Affine;
 
+use crate::arithmetic::{Arithmetic, Portable};
 use crate::constraints::Oracle;
 use crate::error::{Rejection, VerifyError};
 use crate::keys::VerifyingKey;
 use crate::linearisation::Linearisation;
 use crate::statement::Statement;
 
-pub use batch::{BatchError, BatchItem, verify_batch};
+pub use batch::{BatchError, BatchItem, verify_batch, verify_batch_by};
 use opening::Claim;
 
 /// Commitments of all polynomials that have one.
@@ -33,8 +34,21 @@ type Commitments = BTreeMap<Oracle, G1Affine>;
 /// [`VerifyError::Statement`] or [`VerifyError::Malformed`] if statement or bytes do not fit the circuit,
 /// [`VerifyError::Rejected`] if they do and the proof is false.
 pub fn verify(vk: &VerifyingKey, statement: &Statement, proof: &[u8]) -> Result<(), VerifyError> {
+    verify_by(&Portable, vk, statement, proof)
+}
+
+/// [`verify`] by another library's arithmetic. The verdict is worth as much as that library's sums.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_by(
+    arithmetic: &dyn Arithmetic,
+    vk: &VerifyingKey,
+    statement: &Statement,
+    proof: &[u8],
+) -> Result<(), VerifyError> {
     // ----- the pairing check of the opening
-    if claim(vk, statement, proof)?.holds(&vk.srs) {
+    if claim(arithmetic, vk, statement, proof)?.holds(arithmetic, &vk.srs) {
         Ok(())
     } else {
         Err(VerifyError::Rejected(Rejection::Pairing))
@@ -42,10 +56,15 @@ pub fn verify(vk: &VerifyingKey, statement: &Statement, proof: &[u8]) -> Result<
 }
 
 /// Reads a proof down to the one thing that is left to check.
-fn claim(vk: &VerifyingKey, statement: &Statement, proof: &[u8]) -> Result<Claim, VerifyError> {
+fn claim(
+    arithmetic: &dyn Arithmetic,
+    vk: &VerifyingKey,
+    statement: &Statement,
+    proof: &[u8],
+) -> Result<Claim, VerifyError> {
     let (circuit, plan) = (&vk.circuit, &vk.plan);
     // 1 ----- bind to key and statement
-    let (mut reader, mut commitments) = statement::round(vk, statement, proof)?;
+    let (mut reader, mut commitments) = statement::round(arithmetic, vk, statement, proof)?;
     // 2 ----- advice of each phase, the circuit's challenges, multiplicities
     let circuit_challenges = phases::round(vk, &mut reader, &mut commitments)?;
     // 3 ----- helpers and running sum of lookups and copies

@@ -10,12 +10,12 @@ use ark_ec::pairing::Pairing;
 use ark_ff::{One, Zero};
 
 use super::Commitments;
+use crate::arithmetic::Arithmetic;
 use crate::check::Check;
 use crate::constraints::Oracle;
 use crate::error::{Rejection, VerifyError};
 use crate::keys::{SrsVerifier, VerifyingKey};
 use crate::linearisation::{Evaluations, Linearisation};
-use crate::multiexp::sum_of_multiples_vartime;
 use crate::opening_points::OpeningPoints;
 use crate::proof::ProofReader;
 
@@ -74,8 +74,8 @@ pub(super) struct Claim {
 
 impl Claim {
     /// Checks it with two pairings.
-    pub fn holds(&self, srs: &SrsVerifier) -> bool {
-        let left = sum_of_multiples_vartime(&self.left).into_affine();
+    pub fn holds(&self, arithmetic: &dyn Arithmetic, srs: &SrsVerifier) -> bool {
+        let left = arithmetic.sum_of_multiples_vartime(&self.left).into_affine();
         let check = Bn254::multi_pairing([left, -self.right], [srs.g2, srs.tau_g2]);
         check.is_zero() || !Check::Pairing.is_on()
     }

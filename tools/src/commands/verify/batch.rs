@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 use std::path::Path;
 
-use kiln_verify::{BatchError, BatchItem, Statement, VerifyError, VerifyingKey, verify_batch};
+use kiln_verify::{Arithmetic, BatchError, BatchItem, Statement, VerifyError, VerifyingKey, verify_batch_by};
 use serde::Serialize;
 
 use super::{Args, INSECURE, check_model_id, check_range, expect_ceremony, read_key};
@@ -58,6 +58,7 @@ struct Given {
 /// Verifies all proofs of the arguments together.
 pub fn run(args: &Args) -> Result<Batch, Failure> {
     let start = Snapshot::now();
+    let arithmetic = args.arithmetic();
     check_counts(args)?;
     let keys = args.vk.iter().map(|path| read_key(path)).collect::<Result<Vec<_>, _>>()?;
     keys.iter().try_for_each(|(key, _)| expect_ceremony(args, key))?;
@@ -70,9 +71,9 @@ pub fn run(args: &Args) -> Result<Batch, Failure> {
             Some(BatchItem { key, statement: &one.statement, proof: &one.proof })
         })
         .collect();
-    verify_batch(&items).map_err(|error| batch_failure(error, &given))?;
+    verify_batch_by(arithmetic.as_ref(), &items).map_err(|error| batch_failure(error, &given))?;
     let weight_bits = match &args.range {
-        Some(path) => Some(check_ranges(path, &keys, &given)?),
+        Some(path) => Some(check_ranges(arithmetic.as_ref(), path, &keys, &given)?),
         None => None,
     };
     let insecure = keys.iter().any(|(key, _)| key.is_insecure());
@@ -123,12 +124,17 @@ fn read_one(args: &Args, keys: &[(VerifyingKey, Meaning)], number: usize) -> Res
 }
 
 /// Checks the range proof against the models of the batch, which have to be one.
-fn check_ranges(path: &Path, keys: &[(VerifyingKey, Meaning)], given: &[Given]) -> Result<u32, Failure> {
+fn check_ranges(
+    arithmetic: &dyn Arithmetic,
+    path: &Path,
+    keys: &[(VerifyingKey, Meaning)],
+    given: &[Given],
+) -> Result<u32, Failure> {
     let mut bits = BTreeMap::new();
     for one in given {
         if let (Entry::Vacant(entry), Some((key, _))) = (bits.entry(&one.public.model.id), keys.get(one.key))
         {
-            entry.insert(check_range(path, key, &one.public)?);
+            entry.insert(check_range(arithmetic, path, key, &one.public)?);
         }
     }
     Ok(bits.into_values().max().unwrap_or(0))

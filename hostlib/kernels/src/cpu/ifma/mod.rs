@@ -13,6 +13,7 @@
 
 mod curve;
 mod lanes;
+mod roots;
 
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi64, _mm512_and_si512, _mm512_loadu_si512, _mm512_madd52hi_epu64,

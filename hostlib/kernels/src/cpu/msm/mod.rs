@@ -97,11 +97,20 @@ impl Batch<'_> {
 
 /// The sum of scalars and points that are left of a column when equal neighbours are merged.
 fn sum_merged(features: Features, (mut scalars, points): (Vec<Fr>, Vec<G1Affine>)) -> G1Projective {
-    let column = (Scalars::Full(&scalars), Shape::full(scalars.len(), false));
-    let sum = sum(features, Points { own: &points, multiples: None }, &[column]).into_iter().sum();
+    let sum = sum_of_multiples_vartime(features, &points, &scalars);
     // They may be secret.
     scalars.zeroize();
     sum
+}
+
+/// Σ scalars[i]·points[i], for as many of one as of the other.
+pub(super) fn sum_of_multiples_vartime(
+    features: Features,
+    points: &[G1Affine],
+    scalars: &[Fr],
+) -> G1Projective {
+    let column = (Scalars::Full(scalars), Shape::full(scalars.len(), false));
+    sum(features, Points { own: points, multiples: None }, &[column]).into_iter().sum()
 }
 
 /// Field elements that are small by promise, as integers.

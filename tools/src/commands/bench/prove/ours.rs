@@ -5,8 +5,8 @@ use kiln_kernels::{DeviceReport, Engine};
 use kiln_plonk::circuit::{AdviceColumn, Cell, Circuit, Gate, Lookup, Table};
 use kiln_plonk::expression::Column;
 use kiln_plonk::{
-    ColumnValues, ProvingKey, Randomness, Silent, Srs, Statement, VerifyingKey, Witness, WitnessError,
-    keygen, prove, verify,
+    ColumnValues, ProcessorArithmetic, ProvingKey, Randomness, Silent, Srs, Statement, VerifyingKey, Witness,
+    WitnessError, keygen, prove, verify_by,
 };
 
 use super::shape::{self, Part};
@@ -85,7 +85,9 @@ impl Prover for Ours<'_> {
     }
 
     fn verify(&self, proof: &[u8]) -> Result<(), Failure> {
-        verify(&self.vk, &Self::statement(), proof).map_err(|e| Failure::device("verify the benchmark", e))
+        let arithmetic = ProcessorArithmetic::detect();
+        verify_by(&arithmetic, &self.vk, &Self::statement(), proof)
+            .map_err(|e| Failure::device("verify the benchmark", e))
     }
 }
 

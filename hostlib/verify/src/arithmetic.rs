@@ -1,0 +1,83 @@
+//! The two computations that most of a verification consists of, and this crate's own way to do them.
+//!
+//! A verification is a sum of multiples of some hundreds of points, and a square root for each point of a proof. Libraries with
+//! faster arithmetic can stand in for these two ([`Arithmetic`]); everything else stays here. Roots are checked wherever they are used; the
+//! sum is taken as given, so that whoever passes their own answers for it.
+
+use ark_bn254::{Fq, FqConfig, Fr, G1Affine, G1Projective};
+use ark_ff::{AdditiveGroup, BigInt, Field, MontConfig};
+
+use crate::multiexp;
+
+/// Arithmetic in the curve and its coordinates' field.
+pub trait Arithmetic {
+    /// `Σ scalar·point`. May take time that depends on the terms: they are public.
+    fn sum_of_multiples_vartime(&self, terms: &[(G1Affine, Fr)]) -> G1Projective;
+
+    /// Replaces every x by `x^((q + 1)/4)`, a square root of x if it has one (q ≡ 3 modulo 4).
+    fn roots(&self, values: &mut [Fq]);
+}
+
+/// This crate's own: plain Rust for any processor.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Portable;
+
+impl Arithmetic for Portable {
+    fn sum_of_multiples_vartime(&self, terms: &[(G1Affine, Fr)]) -> G1Projective {
+        multiexp::sum_of_multiples_vartime(terms)
+    }
+
+    fn roots(&self, values: &mut [Fq]) {
+        values.iter_mut().for_each(|x| *x = root(*x));
+    }
+}
+
+/// (q + 1)/4
+const ROOT_EXPONENT: BigInt<4> = match FqConfig::MODULUS_PLUS_ONE_DIV_FOUR {
+    Some(exponent) => exponent,
+    None => unreachable!(),
+};
+
+/// x^((q + 1)/4), by digits of four bits.
+fn root(x: Fq) -> Fq {
+    let mut powers = [Fq::ONE; 16];
+    let mut power = Fq::ONE;
+    for place in powers.iter_mut().skip(1) {
+        power *= x;
+        *place = power;
+    }
+    let bytes = ROOT_EXPONENT.0.into_iter().rev().flat_map(u64::to_be_bytes);
+    let digits = bytes.flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.fold(Fq::ONE, |mut root, digit| {
+        for _ in 0..4 {
+            root.square_in_place();
+        }
+        root * powers.get(usize::from(digit)).copied().unwrap_or(Fq::ZERO)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use ark_ff::UniformRand;
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn squares_have_the_root_and_other_values_are_told_by_its_square() {
+        let mut rng = ChaCha20Rng::from_seed([7; 32]);
+        let edges = [Fq::ZERO, Fq::ONE, -Fq::ONE, Fq::from(2), Fq::from(3)];
+        let values: Vec<Fq> = edges.into_iter().chain((0..100).map(|_| Fq::rand(&mut rng))).collect();
+        let mut roots = values.clone();
+        Portable.roots(&mut roots);
+        for (value, root) in values.into_iter().zip(roots) {
+            match value.sqrt() {
+                Some(expected) => assert!(root == expected || root == -expected, "{value}"),
+                None => assert_eq!(root.square(), -value),
+            }
+        }
+    }
+}
