@@ -170,18 +170,36 @@ pub enum Linear {
 }
 
 /// What turns `q` into `y`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs)] // the formulas name the fields
 pub enum TableKind {
     /// `y = q`
     Identity,
-    /// `y = min(max(q, lo), hi)` with the graph's activation range
-    Clamp,
+    /// `y = min(max(q, lo), hi)`: an activation of 8 bits has the range −128..=127. Each width in use has a table of its own.
+    Clamp { lo: i32, hi: i32 },
     /// `y = min(max(q, 0), hi)`
-    ReluClamp,
+    ReluClamp { hi: i32 },
     /// `y = max(q, 0)`, for steps of a maximum
     Relu,
     /// `y` is listed in [`IntGraph::tables`].
     Listed(TableId),
+}
+
+impl TableKind {
+    /// The table that clamps to a range, from 0 on where it is a Relu too. Ends beyond 32 bits are those of 32 bits.
+    pub fn clamp((lo, hi): (i64, i64), relu: bool) -> Self {
+        let end = |end: i64| end.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        if relu { Self::ReluClamp { hi: end(hi) } } else { Self::Clamp { lo: end(lo), hi: end(hi) } }
+    }
+
+    /// The range of `y` of a table that clamps.
+    pub fn range(self) -> Option<(i64, i64)> {
+        match self {
+            Self::Clamp { lo, hi } => Some((lo.into(), hi.into())),
+            Self::ReluClamp { hi } => Some((0, hi.into())),
+            Self::Identity | Self::Relu | Self::Listed(_) => None,
+        }
+    }
 }
 
 /// A table given entry by entry: a function of one integer, such as a sigmoid at given scales. Public.
@@ -264,8 +282,6 @@ pub struct IntGraph {
     pub shift: u32,
     /// Table range: every `q` of every node satisfies −2^q_bits ≤ q < 2^q_bits, worst case.
     pub q_bits: u32,
-    /// Activation range (lo, hi) of `Clamp` and `ReluClamp`, for example (−128, 127).
-    pub activation: (i64, i64),
     /// Tables given entry by entry.
     pub tables: Vec<ListedTable>,
     /// The inputs, one after the other, where the record holds several or the model quantises it.
@@ -275,7 +291,7 @@ pub struct IntGraph {
 
 impl IntGraph {
     /// A graph of no nodes yet.
-    pub(crate) fn empty(shift: u32, q_bits: u32, activation: (i64, i64)) -> Self {
+    pub(crate) fn empty(shift: u32, q_bits: u32) -> Self {
         Self {
             tensors: Vec::new(),
             weights: Vec::new(),
@@ -284,19 +300,24 @@ impl IntGraph {
             output: View::plain(TensorId(0), Vec::new()),
             shift,
             q_bits,
-            activation,
             tables: Vec::new(),
             parts: Vec::new(),
         }
     }
 
-    /// The range of the record's values: that of activations; where they number rows, that of the numbers; both where some do.
+    /// The range of the record's values: that of the input's table; where they number rows, that of the numbers; where some do, that of
+    /// the numbers and of what the other parts clamp to.
     pub fn record_range(&self) -> (i64, i64) {
-        let (lo, hi) = self.activation;
+        let of_parts = || {
+            let tensors = self.input.0..=self.input.0.saturating_add(self.parts.len());
+            let nodes = self.nodes.iter().filter(move |node| tensors.contains(&node.output.0));
+            nodes.filter_map(|node| node.table.range()).chain(self.parts.iter().filter_map(|part| part.range))
+        };
+        let input = || self.nodes.iter().find(|node| matches!(node.linear, Linear::Input));
         match self.row_numbers() {
-            None => (lo, hi),
+            None => input().and_then(|node| node.table.range()).unwrap_or((0, 0)),
             Some(rows) if self.parts.is_empty() => rows,
-            Some((first, last)) => (lo.min(first), hi.max(last)),
+            Some(rows) => of_parts().fold(rows, |all, (lo, hi)| (all.0.min(lo), all.1.max(hi))),
         }
     }
 
@@ -335,11 +356,10 @@ impl IntGraph {
 
     /// The entry of a table for `q`.
     pub fn apply(&self, table: TableKind, q: i64) -> i64 {
-        let (lo, hi) = self.activation;
         match table {
             TableKind::Identity => q,
-            TableKind::Clamp => q.max(lo).min(hi),
-            TableKind::ReluClamp => q.max(0).min(hi),
+            TableKind::Clamp { lo, hi } => q.max(lo.into()).min(hi.into()),
+            TableKind::ReluClamp { hi } => q.max(0).min(hi.into()),
             TableKind::Relu => q.max(0),
             TableKind::Listed(id) => self.tables.get(id.0).map_or(0, |table| table.entry(q)),
         }

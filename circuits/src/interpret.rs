@@ -290,7 +290,7 @@ mod tests {
         let mut b = GraphBuilder::new(1, 8, (-8, 7));
         let x = b.input("x", &[2]);
         let (w, bias) = (b.weight("w", &[2, 2], vec![1, -2, 3, 4]), b.weight("b", &[2], vec![1, -30]));
-        let h = b.matmul("fc", x, &[1, 2], w, Some(bias), TableKind::ReluClamp);
+        let h = b.matmul("fc", x, &[1, 2], w, Some(bias), b.relu_clamp());
         let (graph, values) = b.finish(h);
         let trace = run(&graph, &values, &[5, -1]).unwrap();
         assert_eq!(trace.nodes[1].z, [5 - 3 + 1, -10 - 4 - 30]);
@@ -373,14 +373,18 @@ mod tests {
     #[test]
     fn malformed_graphs_are_refused_without_a_panic() {
         type Spoil = fn(&mut IntGraph, &mut WeightValues);
-        let spoils: [(&str, Spoil); 13] = [
+        let spoils: [(&str, Spoil); 17] = [
             ("tensor index", |g, _| g.nodes[1].output = TensorId(99)),
             ("made twice", |g, _| g.nodes[1].output = TensorId(0)),
             ("input moved", |g, _| g.input = TensorId(1)),
             ("no nodes", |g, _| g.nodes.clear()),
             ("shift", |g, _| g.shift = 60),
             ("table", |g, _| g.q_bits = 40),
-            ("range", |g, _| g.activation = (-1 << 40, 7)),
+            ("range", |g, _| g.nodes[0].table = TableKind::Clamp { lo: -1 << 30, hi: 7 }),
+            ("no upper end", |g, _| g.nodes[0].table = TableKind::Clamp { lo: -8, hi: i32::MAX }),
+            ("without 0", |g, _| g.nodes[1].table = TableKind::Clamp { lo: 1, hi: 7 }),
+            ("upside down", |g, _| g.nodes[1].table = TableKind::ReluClamp { hi: -1 }),
+            ("wider than tables", |g, _| g.nodes[1].table = TableKind::ReluClamp { hi: 1 << 12 }),
             ("weight shape", |g, _| g.weights[0].shape = vec![2, 2]),
             ("huge weight shape", |g, _| g.weights[0].shape = vec![usize::MAX, 4]),
             ("weight values", |_, w| w.0[0].truncate(3)),
@@ -403,7 +407,7 @@ mod tests {
             let ids = b.row_numbers("ids", 3, 20);
             let table = b.weight("table", &[20, 2], (0..40).collect());
             let y = b.lookup("y", ids, table, TableKind::Identity);
-            let z = b.lookup("z", ids, table, TableKind::Clamp);
+            let z = b.lookup("z", ids, table, b.clamp());
             let term = |tensor| Term { input: View::plain(tensor, vec![6]), coefficient: 1, target: None };
             let sum = b.combine("sum", vec![term(y), term(z)], 0, 0, TableKind::Identity, &[3, 2]);
             b.finish(sum)
@@ -415,7 +419,7 @@ mod tests {
             assert!(matches!(run(&whole, &values, &record), Err(RunError::RecordRange { hi: 19, .. })));
         }
         let spoils: [(&str, Spoil); 7] = [
-            ("a clamped input", |g| g.nodes[0].table = TableKind::Clamp),
+            ("a clamped input", |g| g.nodes[0].table = TableKind::clamp((0, 19), false)),
             ("fewer rows than promised", |g| g.weights[0].shape = vec![10, 2, 2]),
             ("no table", |g| g.weights.clear()),
             ("more rows than numbers", |g| g.q_bits = 4),
@@ -475,10 +479,10 @@ mod tests {
             let mut b = GraphBuilder::new(4, 14, (-8, 7));
             let x = b.input("x", &[2, 3, 2]);
             let right = View::plain(x, vec![2, 2, 3]);
-            let y = b.batch_matmul("y", View::plain(x, vec![2, 3, 2]), right, 5, TableKind::Clamp);
+            let y = b.batch_matmul("y", View::plain(x, vec![2, 3, 2]), right, 5, b.clamp());
             let term = BlockTerm { input: View::plain(y, vec![18]), coefficient: 2, first: 1 };
             let sum = BlockSum { input: View::plain(x, vec![12]), coefficient: -1 };
-            let z = b.spread("z", vec![term], vec![sum], 2, 0, TableKind::Clamp, &[2, 4]);
+            let z = b.spread("z", vec![term], vec![sum], 2, 0, b.clamp(), &[2, 4]);
             b.finish(z)
         };
         let (whole, values) = graph();
@@ -558,7 +562,7 @@ mod tests {
         let term =
             |tensor, coefficient| Term { input: View::plain(tensor, vec![3]), coefficient, target: None };
         let large = b.combine("large", vec![term(x, 1)], 0, 0, table, &[3]);
-        let y = b.combine("y", vec![term(large, 1 << 31)], 0, 0, TableKind::Clamp, &[3]);
+        let y = b.combine("y", vec![term(large, 1 << 31)], 0, 0, b.clamp(), &[3]);
         let (graph, values) = b.finish(y);
         let refused = run(&graph, &values, &[1, 2, 3]).unwrap_err();
         let RunError::Graph(GraphError::Accumulator { node, .. }) = refused else { panic!("{refused}") };

@@ -14,6 +14,8 @@ pub struct LayerError {
     pub operator: String,
     /// Its integer nodes.
     pub nodes: std::ops::Range<usize>,
+    /// Bits of its activations, where it has a width of its own.
+    pub activation_bits: Option<u32>,
     /// Elements compared. None where the float model has no tensor of the same meaning: the layer is half of what one ONNX
     /// operator does.
     pub elements: u64,
@@ -49,6 +51,7 @@ impl<'a> LayerErrors<'a> {
             name: node.name.clone(),
             operator: node.operator.clone(),
             nodes: node.nodes.clone(),
+            activation_bits: node.activation_bits,
             ..LayerError::default()
         };
         Self { model, graph, layers: nodes.iter().map(layer).collect() }

@@ -27,8 +27,8 @@ pub use lower::{
 };
 pub use onnx::{ImportError, UnsupportedOperator, import};
 pub use quantise::{
-    Calibration, NodeReport, QuantiseError, QuantiseOptions, QuantiseReport, dequantise_output, quantise,
-    quantise_record,
+    Calibration, MixedPhase, MixedReport, MixedStep, NodeReport, QuantiseError, QuantiseOptions,
+    QuantiseReport, Tolerance, dequantise_output, quantise, quantise_mixed, quantise_record,
 };
 pub use validate::GraphError;
 pub use weight_range::WeightRange;

@@ -31,7 +31,9 @@ use crate::validate::{GraphError, validate_graph};
 use planner::Choice;
 use tables::Tables;
 
-pub use planner::{ColumnCounts, LayerReport, PlanOptions, PlanReport, Target};
+pub(crate) use tables::TableReach;
+
+pub use planner::{ColumnCounts, LayerReport, PlanOptions, PlanReport, Predicted, Target};
 pub use rates::{Rate, Rates};
 pub use statement::{InputVisibility, Visibility, WeightVisibility, public_inputs};
 pub use witness::ModelWitness;
@@ -62,6 +64,11 @@ pub enum LowerError {
     /// More rows than allowed.
     #[error("the model needs {got} rows, at most {expected_max} are allowed; allow more rows or more lanes")]
     Rows { expected_max: usize, got: u32 },
+    /// More table entries than any circuit holds.
+    #[error(
+        "the model's tables have {got} entries, at most {expected_max} fit; use fewer bits or fewer different widths"
+    )]
+    Tables { expected_max: u64, got: u64 },
     /// More cells than any circuit holds.
     #[error(
         "the model has {got} cells in tensors, weights and edges, at most {expected_max} fit; use a smaller model"
@@ -96,7 +103,7 @@ impl Lowered {
 
     /// The time that one thread of a machine with these rates takes to prove this, in milliseconds.
     pub fn predicted_ms(&self, rates: &Rates) -> f64 {
-        self.choice.predicted_ms(rates)
+        self.choice.predicted(rates).milliseconds
     }
 }
 
@@ -132,6 +139,25 @@ pub fn lower_at(
 /// Most cells of one graph, so that nothing is laid out that cannot fit.
 const CELLS_MAX: u64 = 1 << 28;
 
+/// What the planner predicts of a graph's proof, without the circuit itself.
+///
+/// # Errors
+/// As [`lower`].
+pub fn predict(
+    graph: &IntGraph,
+    visibility: Visibility,
+    options: &PlanOptions,
+    rates: &Rates,
+) -> Result<Predicted, LowerError> {
+    validate_graph(graph)?;
+    check_nodes(graph)?;
+    let choice = planner::choose(graph, visibility, options, &Tables::new(graph), rates)?;
+    Ok(choice.predicted(rates))
+}
+
+/// Most entries of all tables of a graph, so that no file makes us list more: four tables of 24 bits with signs.
+const ENTRIES_MAX: u64 = 1 << 27;
+
 /// Worst-case bound on the cells of tensors, weights and edges.
 fn cells(graph: &IntGraph) -> u64 {
     let size = |shape: &[usize]| shape.iter().fold(1u64, |size, len| size.saturating_mul(*len as u64));
@@ -152,6 +178,10 @@ fn check_nodes(graph: &IntGraph) -> Result<(), LowerError> {
     if got > CELLS_MAX {
         return Err(LowerError::Cells { expected_max: CELLS_MAX, got });
     }
+    let got = TableReach::new(graph).entries();
+    if got > ENTRIES_MAX {
+        return Err(LowerError::Tables { expected_max: ENTRIES_MAX, got });
+    }
     let numbers_rows = graph.row_numbers().is_some();
     for node in &graph.nodes {
         if node.shift != 0 && node.shift != graph.shift {
@@ -161,8 +191,12 @@ fn check_nodes(graph: &IntGraph) -> Result<(), LowerError> {
                 got: node.shift,
             });
         }
-        let table = if numbers_rows { TableKind::Identity } else { TableKind::Clamp };
-        if matches!(node.linear, Linear::Input) && (node.table, node.shift) != (table, 0) {
+        let fits = match node.table {
+            TableKind::Identity => numbers_rows,
+            TableKind::Clamp { .. } => !numbers_rows,
+            _ => false,
+        };
+        if matches!(node.linear, Linear::Input) && !(fits && node.shift == 0) {
             let got = format!("{:?} with shift {}", node.table, node.shift);
             return Err(LowerError::Input { node: node.name.clone(), got });
         }

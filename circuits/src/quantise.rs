@@ -14,6 +14,7 @@ mod grid_channel;
 mod grid_sum;
 mod linear;
 mod max_pool;
+mod mixed;
 mod normalise;
 mod part;
 mod product;
@@ -23,7 +24,9 @@ mod search;
 mod softmax;
 mod sum;
 mod trees;
+mod widths;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::accuracy::AccuracyError;
@@ -34,7 +37,11 @@ use crate::graph::{
 };
 use crate::interpret::RunError;
 use crate::validate::{GraphError, Q_BITS_MAX, SHIFT_MAX, validate_graph, validate_weights};
-use ranges::{Ranges, TensorRange};
+use ranges::TensorRange;
+use search::{Observed, Widths};
+
+pub use mixed::{MixedPhase, MixedReport, MixedStep, quantise_mixed};
+pub use search::Tolerance;
 
 /// A scale may become this much coarser than calibration asks for so that the worst case fits the tables (3 of 8 bits).
 const WIDENING_MAX: f64 = 8.0;
@@ -51,10 +58,12 @@ pub enum Calibration {
 }
 
 /// Choices for [`quantise`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct QuantiseOptions {
     /// Bits of an activation, signed: 8 gives −128..=127.
     pub activation_bits: u32,
+    /// Where a layer's activations have other bits: by the layer's name, as [`NodeReport`] has it.
+    pub layer_bits: BTreeMap<String, u32>,
     /// How ranges are found.
     pub calibration: Calibration,
     /// Requantisation shift in bits; `None`: searched.
@@ -75,6 +84,7 @@ impl Default for QuantiseOptions {
     fn default() -> Self {
         Self {
             activation_bits: 8,
+            layer_bits: BTreeMap::new(),
             calibration: Calibration::MinMax,
             shift: None,
             q_bits: None,
@@ -104,6 +114,8 @@ pub struct NodeReport {
     pub widened: f64,
     /// Of a node whose result the model itself quantises: whether it is what a runtime computes, bit for bit.
     pub bit_exact: Option<bool>,
+    /// Bits of its activations, where it has a width of its own: no maximum or copy has, nor the output.
+    pub activation_bits: Option<u32>,
     /// The nodes of the integer graph that it became; the last of them makes its tensor.
     pub nodes: Range<usize>,
 }
@@ -142,6 +154,14 @@ pub enum QuantiseError {
     /// An option is out of range.
     #[error("option {option} is {got}, outside {lo}..={hi}")]
     Option { option: &'static str, lo: u32, hi: u32, got: u32 },
+    /// A layer of which no width can be chosen.
+    #[error("no layer `{got}` has activations whose bits can be chosen; those that have are {expected}")]
+    Layer { expected: String, got: String },
+    /// No widths that were tried are accurate enough.
+    #[error(
+        "the least error of the outputs is {got:.4} with activations of up to {bits} bits, more than the {expected:.4} asked for, or too few records keep their largest output; ask for less, or allow larger tables"
+    )]
+    Target { bits: u32, expected: f64, got: f64 },
     /// A percentile that is none.
     #[error("a percentile is a number from 0 to 100, got {got}; 99.9 clamps one value in a thousand")]
     Percentile { got: f64 },
@@ -199,19 +219,9 @@ pub fn quantise(
     options: &QuantiseOptions,
 ) -> Result<(IntGraph, WeightValues, QuantiseReport), QuantiseError> {
     check_options(options)?;
-    if calibration.is_empty() {
-        return Err(QuantiseError::NoCalibration);
-    }
-    let levels = f64::from(options.activation_bits - 1).exp2() - 1.0;
-    let mut ranges = Ranges::new(model.graph.tensors.len(), options.calibration, levels);
-    let mut outputs = Vec::with_capacity(calibration.len());
-    for (record, values) in calibration.iter().enumerate() {
-        let trace = model.run(values).map_err(|source| QuantiseError::Calibration { record, source })?;
-        ranges.observe(&trace);
-        outputs.push(trace.output);
-    }
-    let ranges = ranges.finish();
-    search::choose(model, calibration, &outputs, &ranges, options)
+    let mut observed = Observed::new(model, calibration, options)?;
+    let widths = observed.widths(widths::resolve(model, options)?);
+    observed.choose(&widths, &Tolerance::default())
 }
 
 /// The integers of a record: values over the input's scale, rounded and clamped to the activation range. Numbers of the rows of a
@@ -258,8 +268,12 @@ fn check_options(options: &QuantiseOptions) -> Result<(), QuantiseError> {
     let check = |option, got: u32, lo, hi| {
         if (lo..=hi).contains(&got) { Ok(()) } else { Err(QuantiseError::Option { option, lo, hi, got }) }
     };
-    check("activation_bits", options.activation_bits, 2, 16)?;
-    check("q_bits_max", options.q_bits_max, options.activation_bits, Q_BITS_MAX)?;
+    let widths = std::iter::once(&options.activation_bits).chain(options.layer_bits.values());
+    widths
+        .clone()
+        .try_for_each(|bits| check("activation_bits", *bits, widths::BITS_MIN, widths::BITS_MAX))?;
+    let widest = widths.max().copied().unwrap_or(widths::BITS_MAX);
+    check("q_bits_max", options.q_bits_max, widest, Q_BITS_MAX)?;
     check("weight_bits_max", options.weight_bits_max, 2, 31)?;
     check("shift", options.shift.unwrap_or(1), 1, SHIFT_MAX)?;
     if let Calibration::Percentile(got) = options.calibration
@@ -271,7 +285,7 @@ fn check_options(options: &QuantiseOptions) -> Result<(), QuantiseError> {
         return Err(QuantiseError::Margin { got });
     }
     let q_bits = options.q_bits.unwrap_or(options.q_bits_max);
-    check("q_bits", q_bits, options.activation_bits, options.q_bits_max)
+    check("q_bits", q_bits, widest, options.q_bits_max)
 }
 
 /// The scale at which `range` is `top`. A tensor that is 0 on every calibration record has no scale of its own.
@@ -290,6 +304,10 @@ struct Builder<'a> {
     model: &'a FloatModel,
     ranges: &'a [TensorRange],
     options: &'a QuantiseOptions,
+    /// Bits of every float node's activations.
+    widths: &'a [u32],
+    /// A range that every activation range holds, so that the model's own integers fit.
+    least: (i64, i64),
     graph: IntGraph,
     values: WeightValues,
     reports: Vec<NodeReport>,
@@ -318,17 +336,16 @@ impl<'a> Builder<'a> {
     /// Quantises every node.
     fn build(
         model: &'a FloatModel,
-        ranges: &'a [TensorRange],
+        Widths { bits: widths, ranges }: &'a Widths,
         options: &'a QuantiseOptions,
         shift: u32,
         q_bits: u32,
     ) -> Result<(IntGraph, WeightValues, Vec<NodeReport>), QuantiseError> {
-        let half = 1i64 << (options.activation_bits - 1);
         let grids = model.graph.nodes.iter().filter_map(|node| node.grid.as_ref());
-        let activation = grids.fold((-half, half - 1), |(lo, hi), grid| (lo.min(grid.lo), hi.max(grid.hi)));
-        let graph = IntGraph::empty(shift, q_bits, activation);
+        let least = grids.fold((0, 0), |(lo, hi), grid| (lo.min(grid.lo), hi.max(grid.hi)));
+        let graph = IntGraph::empty(shift, q_bits);
         let (values, reports, tensors) = (WeightValues(Vec::new()), Vec::new(), Vec::new());
-        let mut builder = Self { model, ranges, options, graph, values, reports, tensors };
+        let mut builder = Self { model, ranges, options, widths, least, graph, values, reports, tensors };
         for index in 0..model.graph.nodes.len() {
             let first = builder.graph.nodes.len();
             builder.node(index)?;
@@ -349,7 +366,7 @@ impl<'a> Builder<'a> {
                 // Several inputs have scales of their own.
                 let scale = match &node.grid {
                     Some(grid) => self.quantised_input(index, grid),
-                    None if self.several_inputs() || self.numbers_rows(index) => 1.0,
+                    None if widths::several_inputs(self.model) || self.numbers_rows(index) => 1.0,
                     None => self.calibrated_scale(index),
                 };
                 self.push_input(index, scale)
@@ -371,11 +388,6 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Whether the record has several parts.
-    fn several_inputs(&self) -> bool {
-        self.model.graph.nodes.get(1).is_some_and(|node| matches!(node.op, FloatOp::Part { .. }))
-    }
-
     /// The record of a model that quantises it.
     fn quantised_input(&mut self, index: usize, grid: &Grid) -> f64 {
         let tensor = &self.model.graph.tensors[index];
@@ -388,15 +400,15 @@ impl<'a> Builder<'a> {
     /// The record, clamped to the activation range, or row numbers as they are.
     fn push_input(&mut self, index: usize, scale: f64) -> Result<(), QuantiseError> {
         let (tensor, node) = (&self.model.graph.tensors[index], &self.model.graph.nodes[index]);
-        let (last, (lo, hi)) = (self.largest_row(), self.graph.activation);
+        let (last, (lo, hi)) = (self.largest_row(), self.activation(index));
         let bound = match last {
             None => (lo, hi),
-            Some(last) if self.several_inputs() => (lo.min(0), hi.max(last)),
+            Some(last) if widths::several_inputs(self.model) => (lo.min(0), hi.max(last)),
             Some(last) => (0, last),
         };
         let tensor = Tensor { name: tensor.name.clone(), shape: tensor.shape.clone(), bound, scale };
         let bit_exact = node.grid.as_ref().map(|_| true);
-        let table = if last.is_some() { TableKind::Identity } else { TableKind::Clamp };
+        let table = if last.is_some() { TableKind::Identity } else { TableKind::clamp(bound, false) };
         let name = node.name.clone();
         let made = self.add_node(index, name, tensor, (Linear::Input, 0, table), bound.1.max(-bound.0));
         let q_bits = bits(bound);
@@ -409,7 +421,7 @@ impl<'a> Builder<'a> {
     /// The scale of `q` at which the calibrated range fills the activation range, or several of them before a function.
     fn calibrated_scale(&self, index: usize) -> f64 {
         let TensorRange { result, before, .. } = self.ranges[index];
-        let top = self.graph.activation.1 as f64;
+        let top = self.activation(index).1 as f64;
         let node = &self.model.graph.nodes[index];
         match (&node.function, &node.grid) {
             (None, Some(grid)) => f64::from(grid.scale) / grid::FINER,
@@ -420,24 +432,38 @@ impl<'a> Builder<'a> {
 
     /// Whether a node's `q` is the output, and takes all of the table.
     fn fills_table(&self, index: usize) -> bool {
-        let node = &self.model.graph.nodes[index];
-        self.is_output(index) && node.function.is_none() && node.grid.is_none()
+        widths::fills_table(self.model, index)
     }
 
     /// Whether a node makes the output and nothing else reads it: then it is not clamped.
     fn is_output(&self, index: usize) -> bool {
-        let tensor = self.model.graph.nodes[index].output;
-        let reads = |op: &FloatOp| op.inputs().iter().any(|view| view.tensor == tensor);
-        self.model.graph.output.tensor == tensor && !self.model.graph.nodes.iter().any(|n| reads(&n.op))
+        widths::is_output(self.model, index)
     }
 
     fn table(&self, index: usize) -> TableKind {
         match (self.is_output(index), self.model.graph.nodes[index].relu) {
             (true, true) => TableKind::Relu,
             (true, false) => TableKind::Identity,
-            (false, true) => TableKind::ReluClamp,
-            (false, false) => TableKind::Clamp,
+            (false, relu) => TableKind::clamp(self.activation(index), relu),
         }
+    }
+
+    /// The table of a node that keeps its input's integers, of which none is lost.
+    fn keeping_table(&self, index: usize, (lo, hi): (i64, i64)) -> TableKind {
+        let range = self.activation(index);
+        // −128 has a negative of its own only beyond 8 bits: that one counts as 127.
+        let holds = lo >= range.0 - 1 && hi <= range.1 + 1;
+        match (holds, self.model.graph.nodes[index].relu) {
+            (true, _) => self.table(index),
+            (false, true) => TableKind::Relu,
+            (false, false) => TableKind::Identity,
+        }
+    }
+
+    /// The range of a float node's activations.
+    fn activation(&self, index: usize) -> (i64, i64) {
+        let half = 1i64 << (self.widths[index] - 1);
+        (self.least.0.min(-half), self.least.1.max(half - 1))
     }
 
     /// Finds a scale at which a node's worst case fits the table, starting from `scale`.
@@ -582,6 +608,7 @@ impl<'a> Builder<'a> {
             accumulator_bits,
             widened,
             bit_exact,
+            activation_bits: widths::has_width(self.model, index).then(|| self.widths[index]),
             nodes: 0..0,
         });
     }
@@ -713,7 +740,7 @@ mod tests {
         let model = perceptron();
         let calibration = records(&model, 32);
         let (_, _, chosen) = quantise(&model, &calibration, &QuantiseOptions::default()).unwrap();
-        assert!(search::good_enough(&chosen));
+        assert!(Tolerance::default().allows(&chosen));
         let smaller = QuantiseOptions {
             shift: Some(chosen.shift - 1),
             q_bits: Some(chosen.q_bits),
@@ -721,7 +748,7 @@ mod tests {
         };
         let (_, _, smaller) = quantise(&model, &calibration, &smaller).unwrap();
         assert!(smaller.table_entries < chosen.table_entries);
-        assert!(!search::good_enough(&smaller));
+        assert!(!Tolerance::default().allows(&smaller));
     }
 
     #[test]

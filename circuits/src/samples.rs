@@ -26,20 +26,31 @@ impl Noise {
 pub struct GraphBuilder {
     graph: IntGraph,
     values: WeightValues,
+    /// The range of activations, unless a node is given another.
+    activation: (i64, i64),
 }
 
 impl GraphBuilder {
     /// An empty graph.
     pub fn new(shift: u32, q_bits: u32, activation: (i64, i64)) -> Self {
-        let graph = IntGraph::empty(shift, q_bits, activation);
-        Self { graph, values: WeightValues(Vec::new()) }
+        Self { graph: IntGraph::empty(shift, q_bits), values: WeightValues(Vec::new()), activation }
+    }
+
+    /// The table that clamps to the range of activations.
+    pub fn clamp(&self) -> TableKind {
+        TableKind::clamp(self.activation, false)
+    }
+
+    /// The same after a Relu.
+    pub fn relu_clamp(&self) -> TableKind {
+        TableKind::clamp(self.activation, true)
     }
 
     /// The input node.
     pub fn input(&mut self, name: &str, shape: &[usize]) -> TensorId {
-        let (lo, hi) = self.graph.activation;
+        let (lo, hi) = self.activation;
         self.graph.input = TensorId(self.graph.tensors.len());
-        self.push(name, "Input", Linear::Input, 0, TableKind::Clamp, shape, hi.max(-lo))
+        self.push(name, "Input", Linear::Input, 0, self.clamp(), shape, hi.max(-lo))
     }
 
     /// The input node of a model that looks rows up: their numbers.
@@ -219,7 +230,7 @@ pub fn mlp(widths: &[usize]) -> (IntGraph, WeightValues, Vec<i32>) {
         let bias = noise.vector(pair[1], 200);
         let bias = b.weight(&format!("b{layer}"), &[pair[1]], bias);
         let last = layer + 2 == widths.len();
-        let table = if last { TableKind::Identity } else { TableKind::ReluClamp };
+        let table = if last { TableKind::Identity } else { b.relu_clamp() };
         x = b.matmul(&format!("fc{layer}"), x, &[1, pair[0]], weight, Some(bias), table);
     }
     let (graph, values) = b.finish(x);
@@ -241,7 +252,7 @@ pub fn convolution(
     let weight = b.weight("w", &shape, weight);
     let bias = noise.vector(outputs, 500);
     let bias = b.weight("b", &[outputs], bias);
-    let y = b.conv("conv", x, weight, Some(bias), geometry, TableKind::ReluClamp);
+    let y = b.conv("conv", x, weight, Some(bias), geometry, b.relu_clamp());
     let (graph, values) = b.finish(y);
     (graph, values, noise.vector(input.0 * input.1 * input.2, 127))
 }
@@ -281,7 +292,7 @@ pub fn max_pool(shape: (usize, usize, usize)) -> (IntGraph, WeightValues, Vec<i3
         terms.push(window_term(x, shape, offset, 1));
         steps.push(b.combine("pool", terms, 0, 0, TableKind::Relu, &pooled));
     }
-    let y = b.combine("pool", maximum(&steps, 1), 0, 0, TableKind::Clamp, &pooled);
+    let y = b.combine("pool", maximum(&steps, 1), 0, 0, b.clamp(), &pooled);
     let (graph, values) = b.finish(y);
     (graph, values, Noise(3).vector(shape.0 * shape.1 * shape.2, 127))
 }
@@ -293,7 +304,7 @@ pub fn residual() -> (IntGraph, WeightValues, Vec<i32>) {
     let straight = Term { input: View::plain(x, vec![3, 2]), coefficient: 2, target: None };
     let transposed = View { tensor: x, shape: vec![3, 2], order: Some(vec![0, 3, 1, 4, 2, 5]) };
     let transposed = Term { input: transposed, coefficient: 3, target: None };
-    let y = b.combine("sum", vec![straight, transposed], 1, 2, TableKind::Clamp, &[3, 2]);
+    let y = b.combine("sum", vec![straight, transposed], 1, 2, b.clamp(), &[3, 2]);
     let (graph, values) = b.finish(y);
     (graph, values, Noise(4).vector(6, 127))
 }

@@ -55,8 +55,6 @@ pub fn validate_graph(graph: &IntGraph) -> Result<(), GraphError> {
     parameter("shift", graph.shift.into(), 0, SHIFT_MAX.into())?;
     parameter("q_bits", graph.q_bits.into(), 1, Q_BITS_MAX.into())?;
     let range = 1i64 << graph.q_bits;
-    parameter("the lower end of the activation range", graph.activation.0, -range, 0)?;
-    parameter("the upper end of the activation range", graph.activation.1, 0, range - 1)?;
     if let Some((_, last)) = graph.row_numbers() {
         parameter("the number of the last row of a table", last, 0, range - 1)?;
     }
@@ -246,8 +244,13 @@ impl Checker<'_> {
         }
     }
 
-    /// A listed table has an entry for every `q` that the node may ask for.
+    /// A range of activations is in that of tables, and a listed table has an entry for every `q` that the node may ask for.
     fn table(&self) -> Result<(), GraphError> {
+        if let Some((lo, hi)) = self.node.table.range() {
+            let range = 1i64 << self.graph.q_bits;
+            parameter("the lower end of an activation range", lo, -range, 0)?;
+            return parameter("the upper end of an activation range", hi, 0, range - 1);
+        }
         let TableKind::Listed(id) = self.node.table else { return Ok(()) };
         let tables = &self.graph.tables;
         let table = tables.get(id.0).ok_or_else(|| index_error(self.node, "table", id.0, tables.len()))?;

@@ -5,10 +5,10 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use kiln_circuits::data::TestSet;
-use kiln_circuits::lower::{Lowered, PlanOptions, PlanReport, Rates, Target, Visibility, lower_at};
+use kiln_circuits::lower::{Lowered, PlanOptions, PlanReport, Rates, Target, Visibility, lower_at, predict};
 use kiln_circuits::{
-    FloatModel, IntGraph, QuantiseOptions, QuantiseReport, Trace, WeightRange, WeightValues, import,
-    measure_layers, quantise, quantise_record, run,
+    FloatModel, IntGraph, QuantiseReport, Trace, WeightRange, WeightValues, import, measure_layers,
+    quantise_record, run,
 };
 use kiln_kernels::{Engine, KernelFailure};
 use kiln_plonk::{
@@ -25,8 +25,10 @@ use crate::error::{Failure, Source};
 use crate::fidelity::{Fidelity, MeasuredOn};
 use crate::meaning::{self, InputVisibility, Meaning, Port, WeightVisibility};
 use crate::memory::{MemoryArgs, MemoryUse};
+use crate::mixed::MixedSearch;
 use crate::progress::Progress;
 use crate::public::{Commitment, INPUT_GROUP, MODEL_GROUP, PublicFile, PublicInput, PublicTensor};
+use crate::quantisation::{Quantisation, Quantised};
 use crate::range::RangeProof;
 
 const VERIFYING_KEY: &str = "model.vk";
@@ -37,7 +39,7 @@ const SECRET: &str = "model.secret";
 const GRAPH: &str = "model.kiln";
 
 /// The integer graph, the weights and how they are laid out, as a file; its body is in `postcard`'s format.
-const GRAPH_FILE: container::Kind = container::Kind { magic: *b"KILN-IG\n", version: 4 };
+const GRAPH_FILE: container::Kind = container::Kind { magic: *b"KILN-IG\n", version: 5 };
 /// A record's commitment, as a file.
 const INPUT_FILE: container::Kind = container::Kind { magic: *b"KILN-IC\n", version: 1 };
 /// What is written of a proving key at a time.
@@ -57,7 +59,7 @@ pub struct Options {
     /// What the circuit is laid out for.
     pub target: Target,
     /// How the model becomes integers.
-    pub quantise: QuantiseOptions,
+    pub quantise: Quantisation,
     /// What work takes where it is proven: the cheapest layout depends on it.
     pub rates: Rates,
     /// Records on which the two models are compared.
@@ -92,6 +94,8 @@ pub struct Compiled {
     lowered: Lowered,
     /// How far it is from the float model, where that was asked for; not known of what is read from files.
     pub compared: Option<Compared>,
+    /// The search for widths, if there was one and this was not read from files.
+    pub mixed: Option<MixedSearch>,
 }
 
 /// The integer model beside the float model.
@@ -210,11 +214,13 @@ impl Compiled {
         let float = progress.phase("read the model", || import(onnx));
         let float = float.map_err(|e| Failure::refused("read the model", e))?;
         float.notes.iter().for_each(crate::output::note);
-        let quantised = progress.phase("quantise", || quantise(&float, calibration, &options.quantise));
-        let (graph, weights, report) = quantised.map_err(|e| Failure::refused("quantise the model", e))?;
+        let plan = PlanOptions { target: options.target, ..PlanOptions::default() };
+        let visibility = Visibility { input: options.input.into(), weights: options.weights.into() };
+        let mut predicted = |graph: &IntGraph| predict(graph, visibility, &plan, &options.rates);
+        let quantised = options.quantise.quantise(&float, calibration, &mut predicted, progress)?;
+        let Quantised { graph, weights, report, mixed } = quantised;
         let meaning = meaning_of(&graph, &options)?;
         let lowered = {
-            let plan = PlanOptions { target: options.target, ..PlanOptions::default() };
             let lay_out = || lower_with(&graph, &meaning, &plan, &options.rates);
             progress.phase("lay out the circuit", lay_out)?
         };
@@ -239,7 +245,19 @@ impl Compiled {
             commit_to(engine, &srs, &lowered, &weights, options.weights, randomness)
         })?;
         let directory = None;
-        Ok(Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered, compared })
+        Ok(Self {
+            meaning,
+            commitment,
+            secret,
+            key,
+            srs,
+            directory,
+            graph,
+            weights,
+            lowered,
+            compared,
+            mixed,
+        })
     }
 
     /// The same circuit and keys with other weights: another model, with another commitment.
@@ -254,7 +272,20 @@ impl Compiled {
             commit_to(engine, &self.srs, &lowered, &weights, self.meaning.weights, randomness)?;
         let (meaning, key, srs) = (self.meaning.clone(), self.key.clone(), self.srs.clone());
         let (directory, graph, compared) = (self.directory.clone(), self.graph.clone(), None);
-        Ok(Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered, compared })
+        let mixed = self.mixed.clone();
+        Ok(Self {
+            meaning,
+            commitment,
+            secret,
+            key,
+            srs,
+            directory,
+            graph,
+            weights,
+            lowered,
+            compared,
+            mixed,
+        })
     }
 
     /// Writes everything into a directory.
@@ -298,9 +329,20 @@ impl Compiled {
         let srs = Srs::open(&path).map_err(|e| Failure::file("open the reference string", &path, e))?;
         let lowered = lower_with(&graph, &meaning, &layout, &Rates::default())?;
         let directory = Some(directory.to_owned());
-        let compared = None;
-        let compiled =
-            Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered, compared };
+        let (compared, mixed) = (None, None);
+        let compiled = Self {
+            meaning,
+            commitment,
+            secret,
+            key,
+            srs,
+            directory,
+            graph,
+            weights,
+            lowered,
+            compared,
+            mixed,
+        };
         compiled.check_parts()?;
         Ok(compiled)
     }

@@ -50,6 +50,8 @@ pub struct Layer {
     pub name: String,
     /// Its operator.
     pub operator: String,
+    /// Bits of its activations; none where it has no width of its own.
+    pub activation_bits: Option<u32>,
     /// Root mean square error over the root mean square of the float layer; none where the float model has no such tensor.
     pub relative_error: Option<f64>,
     /// Largest error, in the float layer's units.
@@ -107,6 +109,7 @@ impl Layer {
         Self {
             name: error.name.clone(),
             operator: error.operator.clone(),
+            activation_bits: error.activation_bits,
             relative_error: error.relative_error(),
             error_max: compared.then_some(error.error_max),
             clamped: compared.then(|| error.clamped as f64 / error.elements as f64),
@@ -147,13 +150,14 @@ impl fmt::Display for Table<'_> {
             |share: Option<f64>| share.map_or("-".into(), |share| format!("{:.2} %", 100.0 * share));
         writeln!(
             f,
-            "  {:>9} {:>11} {:>9} {:>10} {:>10}  layer",
-            "error", "largest", "clamped", "cells", "predicted"
+            "  {:>4} {:>9} {:>11} {:>9} {:>10} {:>10}  layer",
+            "bits", "error", "largest", "clamped", "cells", "predicted"
         )?;
         for layer in &self.0.layers {
             writeln!(
                 f,
-                "  {:>9} {:>11} {:>9} {:>10} {:>10}  {} \"{}\"",
+                "  {:>4} {:>9} {:>11} {:>9} {:>10} {:>10}  {} \"{}\"",
+                layer.activation_bits.map_or("-".into(), |bits| bits.to_string()),
                 percent(layer.relative_error),
                 layer.error_max.map_or("-".into(), |error| format!("{error:.3e}")),
                 percent(layer.clamped),
@@ -179,6 +183,7 @@ mod tests {
         Layer {
             name: name.into(),
             operator: "Conv".into(),
+            activation_bits: None,
             relative_error: None,
             error_max: None,
             clamped: None,

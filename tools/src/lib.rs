@@ -17,6 +17,7 @@ pub mod fidelity;
 pub mod hexadecimal;
 pub mod meaning;
 pub mod memory;
+pub mod mixed;
 pub mod output;
 pub mod progress;
 pub mod public;

@@ -49,6 +49,11 @@ impl Progress {
         result
     }
 
+    /// Says how far a stretch has come.
+    pub fn message(&self, message: &str) {
+        self.bar.set_message(message.to_owned());
+    }
+
     /// Adds a stretch that was timed elsewhere.
     pub fn record(&self, name: &str, wall_s: f64) {
         if let Ok(mut phases) = self.phases.lock() {

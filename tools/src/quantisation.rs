@@ -1,13 +1,26 @@
 //! Choices of quantisation on the command line, the same for every command that quantises.
 
-use kiln_circuits::{Calibration, QuantiseOptions};
+use std::collections::BTreeMap;
+
+use kiln_circuits::lower::Predicted;
+use kiln_circuits::{
+    Calibration, FloatModel, IntGraph, LowerError, QuantiseOptions, QuantiseReport, Tolerance, WeightValues,
+    quantise, quantise_mixed,
+};
+
+use crate::error::Failure;
+use crate::mixed::MixedSearch;
+use crate::progress::Progress;
 
 /// Bits of activations, tables and shifts.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct QuantiseArgs {
-    /// Bits of an activation, with its sign, 2 to 16
-    #[arg(long, value_name = "BITS", default_value_t = 8)]
-    activation_bits: u32,
+    /// Bits of an activation, with its sign, 2 to 16. `8,conv1=6,fc=10` gives layers other bits than the rest, by their names in
+    /// --layers or --json. `mixed`, or `mixed:ERROR`, searches for the widths of 4 to 12 bits, layer by layer, of the least predicted
+    /// cost of proving at which the outputs' relative error on the calibration records is at most ERROR (0.025 if it is left out) and 99.5
+    /// % of them keep their largest output; what it went through is printed, with the flags that give the result again
+    #[arg(long, value_name = "BITS", default_value = "8", value_parser = parse_activation_bits)]
+    activation_bits: ActivationBits,
     /// How far each tensor's integers reach: `min-max`, as far as any calibration record goes; `percentile:P`, as far as P percent of its
     /// magnitudes go, such as percentile:99.9; `mse`, where the mean squared error of rounding and clamping is least. What is
     /// beyond is clamped. One outlier makes min-max coarse for all the rest; the others cut it off
@@ -24,19 +37,128 @@ pub struct QuantiseArgs {
     margin: Option<f64>,
 }
 
+/// Widths of activations.
+#[derive(Clone, Debug, PartialEq)]
+enum ActivationBits {
+    /// One for all layers, but for some by their names.
+    Given { bits: u32, layers: BTreeMap<String, u32> },
+    /// Searched for.
+    Mixed(Tolerance),
+}
+
+/// How a model becomes integers.
+#[derive(Clone, Debug, Default)]
+pub struct Quantisation {
+    /// The choices.
+    pub options: QuantiseOptions,
+    /// Widths are searched for, within this.
+    pub mixed: Option<Tolerance>,
+}
+
+/// An integer model, and the search for its widths if there was one.
+pub struct Quantised {
+    /// The graph.
+    pub graph: IntGraph,
+    /// The weights.
+    pub weights: WeightValues,
+    /// What became of each layer.
+    pub report: QuantiseReport,
+    /// The search.
+    pub mixed: Option<MixedSearch>,
+}
+
+impl Quantisation {
+    /// Quantises. `predict` predicts what proving a graph takes, for a search.
+    pub fn quantise(
+        &self,
+        model: &FloatModel,
+        calibration: &[Vec<f32>],
+        predict: &mut dyn FnMut(&IntGraph) -> Result<Predicted, LowerError>,
+        progress: &Progress,
+    ) -> Result<Quantised, Failure> {
+        let refused = |e| Failure::refused("quantise the model", e);
+        progress.phase("quantise", || match self.mixed {
+            None => {
+                let (graph, weights, report) = quantise(model, calibration, &self.options).map_err(refused)?;
+                Ok(Quantised { graph, weights, report, mixed: None })
+            }
+            Some(tolerance) => {
+                let mut shown = |step: &kiln_circuits::MixedStep, runs: usize| {
+                    progress.message(&format!(
+                        "quantise: {runs} integer models tried, now at {} table entries and an error of {:.2} %",
+                        step.table_entries,
+                        100.0 * step.relative_error
+                    ));
+                };
+                let made =
+                    quantise_mixed(model, calibration, &self.options, tolerance, predict, &mut shown);
+                let ((graph, weights, report), search) = made.map_err(refused)?;
+                Ok(Quantised { graph, weights, report, mixed: Some(search.into()) })
+            }
+        })
+    }
+}
+
 impl QuantiseArgs {
-    /// The options that they say.
-    pub fn options(&self) -> QuantiseOptions {
-        QuantiseOptions {
-            activation_bits: self.activation_bits,
+    /// What they say.
+    pub fn quantisation(&self) -> Quantisation {
+        let (bits, layers, mixed) = match &self.activation_bits {
+            ActivationBits::Given { bits, layers } => (*bits, layers.clone(), None),
+            ActivationBits::Mixed(tolerance) => {
+                (QuantiseOptions::default().activation_bits, BTreeMap::new(), Some(*tolerance))
+            }
+        };
+        let options = QuantiseOptions {
+            activation_bits: bits,
+            layer_bits: layers,
             calibration: self.calibrate,
             shift: self.shift,
             q_bits: self.table_bits,
             q_bits_max: self.table_bits.unwrap_or(16),
             margin: self.margin,
             ..QuantiseOptions::default()
+        };
+        Quantisation { options, mixed }
+    }
+}
+
+/// A number, layers with numbers, or a search. A name may contain what separates: what follows its last `=` is its number, and a part
+/// without one belongs to the next.
+fn parse_activation_bits(text: &str) -> Result<ActivationBits, String> {
+    let refused = || {
+        "expected a number from 2 to 16, layers with such numbers after it (8,conv1=6), or mixed, or mixed: and an error such as mixed:0.05".to_owned()
+    };
+    if let Some(tolerance) = parse_mixed(text) {
+        return tolerance.map(ActivationBits::Mixed).ok_or_else(refused);
+    }
+    let number = |text: &str| text.parse().ok().filter(|bits| (2..=16).contains(bits)).ok_or_else(refused);
+    let (mut bits, mut layers, mut name) = (None, BTreeMap::new(), String::new());
+    for part in text.split(',') {
+        match part.rsplit_once('=') {
+            None if bits.is_none() && layers.is_empty() && name.is_empty() && number(part).is_ok() => {
+                bits = Some(number(part)?);
+            }
+            None => name = name + part + ",",
+            Some((last, of_layer)) => {
+                layers.insert(std::mem::take(&mut name) + last, number(of_layer)?);
+            }
         }
     }
+    if !name.is_empty() {
+        return Err(refused());
+    }
+    Ok(ActivationBits::Given { bits: bits.unwrap_or(QuantiseOptions::default().activation_bits), layers })
+}
+
+/// Whether a search is asked for, and the tolerance if it is one.
+fn parse_mixed(text: &str) -> Option<Option<Tolerance>> {
+    let error = match text.split_once(':') {
+        None if text == "mixed" => return Some(Some(Tolerance::default())),
+        Some(("mixed", error)) => error,
+        _ => return None,
+    };
+    let error = error.parse::<f64>().ok().filter(|error| *error > 0.0 && *error < 1.0);
+    Some(error.map(|relative_error_max| Tolerance { relative_error_max, ..Tolerance::default() }))
 }
 
 fn parse_calibration(text: &str) -> Result<Calibration, String> {
@@ -56,6 +178,26 @@ fn parse_calibration(text: &str) -> Result<Calibration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn widths_are_read_with_any_name_and_nothing_else() {
+        let given = |bits, layers: &[(&str, u32)]| {
+            let layers = layers.iter().map(|(name, bits)| ((*name).to_owned(), *bits)).collect();
+            Ok(ActivationBits::Given { bits, layers })
+        };
+        assert_eq!(parse_activation_bits("12"), given(12, &[]));
+        assert_eq!(parse_activation_bits("9,/a/Conv=6,b=10"), given(9, &[("/a/Conv", 6), ("b", 10)]));
+        assert_eq!(parse_activation_bits("b=10"), given(8, &[("b", 10)]));
+        assert_eq!(parse_activation_bits("9,a,b=c=4,7=5"), given(9, &[("a,b=c", 4), ("7", 5)]));
+        assert_eq!(parse_activation_bits("mixed"), Ok(ActivationBits::Mixed(Tolerance::default())));
+        let Ok(ActivationBits::Mixed(tolerance)) = parse_activation_bits("mixed:0.05") else { panic!() };
+        assert_eq!(tolerance.relative_error_max, 0.05);
+        for text in
+            ["", "1", "17", "8,a", "a", "a=", "a=17", "8,a=x", "mixed:", "mixed:0", "mixed:2", "mixed:NaN"]
+        {
+            assert!(parse_activation_bits(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn calibrations_are_read_and_nothing_else() {

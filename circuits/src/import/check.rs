@@ -143,6 +143,7 @@ impl Onnx {
         let records: Vec<_> = (0..20).map(|seed| change(noise(seed, model.record_len(), 2.0))).collect();
         let options = QuantiseOptions {
             activation_bits: 12,
+            layer_bits: Default::default(),
             calibration: Calibration::MinMax,
             shift: Some(13),
             q_bits: Some(16),

@@ -183,6 +183,15 @@ pub(crate) struct Choice {
     pub columns: ColumnCounts,
 }
 
+/// What proving a graph takes, as predicted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Predicted {
+    /// What layouts are compared by: the time and the length of the proof, or the gas of a contract, as the target says.
+    pub cost: f64,
+    /// Time of one thread \[ms\].
+    pub milliseconds: f64,
+}
+
 /// Predicted costs.
 #[derive(Clone, Copy, Debug)]
 struct Prediction {
@@ -526,8 +535,9 @@ impl Choice {
     }
 
     /// The time that one thread takes to prove this, in milliseconds.
-    pub(crate) fn predicted_ms(&self, rates: &Rates) -> f64 {
-        self.prediction(rates).milliseconds
+    pub(crate) fn predicted(&self, rates: &Rates) -> Predicted {
+        let prediction = self.prediction(rates);
+        Predicted { cost: prediction.cost(self.target), milliseconds: prediction.milliseconds }
     }
 
     fn prediction(&self, rates: &Rates) -> Prediction {

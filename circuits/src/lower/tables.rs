@@ -9,6 +9,41 @@ use crate::graph::{IntGraph, Linear, TableKind, requantise};
 /// The tag of the range entries.
 const RANGE_TAG: i32 = 0;
 
+/// How far the tables of a graph reach.
+#[derive(Clone, Debug)]
+pub(crate) struct TableReach {
+    /// Each kind in use with its smallest and largest `q`. `Clamp` or `Identity` is always among them, by the input, so the first
+    /// kind holds `(0, 0)`: rows that hold nothing have its tag.
+    kinds: BTreeMap<TableKind, (i64, i64)>,
+    /// 0 when no node shifts.
+    shift: u32,
+}
+
+impl TableReach {
+    pub(crate) fn new(graph: &IntGraph) -> Self {
+        let mut kinds: BTreeMap<TableKind, (i64, i64)> = BTreeMap::new();
+        let limit = 1i64 << graph.q_bits;
+        for node in &graph.nodes {
+            let bound = node.accumulator_bound;
+            let (lo, hi) = match node.linear {
+                Linear::Input => graph.record_range(),
+                _ => (requantise(-bound, node.shift), requantise(bound, node.shift)),
+            };
+            let (lo, hi) = (lo.clamp(-limit, 0), hi.clamp(0, limit - 1));
+            let range = kinds.entry(node.table).or_insert((lo, hi));
+            *range = (range.0.min(lo), range.1.max(hi));
+        }
+        let shift = if graph.nodes.iter().any(|node| node.shift > 0) { graph.shift } else { 0 };
+        Self { kinds, shift }
+    }
+
+    /// Number of entries of all tables.
+    pub(crate) fn entries(&self) -> u64 {
+        let kinds = self.kinds.values().map(|(lo, hi)| lo.abs_diff(*hi) + 1);
+        (1 << self.shift) + kinds.sum::<u64>()
+    }
+}
+
 /// The entries that a graph needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Tables {
@@ -20,22 +55,10 @@ pub(crate) struct Tables {
 
 impl Tables {
     pub(crate) fn new(graph: &IntGraph) -> Self {
-        let mut ranges: BTreeMap<usize, (TableKind, (i64, i64))> = BTreeMap::new();
-        let limit = 1i64 << graph.q_bits;
-        for node in &graph.nodes {
-            let bound = node.accumulator_bound;
-            let (lo, hi) = match node.linear {
-                Linear::Input => graph.record_range(),
-                _ => (requantise(-bound, node.shift), requantise(bound, node.shift)),
-            };
-            let (lo, hi) = (lo.clamp(-limit, 0), hi.clamp(0, limit - 1));
-            let entry = ranges.entry(kind_order(node.table)).or_insert((node.table, (lo, hi)));
-            entry.1 = (entry.1.0.min(lo), entry.1.1.max(hi));
-        }
-        let shift = if graph.nodes.iter().any(|node| node.shift > 0) { graph.shift } else { 0 };
-        // |q| ≤ 2^24, see the limit above; listed entries have 32 bits.
+        let TableReach { kinds, shift } = TableReach::new(graph);
+        // |q| ≤ 2^24, the limit of a reach; listed entries have 32 bits.
         let values = |kind, (lo, hi)| (lo..=hi).map(|q| graph.apply(kind, q) as i32).collect();
-        let kinds = ranges.into_values().map(|(kind, range)| (kind, range.0, values(kind, range)));
+        let kinds = kinds.into_iter().map(|(kind, range)| (kind, range.0, values(kind, range)));
         Self { kinds: kinds.collect(), shift }
     }
 
@@ -70,17 +93,6 @@ impl Tables {
     }
 }
 
-/// `Clamp` or `Identity` is always in use, by the input, so the first kind holds `(0, 0)`: rows that hold nothing have its tag.
-fn kind_order(kind: TableKind) -> usize {
-    match kind {
-        TableKind::Identity => 0,
-        TableKind::Clamp => 1,
-        TableKind::ReluClamp => 2,
-        TableKind::Relu => 3,
-        TableKind::Listed(id) => 4 + id.0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,9 +107,10 @@ mod tests {
         let all = segments.iter().flat_map(|s| (0..64).map(move |row| [s[0][row], s[1][row], s[2][row]]));
         let all = all.collect::<std::collections::HashSet<_>>();
         assert!((0..64).all(|r| all.contains(&[0, r, 0])) && !all.contains(&[0, 64, 0]));
-        let relu = tables.tag(TableKind::ReluClamp);
+        let (clamp, relu_clamp) = (TableKind::clamp((-128, 127), false), TableKind::clamp((-128, 127), true));
+        let relu = tables.tag(relu_clamp);
         assert!(all.contains(&[relu, -5, 0]) && all.contains(&[relu, 7, 7]) && !all.contains(&[relu, 7, 8]));
-        for kind in [TableKind::Clamp, TableKind::ReluClamp, TableKind::Identity] {
+        for kind in [clamp, relu_clamp, TableKind::Identity] {
             assert!(all.contains(&[tables.tag(kind), 0, 0]), "unused rows hold zeros");
         }
     }

@@ -176,7 +176,7 @@ fn a_graph_too_large_for_any_circuit_is_refused_before_it_is_laid_out() {
     let mut x = b.input("x", &shape);
     for _ in 0..4 {
         let term = Term { input: View::plain(x, shape.to_vec()), coefficient: 1, target: None };
-        x = b.combine("copy", vec![term], 0, 0, TableKind::Clamp, &shape);
+        x = b.combine("copy", vec![term], 0, 0, b.clamp(), &shape);
     }
     let (graph, _) = b.finish(x);
     let refused = lower(&graph, PRIVATE, &PlanOptions::default()).err();

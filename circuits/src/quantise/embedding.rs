@@ -30,7 +30,7 @@ impl Builder<'_> {
 
     /// Whether float tensor `index` numbers the rows of a table.
     pub(super) fn numbers_rows(&self, index: usize) -> bool {
-        self.tables_of_rows().any(|(ids, _)| ids.tensor.0 == index)
+        super::widths::numbers_rows(self.model, index)
     }
 
     /// The number of the last row of every table that the numbers in float tensor `index` are for, if rows are looked up and not compared
@@ -69,7 +69,7 @@ impl Builder<'_> {
     fn compared(&mut self, index: usize, ids: View, table: &FloatWeight) -> Result<(), QuantiseError> {
         let node = &self.model.graph.nodes[index];
         let (count, rows, name) = (ids.len(), table.shape[0], node.name.clone());
-        let (lo, hi) = self.graph.activation;
+        let (lo, hi) = self.graph.tensors[ids.tensor.0].bound;
         let last = rows as i64 - 1;
         if last > hi {
             let operator = node.operator.clone();

@@ -28,7 +28,8 @@ impl Builder<'_> {
             let largest = results.iter().filter(|v| v.is_finite()).fold(0.0, |m: f64, v| m.max(v.abs()));
             (fill(largest.min(WIDENING_MAX * seen), (range - 1) as f64), (-range, range - 1))
         } else {
-            (fill(seen, self.graph.activation.1 as f64), self.graph.activation)
+            let range = self.activation(index);
+            (fill(seen, range.1 as f64), range)
         };
         // Both ends have at most 25 bits; a function has no NaN.
         let entry = |v: &f64| (v / scale + 0.5).floor().clamp(lo as f64, hi as f64) as i32;

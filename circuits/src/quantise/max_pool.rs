@@ -29,7 +29,7 @@ impl Builder<'_> {
         let terms = maximum(&input, windows, &steps, &shape, 0, 1);
         let linear = Linear::Combine { terms, constant: 0 };
         let z = (bound.0.min(0), bound.1.max(0));
-        self.push(index, linear, 0, self.table(index), (scale, 1.0), z, 0)
+        self.push(index, linear, 0, self.keeping_table(index, z), (scale, 1.0), z, 0)
     }
 }
 

@@ -55,7 +55,7 @@ impl Builder<'_> {
         let of_square = f64::from(t).exp2();
         let squares = self.squares(index, &rest, of_square)?;
         let reach = (rest.squares / of_square).ceil() as i64 + columns as i64;
-        let one = self.normal_units(columns);
+        let one = self.normal_units(index, columns);
         // An epsilon that changes no entry is left out, so that models with many normalisations have one table.
         let least = 0.5 * unit * of_square / columns as f64;
         let floor = Some(epsilon / (rest.scale * rest.scale)).filter(|floor| *floor > least / NEGLIGIBLE);
@@ -80,9 +80,9 @@ impl Builder<'_> {
     }
 
     /// Units of a normal number: as fine as an activation, if |n| ≤ 2·√D fits the table.
-    fn normal_units(&self, columns: usize) -> f64 {
+    fn normal_units(&self, index: usize, columns: usize) -> f64 {
         let most = (f64::from(self.graph.q_bits).exp2() - 2.0) / (2.0 * (columns as f64).sqrt() + 1.0);
-        most.min(self.graph.activation.1 as f64).floor().max(1.0)
+        most.min(self.activation(index).1 as f64).floor().max(1.0)
     }
 
     fn centre(&mut self, index: usize, input: &View, centred: bool) -> Result<Centred, QuantiseError> {

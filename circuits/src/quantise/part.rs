@@ -24,7 +24,11 @@ impl Builder<'_> {
         let linear = Linear::Combine { terms: vec![term], constant: 0 };
         // Row numbers of another input may be larger than activations.
         let reach = self.graph.tensors[self.tensors[record.tensor.0].0].bound;
-        let table = if last.is_some() { TableKind::Identity } else { TableKind::Clamp };
+        let table = if last.is_some() {
+            TableKind::Identity
+        } else {
+            TableKind::clamp(self.activation(index), false)
+        };
         self.push(index, linear, 0, table, (scale, 1.0), reach, 0)
     }
 }

@@ -34,8 +34,6 @@ enum Seen {
 /// Magnitudes of every tensor over the calibration records.
 pub(super) struct Ranges {
     calibration: Calibration,
-    /// Levels of an activation on either side of 0.
-    levels: f64,
     seen: Vec<Seen>,
     /// Of tensors made by a function, before it.
     before: Vec<Seen>,
@@ -55,13 +53,12 @@ pub(super) struct TensorRange {
 }
 
 impl Ranges {
-    /// For `levels` levels of an activation on either side of 0.
-    pub(super) fn new(tensors: usize, calibration: Calibration, levels: f64) -> Self {
+    pub(super) fn new(tensors: usize, calibration: Calibration) -> Self {
         let none = match calibration {
             Calibration::MinMax => Seen::Largest(0.0),
             Calibration::Percentile(_) | Calibration::Mse => Seen::Histogram(vec![None; OCTAVES]),
         };
-        Self { calibration, levels, seen: vec![none.clone(); tensors], before: vec![none; tensors] }
+        Self { calibration, seen: vec![none.clone(); tensors], before: vec![none; tensors] }
     }
 
     pub(super) fn observe(&mut self, trace: &FloatTrace) {
@@ -76,14 +73,15 @@ impl Ranges {
         }
     }
 
-    /// The range of every tensor.
-    pub(super) fn finish(&self) -> Vec<TensorRange> {
-        let both = |(seen, before): (&Seen, &Seen)| {
-            let (result, result_max) = self.range(seen, self.levels);
-            let (before, before_max) = self.range(before, self.levels * function::FINER);
+    /// The range of every tensor; `bits` are those of their activations.
+    pub(super) fn finish(&self, bits: &[u32]) -> Vec<TensorRange> {
+        let both = |((seen, before), bits): ((&Seen, &Seen), &u32)| {
+            let levels = f64::from(bits.saturating_sub(1)).exp2() - 1.0;
+            let (result, result_max) = self.range(seen, levels);
+            let (before, before_max) = self.range(before, levels * function::FINER);
             TensorRange { result, before, result_max, before_max }
         };
-        self.seen.iter().zip(&self.before).map(both).collect()
+        self.seen.iter().zip(&self.before).zip(bits).map(both).collect()
     }
 
     /// The magnitude that counts, and the largest.
@@ -165,11 +163,11 @@ mod tests {
     use super::*;
 
     fn range(calibration: Calibration, records: &[&[f32]]) -> f64 {
-        range_at(127.0, calibration, records)
+        range_at(8, calibration, records)
     }
 
-    fn range_at(levels: f64, calibration: Calibration, records: &[&[f32]]) -> f64 {
-        let mut ranges = Ranges::new(1, calibration, levels);
+    fn range_at(bits: u32, calibration: Calibration, records: &[&[f32]]) -> f64 {
+        let mut ranges = Ranges::new(1, calibration);
         for record in records {
             ranges.observe(&FloatTrace {
                 tensors: vec![record.to_vec()],
@@ -177,7 +175,7 @@ mod tests {
                 output: Vec::new(),
             });
         }
-        ranges.finish()[0].result
+        ranges.finish(&[bits])[0].result
     }
 
     #[test]
@@ -223,7 +221,7 @@ mod tests {
         many[..2_000].fill(20.0);
         // With 7 levels; with 127, one value of 20 is worth as much as the rounding of all the others.
         for (values, expected) in [(even(20_000), 0.9..=1.0), (one, 0.9..=1.0), (many, 20.0..=20.0)] {
-            let got = range_at(7.0, Calibration::Mse, &[&values]);
+            let got = range_at(4, Calibration::Mse, &[&values]);
             assert!(expected.contains(&got), "{got} {expected:?}");
         }
     }
@@ -238,7 +236,7 @@ mod tests {
             let rounded = |v: f64| (v / step).round().min(levels) * step - v;
             values.iter().map(|v| rounded(f64::from(*v)).powi(2)).sum::<f64>()
         };
-        let got = squared_error(range_at(levels, Calibration::Mse, &[&values]));
+        let got = squared_error(range_at(4, Calibration::Mse, &[&values]));
         let least = values.iter().map(|v| squared_error(f64::from(*v))).fold(f64::INFINITY, f64::min);
         assert!(got <= 1.25 * least, "{got} {least}");
     }

@@ -8,16 +8,21 @@
 //! Of a model that is quantised already, only those candidates count at which the fewest of its nodes differ from what a runtime computes: none
 //! where that is possible. If it quantises all of its tensors, the first at which all are exact is the choice.
 
-use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
-use super::ranges::TensorRange;
+use super::ranges::{Ranges, TensorRange};
 use super::{Builder, FloatModel, NodeReport, QuantiseError, QuantiseOptions, QuantiseReport};
 use crate::accuracy::Comparison;
 use crate::float::FloatOp;
-use crate::graph::{IntGraph, Linear, TableKind, WeightValues, requantise};
+use crate::graph::{IntGraph, WeightValues};
 use crate::interpret::Interpreter;
+use crate::lower::TableReach;
 use crate::quantise::quantise_record;
 
+/// Shifts to try.
+pub(super) const SHIFTS: RangeInclusive<u32> = 6..=12;
+/// Shifts to try where the model quantises tensors itself.
+const SHIFTS_QUANTISED: RangeInclusive<u32> = 4..=12;
 const AGREEMENT_MIN: f64 = 0.995;
 const RELATIVE_ERROR_MAX: f64 = 0.025;
 /// When no candidate is good enough: how much worse than the best of them the choice may be.
@@ -25,104 +30,173 @@ const WORSE_MAX: f64 = 1.2;
 /// Multiply–accumulates that one candidate may cost.
 const WORK_MAX: usize = 1 << 31;
 
-type Quantised = (IntGraph, WeightValues, QuantiseReport);
+pub(super) type Quantised = (IntGraph, WeightValues, QuantiseReport);
 
-/// Tries the candidates.
-pub(super) fn choose(
-    model: &FloatModel,
-    calibration: &[Vec<f32>],
-    outputs: &[Vec<f32>],
-    ranges: &[TensorRange],
-    options: &QuantiseOptions,
-) -> Result<Quantised, QuantiseError> {
-    let records = calibration.len().min((WORK_MAX / work(model).max(1)).max(1));
-    let build = |(shift, q_bits)| Builder::build(model, ranges, options, shift, q_bits);
-    let attempt = |(shift, q_bits)| -> Result<Quantised, QuantiseError> {
-        let (graph, values, nodes) = build((shift, q_bits))?;
-        let comparison = compare(&graph, &values, &calibration[..records], outputs)?;
+/// How far from the float model an integer model may be on the calibration records.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerance {
+    /// Share of records that keep their largest output, at least.
+    pub agreement_min: f64,
+    /// Root mean square error of the outputs over their root mean square, at most.
+    pub relative_error_max: f64,
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        Self { agreement_min: AGREEMENT_MIN, relative_error_max: RELATIVE_ERROR_MAX }
+    }
+}
+
+impl Tolerance {
+    /// Whether the integer model does what the float model does.
+    pub(super) fn allows(&self, report: &QuantiseReport) -> bool {
+        let (records, agreeing) = report.agreement;
+        agreeing as f64 >= self.agreement_min * records as f64
+            && report.relative_error <= self.relative_error_max
+    }
+}
+
+/// Bits of every float node's activations, and the ranges that calibration gives them at these.
+pub(super) struct Widths {
+    pub bits: Vec<u32>,
+    pub ranges: Vec<TensorRange>,
+}
+
+/// The float model on the calibration records.
+pub(super) struct Observed<'a> {
+    pub model: &'a FloatModel,
+    pub options: &'a QuantiseOptions,
+    calibration: &'a [Vec<f32>],
+    outputs: Vec<Vec<f32>>,
+    ranges: Ranges,
+    /// How many integer models have been made and run.
+    pub runs: usize,
+}
+
+impl<'a> Observed<'a> {
+    /// Runs the float model.
+    pub(super) fn new(
+        model: &'a FloatModel,
+        calibration: &'a [Vec<f32>],
+        options: &'a QuantiseOptions,
+    ) -> Result<Self, QuantiseError> {
+        if calibration.is_empty() {
+            return Err(QuantiseError::NoCalibration);
+        }
+        let mut ranges = Ranges::new(model.graph.tensors.len(), options.calibration);
+        let mut outputs = Vec::with_capacity(calibration.len());
+        for (record, values) in calibration.iter().enumerate() {
+            let trace = model.run(values).map_err(|source| QuantiseError::Calibration { record, source })?;
+            ranges.observe(&trace);
+            outputs.push(trace.output);
+        }
+        // Fewer records where running them all would take long.
+        let records = calibration.len().min((WORK_MAX / work(model).max(1)).max(1));
+        Ok(Self { model, options, calibration: &calibration[..records], outputs, ranges, runs: 0 })
+    }
+
+    pub(super) fn widths(&self, bits: Vec<u32>) -> Widths {
+        Widths { ranges: self.ranges.finish(&bits), bits }
+    }
+
+    /// Multiply–accumulates that making and running one integer model takes, about.
+    pub(super) fn work(&self) -> usize {
+        work(self.model).saturating_mul(self.calibration.len())
+    }
+
+    /// Makes an integer model and runs it.
+    pub(super) fn attempt(
+        &mut self,
+        widths: &Widths,
+        (shift, q_bits): (u32, u32),
+    ) -> Result<Quantised, QuantiseError> {
+        self.runs += 1;
+        let (graph, values, nodes) = Builder::build(self.model, widths, self.options, shift, q_bits)?;
+        let comparison = compare(&graph, &values, self.calibration, &self.outputs)?;
         let report = QuantiseReport {
             shift,
             q_bits,
-            table_entries: table_entries(&graph),
+            table_entries: usize::try_from(TableReach::new(&graph).entries()).unwrap_or(usize::MAX),
             agreement: (comparison.records, comparison.agreeing),
             relative_error: comparison.relative_error(),
             nodes,
         };
         Ok((graph, values, report))
-    };
-    let (mut tried, mut refusal) = (Vec::new(), None);
-    // What a table of so many bits cannot hold at one shift it cannot hold at another.
-    let mut too_few_bits = 0;
-    for candidate in exact_candidates(model, options, |candidate| Ok(build(candidate)?.2)) {
-        if candidate.1 <= too_few_bits {
-            continue;
+    }
+
+    /// The candidates at which the fewest nodes that the model quantises are not bit exact; of a model without such nodes, all.
+    fn exact_candidates(&self, widths: &Widths) -> Vec<(u32, u32)> {
+        let quantised = self.model.graph.nodes.iter().any(|node| node.grid.is_some());
+        let all = candidates(quantised, self.options, &widths.bits);
+        if all.len() == 1 || !quantised {
+            return all;
         }
-        match attempt(candidate) {
-            Ok((graph, values, report)) if good_enough(&report) => return Ok((graph, values, report)),
-            Ok((_, _, report)) => tried.push((candidate, report.relative_error)),
-            Err(error) => {
-                if matches!(error, QuantiseError::TableRange { .. }) {
-                    too_few_bits = too_few_bits.max(candidate.1);
-                }
-                refusal = Some(error);
+        let mut least = usize::MAX;
+        let mut kept = Vec::new();
+        // Those at which nothing could be built stay, to say why if none can.
+        for (shift, q_bits) in all {
+            let built = Builder::build(self.model, widths, self.options, shift, q_bits);
+            let nodes = built.map(|(_, _, nodes)| nodes);
+            if let Ok(nodes) = &nodes
+                && nodes.iter().all(|node| node.bit_exact == Some(true))
+            {
+                return vec![(shift, q_bits)];
+            }
+            let inexact =
+                |nodes: Vec<NodeReport>| nodes.iter().filter(|n| n.bit_exact == Some(false)).count();
+            let count = nodes.map_or(usize::MAX, inexact);
+            if count < least {
+                least = count;
+                kept.clear();
+            }
+            if count == least {
+                kept.push((shift, q_bits));
             }
         }
+        kept
     }
-    let least = tried.iter().fold(f64::INFINITY, |least, (_, error)| least.min(*error));
-    match tried.iter().find(|(_, error)| *error <= WORSE_MAX * least).or(tried.first()) {
-        Some((candidate, _)) => attempt(*candidate),
-        None => Err(refusal.unwrap_or(QuantiseError::NoCalibration)),
-    }
-}
 
-/// Whether the integer model does what the float model does.
-pub(super) fn good_enough(report: &QuantiseReport) -> bool {
-    let (records, agreeing) = report.agreement;
-    agreeing as f64 >= AGREEMENT_MIN * records as f64 && report.relative_error <= RELATIVE_ERROR_MAX
+    /// Tries the candidates.
+    pub(super) fn choose(
+        &mut self,
+        widths: &Widths,
+        tolerance: &Tolerance,
+    ) -> Result<Quantised, QuantiseError> {
+        let (mut tried, mut refusal) = (Vec::new(), None);
+        // What a table of so many bits cannot hold at one shift it cannot hold at another.
+        let mut too_few_bits = 0;
+        for candidate in self.exact_candidates(widths) {
+            if candidate.1 <= too_few_bits {
+                continue;
+            }
+            match self.attempt(widths, candidate) {
+                Ok(quantised) if tolerance.allows(&quantised.2) => return Ok(quantised),
+                Ok((_, _, report)) => tried.push((candidate, report.relative_error)),
+                Err(error) => {
+                    if matches!(error, QuantiseError::TableRange { .. }) {
+                        too_few_bits = too_few_bits.max(candidate.1);
+                    }
+                    refusal = Some(error);
+                }
+            }
+        }
+        let least = tried.iter().fold(f64::INFINITY, |least, (_, error)| least.min(*error));
+        match tried.iter().find(|(_, error)| *error <= WORSE_MAX * least).or(tried.first()) {
+            Some((candidate, _)) => self.attempt(widths, *candidate),
+            None => Err(refusal.unwrap_or(QuantiseError::NoCalibration)),
+        }
+    }
 }
 
 /// (shift, q_bits) in the order of table rows, for two activation tables that reach as far as they may. What the model quantises needs a
 /// shift of which 2^shift sums make no more than one step.
-fn candidates(quantised: bool, options: &QuantiseOptions) -> Vec<(u32, u32)> {
-    let shifts = options.shift.map_or(if quantised { 4..=12 } else { 6..=12 }, |s| s..=s);
-    let q_bits = options.q_bits.map_or(options.activation_bits..=options.q_bits_max, |q| q..=q);
+fn candidates(quantised: bool, options: &QuantiseOptions, bits: &[u32]) -> Vec<(u32, u32)> {
+    let widest = bits.iter().copied().max().unwrap_or(options.activation_bits);
+    let shifts = options.shift.map_or(if quantised { SHIFTS_QUANTISED } else { SHIFTS }, |s| s..=s);
+    let q_bits = options.q_bits.map_or(widest..=options.q_bits_max, |q| q..=q);
     let mut all: Vec<_> = shifts.flat_map(|s| q_bits.clone().map(move |q| (s, q))).collect();
     all.sort_by_key(|(s, q)| (1u64 << s) + 2 * (2u64 << q));
     all
-}
-
-/// The candidates at which the fewest nodes that the model quantises are not bit exact; of a model without such nodes, all.
-fn exact_candidates(
-    model: &FloatModel,
-    options: &QuantiseOptions,
-    build: impl Fn((u32, u32)) -> Result<Vec<NodeReport>, QuantiseError>,
-) -> Vec<(u32, u32)> {
-    let quantised = model.graph.nodes.iter().any(|node| node.grid.is_some());
-    let all = candidates(quantised, options);
-    if all.len() == 1 || !quantised {
-        return all;
-    }
-    let mut least = usize::MAX;
-    let mut kept = Vec::new();
-    // Those at which nothing could be built stay, to say why if none can.
-    for candidate in all {
-        let nodes = build(candidate);
-        if let Ok(nodes) = &nodes
-            && nodes.iter().all(|node| node.bit_exact == Some(true))
-        {
-            return vec![candidate];
-        }
-        let inexact = |nodes: Vec<NodeReport>| nodes.iter().filter(|n| n.bit_exact == Some(false)).count();
-        let count = nodes.map_or(usize::MAX, inexact);
-        if count < least {
-            least = count;
-            kept.clear();
-        }
-        if count == least {
-            kept.push(candidate);
-        }
-    }
-    kept
 }
 
 fn compare(
@@ -139,23 +213,6 @@ fn compare(
         comparison.add(graph, &interpreter.run(&record)?.output, output);
     }
     Ok(comparison)
-}
-
-/// Rows of the range table and of the activation tables in use, each as long as the worst case of its nodes.
-fn table_entries(graph: &IntGraph) -> usize {
-    let mut reach: HashMap<TableKind, (i64, i64)> = HashMap::new();
-    for node in &graph.nodes {
-        let q = match node.linear {
-            Linear::Input => graph.record_range(),
-            _ => {
-                let bound = node.accumulator_bound;
-                (requantise(-bound, node.shift), requantise(bound, node.shift))
-            }
-        };
-        let entry = reach.entry(node.table).or_default();
-        *entry = (entry.0.min(q.0), entry.1.max(q.1));
-    }
-    (1 << graph.shift) + reach.values().map(|(lo, hi)| (hi - lo + 1) as usize).sum::<usize>()
 }
 
 /// Multiply–accumulates of one record, about.

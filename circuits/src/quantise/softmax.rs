@@ -50,7 +50,7 @@ impl Builder<'_> {
     ) -> Result<(), QuantiseError> {
         let one = match self.fills_table(index) {
             true => 1i64 << (self.graph.q_bits - 1),
-            false => self.graph.activation.1,
+            false => self.activation(index).1,
         };
         let unity = (one as f64) * f64::from(self.graph.shift).exp2();
         let most = ((1i64 << self.graph.q_bits) - 1) / input.shape[1] as i64;

@@ -144,7 +144,7 @@ impl Builder<'_> {
         let z = (z.0.min(0), z.1.max(0));
         let term = Term { input: self.view(&term.input), coefficient, target: term.target.clone() };
         let linear = Linear::Combine { terms: vec![term], constant: 0 };
-        self.push(index, linear, 0, self.table(index), (scale, 1.0), z, 0)
+        self.push(index, linear, 0, self.keeping_table(index, z), (scale, 1.0), z, 0)
     }
 }
 

@@ -44,7 +44,7 @@ impl Builder<'_> {
         input: &View,
         forest: &Forest,
     ) -> Result<TensorId, QuantiseError> {
-        let (lo, hi) = self.graph.activation;
+        let (lo, hi) = self.bound_of(input);
         let (shift, scale) = (self.graph.shift, self.scale_of(input));
         let half = 1i64 << (shift - 1);
         let count = forest.splits.len();

@@ -20,7 +20,7 @@
 use std::fmt;
 
 use kiln_circuits::accuracy::argmax;
-use kiln_circuits::{QuantiseOptions, Rates, Target, data};
+use kiln_circuits::{Rates, Target, data};
 use serde::Serialize;
 
 use crate::backend::{self, Backend};
@@ -32,6 +32,7 @@ use crate::meaning::{InputVisibility, WeightVisibility};
 use crate::memory::MemoryArgs;
 use crate::output::{self, Format, Report};
 use crate::progress::{Phase, Progress};
+use crate::quantisation::Quantisation;
 use crate::resources::{Snapshot, Used};
 use crate::secret;
 use crate::usage::{self, DeviceUsage};
@@ -91,7 +92,7 @@ pub fn run(args: &Args) -> Result<Shown, Failure> {
         input: InputVisibility::Private,
         weights: WeightVisibility::Hidden,
         target: Target::default(),
-        quantise: QuantiseOptions::default(),
+        quantise: Quantisation::default(),
         rates: Rates::default(),
         compare: Compare::HeldOut(embedded(data::read_test_set(HELD_OUT))?),
     };

@@ -21,10 +21,10 @@ use std::path::{Path, PathBuf};
 
 use kiln_circuits::accuracy::{argmax, cosine};
 use kiln_circuits::data;
+use kiln_circuits::lower::predict;
 use kiln_circuits::{
-    FloatModel, InputVisibility, IntGraph, Interpreter, PlanOptions, QuantiseReport, Visibility,
-    WeightValues, WeightVisibility, dequantise_output, import, lower, measure_layers, quantise,
-    quantise_record,
+    FloatModel, InputVisibility, IntGraph, Interpreter, PlanOptions, QuantiseReport, Rates, Visibility,
+    WeightValues, WeightVisibility, dequantise_output, import, lower, measure_layers, quantise_record,
 };
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -33,9 +33,10 @@ use crate::artefact::{self, LARGE_FILE_BYTES_MAX, SMALL_FILE_BYTES_MAX};
 use crate::compiled::Accuracy;
 use crate::error::{Failure, Source};
 use crate::fidelity::{Fidelity, MeasuredOn, Table};
+use crate::mixed::MixedSearch;
 use crate::output::{Format, Report};
 use crate::progress::Progress;
-use crate::quantisation::QuantiseArgs;
+use crate::quantisation::{QuantiseArgs, Quantised};
 use crate::record;
 use crate::resources::{Snapshot, Used};
 
@@ -77,6 +78,8 @@ pub struct Answers {
     records: Vec<Answer>,
     accuracy: Option<Accuracy>,
     fidelity: Option<Fidelity>,
+    /// The search for widths, if there was one.
+    mixed: Option<MixedSearch>,
     #[serde(skip)]
     layers: bool,
     used: Used,
@@ -113,9 +116,10 @@ pub fn run(args: &Args) -> Result<Answers, Failure> {
     };
     let model = progress.phase("read the model", || import(&onnx));
     let model = model.map_err(|e| Failure::refused("read the model", e))?;
-    let options = args.quantise.options();
-    let quantised = progress.phase("quantise", || quantise(&model, &calibration, &options));
-    let (graph, weights, report) = quantised.map_err(|e| Failure::refused("quantise the model", e))?;
+    let mut predicted =
+        |graph: &IntGraph| predict(graph, VISIBILITY, &PlanOptions::default(), &Rates::default());
+    let quantised = args.quantise.quantisation().quantise(&model, &calibration, &mut predicted, &progress)?;
+    let Quantised { graph, weights, report, mixed } = quantised;
     let interpreter = Interpreter::new(&graph, &weights).map_err(|e| Failure::refused("run the model", e))?;
     let mut records = Vec::with_capacity(inputs.len());
     for (path, input) in &inputs {
@@ -138,7 +142,8 @@ pub fn run(args: &Args) -> Result<Answers, Failure> {
         false => (None, None),
     };
     let (shift, table_bits, layers) = (report.shift, report.q_bits, args.layers);
-    Ok(Answers { output_scale, shift, table_bits, records, accuracy, fidelity, layers, used: start.used() })
+    let used = start.used();
+    Ok(Answers { output_scale, shift, table_bits, records, accuracy, fidelity, mixed, layers, used })
 }
 
 /// Compares the two models on labelled records, or on the inputs, and lays a circuit out if layers were asked for.
@@ -157,13 +162,16 @@ fn fidelity(
     let records = Zeroizing::new(records);
     let measured = measure_layers(model, graph, weights, &report.nodes, &records, labels.as_deref());
     let (measured, errors) = measured.map_err(|e| Failure::refused("measure the accuracy", e))?;
-    let visibility = Visibility { input: InputVisibility::Private, weights: WeightVisibility::Hidden };
-    let lowered = args.layers.then(|| lower(graph, visibility, &PlanOptions::default())).transpose();
+    let lowered = args.layers.then(|| lower(graph, VISIBILITY, &PlanOptions::default())).transpose();
     let plan = lowered.map_err(|e| Failure::refused("lay out the model as a circuit", e))?;
     let plan = plan.map(|lowered| lowered.report);
     let fidelity = Fidelity::new(on, &measured, &errors, plan.as_ref());
     Ok((labels.map(|_| Accuracy::new(&measured)), Some(fidelity)))
 }
+
+/// What the layout is predicted for.
+const VISIBILITY: Visibility =
+    Visibility { input: InputVisibility::Private, weights: WeightVisibility::Hidden };
 
 /// How much the arrays of an `.npz` file may take.
 const UNPACKED_BYTES_MAX: usize = 256 << 20;
@@ -244,6 +252,9 @@ impl fmt::Display for Answers {
         }
         if let Some(fidelity) = self.fidelity.as_ref().filter(|_| self.layers) {
             write!(f, "{}", Table(fidelity))?;
+        }
+        if let Some(mixed) = &self.mixed {
+            write!(f, "{mixed}")?;
         }
         writeln!(f, "shift of {} bits, tables of 2^{} entries a side", self.shift, self.table_bits)?;
         write!(f, "used {}", self.used)

@@ -247,7 +247,7 @@ fn network(k: u32) -> (IntGraph, WeightValues, Vec<i32>) {
             pads: (pad, pad, pad, pad),
             groups: 1,
         };
-        x = b.conv(&format!("conv{layer}"), x, weight, None, geometry, TableKind::ReluClamp);
+        x = b.conv(&format!("conv{layer}"), x, weight, None, geometry, b.relu_clamp());
         side = (side + 2 * pad - size) / stride + 1;
         kernel = (4, 4, 0);
         layer += 1;

@@ -8,7 +8,8 @@ use kiln::meaning::{InputVisibility, WeightVisibility};
 use kiln::memory::MemoryArgs;
 use kiln::progress::Progress;
 use kiln::public::Commitment;
-use kiln_circuits::{QuantiseOptions, Rates, Target};
+use kiln::quantisation::Quantisation;
+use kiln_circuits::{Rates, Target};
 use kiln_kernels::Engine;
 use kiln_plonk::{Randomness, Srs};
 
@@ -26,7 +27,7 @@ fn compile(engine: &Engine, model: &str, input: InputVisibility, seed: u8) -> Co
         input,
         weights: WeightVisibility::Hidden,
         target: Target::default(),
-        quantise: QuantiseOptions::default(),
+        quantise: Quantisation::default(),
         rates: Rates::default(),
         compare: Compare::default(),
     };

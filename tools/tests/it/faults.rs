@@ -10,7 +10,8 @@ use kiln::compiled::{Compare, Compiled, Options};
 use kiln::meaning::{InputVisibility, WeightVisibility};
 use kiln::memory::MemoryArgs;
 use kiln::progress::Progress;
-use kiln_circuits::{QuantiseOptions, Rates, Target};
+use kiln::quantisation::Quantisation;
+use kiln_circuits::{Rates, Target};
 use kiln_driver::{Card, InProcess, Settings};
 use kiln_kernels::{Engine, card, cpu};
 use kiln_plonk::{Randomness, Srs};
@@ -74,7 +75,7 @@ fn campaigns(seeds: std::ops::Range<u64>) -> (usize, usize) {
         input: InputVisibility::Private,
         weights: WeightVisibility::Hidden,
         target: Target::default(),
-        quantise: QuantiseOptions::default(),
+        quantise: Quantisation::default(),
         rates: Rates::default(),
         compare: Compare::default(),
     };

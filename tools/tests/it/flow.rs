@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{compile, diagnostic, kiln, model_file, names, prove, verify};
+use crate::support::{Proven, compile, diagnostic, kiln, model_file, names, prove, verify};
 
 fn public(path: &Path) -> serde_json::Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
@@ -47,6 +47,40 @@ fn layers_are_told_with_their_error_and_their_cost() {
     assert!(cells > 100, "{fidelity}");
     let printed = kiln(&[&arguments[..], &["--layers"]].concat()).succeeds().stdout;
     assert!(printed.contains("dearest: ") && printed.contains("of 1 given records"), "{printed}");
+}
+
+#[test]
+fn widths_that_a_search_found_are_told_proven_and_given_again_by_hand() {
+    let text = |name: &str| model_file(&format!("diagnostic.{name}")).to_str().unwrap().to_owned();
+    let [model, calibration, record] = ["onnx", "calibration.json", "record.json"].map(text);
+    let place = Proven::in_new_directory();
+    let result =
+        compile(&place.path("compiled"), &["--activation-bits", "mixed:0.05", "--json"]).succeeds().json();
+    let search = &result["mixed"];
+    let steps = search["steps"].as_array().unwrap();
+    let chosen = &steps[search["chosen"].as_u64().unwrap() as usize];
+    assert!(chosen["within"] == true && chosen["relative_error"].as_f64() <= Some(0.05), "{search}");
+    assert!(search["models_tried"].as_u64() > Some(steps.len() as u64), "{search}");
+    let cost = |step: &serde_json::Value| step["predicted_cost"].as_f64().unwrap();
+    assert!(steps.iter().all(|step| step["within"] == false || cost(step) >= cost(chosen)), "{search}");
+    for layer in result["fidelity"]["layers"].as_array().unwrap() {
+        let name = layer["name"].as_str().unwrap();
+        assert_eq!(layer["activation_bits"], chosen["bits"][name], "{name}");
+    }
+    let bits = chosen["bits"].as_object().unwrap().values().map(|bits| bits.as_u64().unwrap());
+    assert!(bits.clone().min() < bits.max(), "the widths differ: {chosen}");
+    prove(&place, "proof.bin", "public.json", "cpu").succeeds();
+    let valid =
+        verify(&place.path("proof.bin"), &place.path("compiled/model.vk"), &place.path("public.json"));
+    let output = valid.succeeds().json()["output"].clone();
+    // The flags that were printed give the same integers.
+    let flags = search["flags"].as_str().unwrap().split(' ');
+    let arguments = ["run", "--model", &model, "--calibration", &calibration, "--input", &record, "--json"];
+    let again = kiln(&arguments.into_iter().chain(flags).collect::<Vec<_>>()).succeeds().json();
+    assert_eq!((&again["records"][0]["output"], &again["mixed"]), (&output, &serde_json::Value::Null));
+    let unknown =
+        kiln(&arguments.into_iter().chain(["--activation-bits", "8,nothing=4"]).collect::<Vec<_>>());
+    assert!(unknown.fails(2).stderr.contains("those that have are"));
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Case {
             let first = (placed.first_row + self.lowered.choice.offsets.activations) as usize;
             (first..first + placed.rows as usize).contains(&row)
         };
-        let table = graph.nodes.iter().find(holds).map_or(TableKind::Clamp, |node| node.table);
+        let table = graph.nodes.iter().find(holds).map_or(graph.nodes[0].table, |node| node.table);
         graph.apply(table, q) as i32
     }
 
@@ -155,6 +155,33 @@ fn a_wrong_activation_is_not_in_the_table() {
         witness.cells.q[lane][row] -= change / 64;
         assert!(!case.failures(&witness).is_empty());
     }
+}
+
+#[test]
+fn what_is_beyond_a_narrow_layers_range_is_not_in_its_table() {
+    let case = Case::new(graphs::widths(), PRIVATE);
+    let mut beyond = 0;
+    for (index, node) in case.sample.0.nodes.iter().enumerate() {
+        let Some((lo, hi)) = node.table.range() else { continue };
+        for element in 0..case.trace.nodes[index].q.len() {
+            let (lane, row) = case.spot(index, element);
+            let q = i64::from(case.trace.nodes[index].q[element]);
+            // As a wider layer's table has it, which holds more of q than this layer's does.
+            let wider = q.max(2 * lo).min(2 * hi + 1);
+            for y in [wider, lo - 1, hi + 1] {
+                let mut witness = case.witness();
+                if y == i64::from(witness.cells.y[lane][row]) {
+                    continue;
+                }
+                beyond += usize::from(y == wider && y != q.clamp(lo, hi));
+                witness.cells.y[lane][row] = y as i32;
+                let told = case.failures(&witness);
+                let refused = |failure: &MockFailure| matches!(failure, MockFailure::Lookup { .. });
+                assert!(told.iter().any(refused), "{}, {q} as {y}", node.name);
+            }
+        }
+    }
+    assert!(beyond >= 5, "only {beyond} values are clamped by the narrow layers");
 }
 
 #[test]

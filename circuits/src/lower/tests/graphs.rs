@@ -43,14 +43,14 @@ pub(super) fn cnn() -> Sample {
     let x = b.input("x", &[1, 6, 6]);
     let w = noisy(&mut b, &mut noise, "conv1.w", &[3, 1, 3, 3], 20);
     let bias = noisy(&mut b, &mut noise, "conv1.b", &[3], 100);
-    let first = b.conv("conv1", x, w, Some(bias), square(1), TableKind::ReluClamp);
+    let first = b.conv("conv1", x, w, Some(bias), square(1), b.relu_clamp());
     let w = noisy(&mut b, &mut noise, "conv2.w", &[3, 3, 3, 3], 15);
-    let second = b.conv("conv2", first, w, None, square(1), TableKind::Clamp);
+    let second = b.conv("conv2", first, w, None, square(1), b.clamp());
     let shape = [3, 6, 6];
     let terms = vec![term(first, &shape, 1, None), term(second, &shape, 1, None)];
-    let sum = b.combine("add", terms, 0, 0, TableKind::ReluClamp, &shape);
+    let sum = b.combine("add", terms, 0, 0, b.relu_clamp(), &shape);
     let pool = vec![term(sum, &shape, 16, Some(windows((3, 6, 6), 2)))];
-    let pooled = b.combine("pool", pool, 0, 6, TableKind::Clamp, &[3, 3, 3]);
+    let pooled = b.combine("pool", pool, 0, 6, b.clamp(), &[3, 3, 3]);
     let w = noisy(&mut b, &mut noise, "fc.w", &[27, 5], 20);
     let bias = noisy(&mut b, &mut noise, "fc.b", &[5], 100);
     let y = b.matmul("fc", pooled, &[1, 27], w, Some(bias), TableKind::Identity);
@@ -65,13 +65,12 @@ pub(super) fn residual_block() -> Sample {
     let x = b.input("x", &[2, 5, 7]);
     let skip_geometry = ConvGeometry { stride: (2, 2), ..square(0) };
     let w = noisy(&mut b, &mut noise, "skip.w", &[3, 2, 1, 1], 20);
-    let skip = b.conv("skip", x, w, None, skip_geometry, TableKind::Clamp);
+    let skip = b.conv("skip", x, w, None, skip_geometry, b.clamp());
     let w = noisy(&mut b, &mut noise, "first.w", &[3, 2, 3, 3], 20);
-    let first =
-        b.conv("first", x, w, None, ConvGeometry { stride: (2, 2), ..square(1) }, TableKind::ReluClamp);
+    let first = b.conv("first", x, w, None, ConvGeometry { stride: (2, 2), ..square(1) }, b.relu_clamp());
     let w = noisy(&mut b, &mut noise, "last.w", &[3, 3, 3, 3], 15);
     let bias = noisy(&mut b, &mut noise, "last.b", &[3], 100);
-    let last = b.conv("last", first, w, Some(bias), square(1), TableKind::ReluClamp);
+    let last = b.conv("last", first, w, Some(bias), square(1), b.relu_clamp());
     let (mut graph, weights) = b.finish(last);
     let shape = [3, 3, 4];
     let mut terms =
@@ -91,9 +90,9 @@ fn matrices() -> Sample {
     let x = b.input("x", &[4, 6]);
     let w = noisy(&mut b, &mut noise, "w1", &[6, 4], 20);
     let bias = noisy(&mut b, &mut noise, "b1", &[4], 100);
-    let first = b.matmul("first", x, &[4, 6], w, Some(bias), TableKind::Clamp);
+    let first = b.matmul("first", x, &[4, 6], w, Some(bias), b.clamp());
     let w = noisy(&mut b, &mut noise, "w2", &[4, 4], 20);
-    let second = b.matmul("second", first, &[4, 4], w, None, TableKind::Clamp);
+    let second = b.matmul("second", first, &[4, 4], w, None, b.clamp());
     let third = b.matmul("third", second, &[4, 4], w, Some(bias), TableKind::Identity);
     let (mut graph, weights) = b.finish(third);
     let transposed = (0..16).map(|e| e % 4 * 4 + e / 4).collect::<Vec<u32>>();
@@ -109,8 +108,8 @@ fn twins() -> Sample {
     let (mut noise, mut b) = (Noise(7), GraphBuilder::new(5, 11, (-64, 63)));
     let x = b.input("x", &[7]);
     let w = noisy(&mut b, &mut noise, "w", &[7, 6], 20);
-    let one = b.matmul("one", x, &[1, 7], w, None, TableKind::ReluClamp);
-    let other = b.matmul("other", x, &[1, 7], w, None, TableKind::Clamp);
+    let one = b.matmul("one", x, &[1, 7], w, None, b.relu_clamp());
+    let other = b.matmul("other", x, &[1, 7], w, None, b.clamp());
     let terms = vec![term(one, &[6], 3, None), term(other, &[6], -2, None)];
     let y = b.combine("difference", terms, 7, 0, TableKind::Identity, &[6]);
     let (mut graph, weights) = b.finish(y);
@@ -126,9 +125,9 @@ fn pooled() -> Sample {
     let x = b.input("x", &[6, 3, 5]);
     let target = (0..90).map(|e| Some(e / 15)).collect();
     let terms = vec![term(x, &[6, 3, 5], 4, Some(target))];
-    let mean = b.combine("mean", terms, 3, 6, TableKind::Clamp, &[6, 1, 1]);
+    let mean = b.combine("mean", terms, 3, 6, b.clamp(), &[6, 1, 1]);
     let w = noisy(&mut b, &mut noise, "w", &[5, 6, 1, 1], 30);
-    let y = b.conv("conv", mean, w, None, square(0), TableKind::ReluClamp);
+    let y = b.conv("conv", mean, w, None, square(0), b.relu_clamp());
     let (mut graph, weights) = b.finish(y);
     widen(&mut graph, "mean", 15);
     (graph, weights, noise.vector(90, 127))
@@ -140,14 +139,14 @@ fn strided() -> Sample {
     let x = b.input("x", &[2, 9, 10]);
     let mut geometry = ConvGeometry { stride: (2, 2), ..square(1) };
     let w = noisy(&mut b, &mut noise, "w1", &[4, 2, 3, 3], 20);
-    let first = b.conv("strided", x, w, None, geometry.clone(), TableKind::ReluClamp);
+    let first = b.conv("strided", x, w, None, geometry.clone(), b.relu_clamp());
     let w = noisy(&mut b, &mut noise, "w2", &[6, 2, 2, 2], 20);
     geometry = ConvGeometry { stride: (1, 2), groups: 2, ..square(1) };
-    let second = b.conv("grouped", first, w, None, geometry, TableKind::Clamp);
+    let second = b.conv("grouped", first, w, None, geometry, b.clamp());
     let w = noisy(&mut b, &mut noise, "w3", &[6, 1, 3, 2], 20);
     let bias = noisy(&mut b, &mut noise, "b3", &[6], 100);
     let geometry = ConvGeometry { groups: 6, ..square(0) };
-    let third = b.conv("depthwise", second, w, Some(bias), geometry, TableKind::Clamp);
+    let third = b.conv("depthwise", second, w, Some(bias), geometry, b.clamp());
     let (graph, weights) = b.finish(third);
     (graph, weights, noise.vector(180, 127))
 }
@@ -165,7 +164,7 @@ pub(super) fn gated() -> Sample {
         let plus = b.combine("plus", pair(1), 0, 0, square, &[7]);
         let minus = b.combine("minus", pair(-1), 0, 0, square, &[7]);
         let terms = vec![term(plus, &[7], 1, None), term(minus, &[7], -1, None)];
-        let y = b.combine("product", terms, 0, 6, TableKind::Clamp, &[7]);
+        let y = b.combine("product", terms, 0, 6, b.clamp(), &[7]);
         b.finish(y)
     };
     graph.nodes[1].table = sigmoid;
@@ -182,18 +181,18 @@ pub(super) fn heads() -> Sample {
     let (mut noise, mut b) = (Noise(11), GraphBuilder::new(6, 14, (-128, 127)));
     let x = b.input("x", &[2, 3, 7]);
     let w = noisy(&mut b, &mut noise, "w", &[42, 56], 4);
-    let keys = b.matmul("keys", x, &[1, 42], w, None, TableKind::Clamp);
+    let keys = b.matmul("keys", x, &[1, 42], w, None, b.clamp());
     let turned = (0..56).map(|e| e / 28 * 28 + e % 4 * 7 + e % 28 / 4).collect();
     let right = View { tensor: keys, shape: vec![2, 7, 4], order: Some(turned) };
-    let scores = b.batch_matmul("scores", View::plain(x, vec![2, 3, 7]), right, 1, TableKind::Clamp);
+    let scores = b.batch_matmul("scores", View::plain(x, vec![2, 3, 7]), right, 1, b.clamp());
     let values = View::plain(keys, vec![2, 4, 7]);
-    let y = b.batch_matmul("mix", View::plain(scores, vec![2, 3, 4]), values, -3, TableKind::Clamp);
+    let y = b.batch_matmul("mix", View::plain(scores, vec![2, 3, 4]), values, -3, b.clamp());
     let one = b.batch_matmul(
         "square",
         View { tensor: y, shape: vec![6, 1, 7], order: Some((0..42).rev().collect()) },
         View::plain(y, vec![6, 7, 1]),
         1,
-        TableKind::Clamp,
+        b.clamp(),
     );
     let (graph, weights) = b.finish(one);
     (graph, weights, noise.vector(42, 127))
@@ -207,14 +206,14 @@ pub(super) fn rows() -> Sample {
     let all =
         |tensor, coefficient| BlockTerm { input: View::plain(tensor, vec![5, 11]), coefficient, first: 0 };
     let terms = vec![all(x, 11), BlockTerm { first: 4, ..all(x, -3) }];
-    let centred = b.spread("centre", terms, sums, 5, 6, TableKind::Clamp, &[5, 11]);
+    let centred = b.spread("centre", terms, sums, 5, 6, b.clamp(), &[5, 11]);
     let target = (0..55).map(|e| Some(e / 11)).collect();
-    let total = b.combine("total", vec![term(x, &[5, 11], 6, Some(target))], 0, 6, TableKind::Clamp, &[5]);
+    let total = b.combine("total", vec![term(x, &[5, 11], 6, Some(target))], 0, 6, b.clamp(), &[5]);
     let left = View::plain(total, vec![5, 1, 1]);
-    let scaled = b.batch_matmul("scale", left, View::plain(centred, vec![5, 1, 11]), 2, TableKind::Clamp);
+    let scaled = b.batch_matmul("scale", left, View::plain(centred, vec![5, 1, 11]), 2, b.clamp());
     let back = vec![BlockSum { input: View::plain(total, vec![5]), coefficient: -2 }];
     let terms = vec![all(scaled, 3)];
-    let y = b.spread("add", terms, back, 5, 0, TableKind::Clamp, &[5, 11]);
+    let y = b.spread("add", terms, back, 5, 0, b.clamp(), &[5, 11]);
     let (mut graph, weights) = b.finish(y);
     // The builder takes each term to reach an output once.
     for name in ["total", "scale", "add"] {
@@ -323,16 +322,34 @@ pub(super) fn looked_up() -> Sample {
         b.weight(name, &[rows, width], values)
     };
     let (words, kinds) = (table(&mut b, "words", 11, 6), table(&mut b, "kinds", 13, 3));
-    let word = b.lookup("word", ids, words, TableKind::Clamp);
-    let kind = b.lookup("kind", ids, kinds, TableKind::ReluClamp);
+    let word = b.lookup("word", ids, words, b.clamp());
+    let kind = b.lookup("kind", ids, kinds, b.relu_clamp());
     let w = noisy(&mut b, &mut noise, "w", &[6, 4], 20);
-    let one = b.matmul("one", word, &[5, 6], w, None, TableKind::Clamp);
+    let one = b.matmul("one", word, &[5, 6], w, None, b.clamp());
     let w = noisy(&mut b, &mut noise, "v", &[3, 4], 20);
-    let other = b.matmul("other", kind, &[5, 3], w, None, TableKind::Clamp);
+    let other = b.matmul("other", kind, &[5, 3], w, None, b.clamp());
     let terms = vec![term(one, &[20], 1, None), term(other, &[20], 3, None)];
     let y = b.combine("sum", terms, 0, 0, TableKind::Identity, &[5, 4]);
     let (graph, weights) = b.finish(y);
     (graph, weights, vec![7, 0, 10, 7, 3])
+}
+
+/// Activations of 10 bits, then of 4 and of 6 from 0 on, and a sum of the two at 8.
+pub(super) fn widths() -> Sample {
+    let (mut noise, mut b) = (Noise(29), GraphBuilder::new(6, 11, (-512, 511)));
+    let x = b.input("x", &[7]);
+    let w = noisy(&mut b, &mut noise, "w", &[7, 9], 30);
+    let wide = b.matmul("wide", x, &[1, 7], w, None, b.clamp());
+    let w = noisy(&mut b, &mut noise, "v", &[9, 5], 25);
+    let narrow = b.matmul("narrow", wide, &[1, 9], w, None, TableKind::Clamp { lo: -8, hi: 7 });
+    let w = noisy(&mut b, &mut noise, "u", &[9, 5], 25);
+    let positive = b.matmul("positive", wide, &[1, 9], w, None, TableKind::ReluClamp { hi: 31 });
+    let terms = vec![term(narrow, &[5], 9, None), term(positive, &[5], 5, None)];
+    let sum = b.combine("sum", terms, 3, 0, TableKind::Clamp { lo: -128, hi: 127 }, &[5]);
+    let w = noisy(&mut b, &mut noise, "t", &[5, 2], 20);
+    let y = b.matmul("y", sum, &[1, 5], w, None, TableKind::Identity);
+    let (graph, weights) = b.finish(y);
+    (graph, weights, noise.vector(7, 500))
 }
 
 pub(super) fn all() -> Vec<(&'static str, Sample)> {
@@ -351,5 +368,6 @@ pub(super) fn all() -> Vec<(&'static str, Sample)> {
         ("forest", forest()),
         ("lookup", lookup()),
         ("looked up", looked_up()),
+        ("widths", widths()),
     ]
 }
