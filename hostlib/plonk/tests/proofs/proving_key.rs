@@ -110,7 +110,7 @@ fn another_file_or_version_is_named() {
     let another = error(ProvingKey::read(vk.as_slice()));
     assert!(matches!(another, SectionError::AnotherKind { expected: "proving key" }));
     let version = error(reread(&setting, |bytes| bytes[11] = 1));
-    assert!(matches!(version, SectionError::UnknownVersion { expected: 2, got: 1, .. }));
+    assert!(matches!(version, SectionError::UnknownVersion { expected: 3, got: 1, .. }));
     let short = error(reread(&setting, |bytes| bytes.truncate(bytes.len() - 1)));
     assert!(matches!(short, SectionError::Truncated { .. }));
 }
