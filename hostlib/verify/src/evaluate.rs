@@ -164,15 +164,13 @@ impl Circuit {
         let powers = ChallengePowers::new(challenges, runs().flat_map(|run| [&run.first, &run.step]));
         // Runs that follow each other mostly differ in their first term only: what their terms add up to is worked out
         // once for all of them.
-        let mut shared = Vec::new();
-        let mut last: Option<&Run> = None;
+        let mut shared: Vec<(&Run, Fr)> = Vec::new();
         let shares: Vec<usize> = runs()
             .map(|run| {
-                if !last.is_some_and(|last| run.has_same_terms(last)) {
+                if !shared.last().is_some_and(|(last, _)| run.has_same_terms(last)) {
                     // Most runs have one term, whose step is never taken.
                     shared.push((run, if run.len > 1 { powers.monomial(&run.step) } else { Fr::one() }));
                 }
-                last = Some(run);
                 shared.len().saturating_sub(1)
             })
             .collect();

@@ -33,8 +33,9 @@ impl VerifyingKey {
     pub fn from_file_bytes(file: &[u8]) -> Result<Self, FileError> {
         let (body, checksum) = VERIFYING_KEY.open(file)?;
         let mut reader = Reader::new(body);
-        // There is one file for each key, so this is what encoding it again would give.
-        let key = Self::decode(&mut reader, |_, _, _, _| checksum)?;
+        let (circuit, fixed, sigma, srs) = decode(&mut reader)?;
+        // There is one file for each key, so its checksum is what encoding it again would give.
+        let key = Self::with_digest(circuit, fixed, sigma, srs, checksum)?;
         reader.finish()?;
         Ok(key)
     }
@@ -60,26 +61,26 @@ impl VerifyingKey {
     /// Reads what [`VerifyingKey::encode_body`] writes.
     #[doc(hidden)]
     pub fn decode_body(reader: &mut Reader<'_>) -> Result<Self, FileError> {
-        Self::decode(reader, Self::checksum_of)
+        let (circuit, fixed, sigma, srs) = decode(reader)?;
+        Ok(Self::new(circuit, fixed, sigma, srs)?)
     }
+}
 
-    fn decode(
-        reader: &mut Reader<'_>,
-        digest: impl FnOnce(&Circuit, &[G1Affine], &[G1Affine], &SrsVerifier) -> [u8; CHECKSUM_BYTES],
-    ) -> Result<Self, FileError> {
-        let circuit = Circuit::decode(reader)?;
-        let fixed = Vec::<G1Affine>::decode(reader)?;
-        let sigma = Vec::<G1Affine>::decode(reader)?;
-        let srs = SrsVerifier {
-            g1: Canonical::decode(reader)?,
-            g2: g2_from_bytes(&reader.array()?)?,
-            tau_g2: g2_from_bytes(&reader.array()?)?,
-            id: Canonical::decode(reader)?,
-            insecure: Canonical::decode(reader)?,
-        };
-        let digest = digest(&circuit, &fixed, &sigma, &srs);
-        Ok(Self::with_digest(circuit, fixed, sigma, srs, digest)?)
-    }
+type Parts = (Circuit, Vec<G1Affine>, Vec<G1Affine>, SrsVerifier);
+
+/// Reads what [`encode`] writes.
+fn decode(reader: &mut Reader<'_>) -> Result<Parts, FileError> {
+    let circuit = Circuit::decode(reader)?;
+    let fixed = Vec::<G1Affine>::decode(reader)?;
+    let sigma = Vec::<G1Affine>::decode(reader)?;
+    let srs = SrsVerifier {
+        g1: Canonical::decode(reader)?,
+        g2: g2_from_bytes(&reader.array()?)?,
+        tau_g2: g2_from_bytes(&reader.array()?)?,
+        id: Canonical::decode(reader)?,
+        insecure: Canonical::decode(reader)?,
+    };
+    Ok((circuit, fixed, sigma, srs))
 }
 
 fn encode(circuit: &Circuit, fixed: &[G1Affine], sigma: &[G1Affine], srs: &SrsVerifier, out: &mut Vec<u8>) {
