@@ -148,6 +148,17 @@ impl Run {
     }
 }
 
+/// The product with a factor that mostly is one or minus one.
+fn times(value: Fr, factor: Fr) -> Fr {
+    if factor.is_one() {
+        value
+    } else if factor == -Fr::one() {
+        -value
+    } else {
+        value * factor
+    }
+}
+
 /// `Σ_{t < len} step^t`, given `1/(step − 1)`, or zero if the step is one.
 fn geometric_sum(step: Fr, inverse: Fr, len: u32) -> Fr {
     match len {
@@ -185,7 +196,8 @@ impl Circuit {
         let mut shares = shares.into_iter();
         let mut of_run = |run: &Run| {
             let sum = shares.next().and_then(|share| sums.get(share)).copied().unwrap_or_default();
-            run.coefficient * powers.monomial(&run.first) * sum
+            let first = powers.monomial(&run.first);
+            times(if sum.is_one() { first } else { first * sum }, run.coefficient)
         };
         self.instance_cells.iter().map(|cell| cell.runs.iter().map(&mut of_run).sum()).collect()
     }

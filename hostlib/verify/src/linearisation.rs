@@ -61,9 +61,10 @@ impl Evaluations {
 
 /// The point `ζ·ω^rotation`.
 pub fn rotated(plan: &Plan, zeta: Fr, rotation: i32) -> Fr {
-    let omega = root_of_unity(plan.k);
-    let power = omega.pow([u64::from(rotation.unsigned_abs())]);
-    if rotation < 0 { zeta * power.inverse().unwrap_or_default() } else { zeta * power }
+    // An inverse takes longer than the power that it is.
+    let rows = i64::try_from(plan.rows()).unwrap_or(i64::MAX);
+    let exponent = i64::from(rotation).checked_rem_euclid(rows).unwrap_or(0);
+    zeta * root_of_unity(plan.k).pow([exponent.unsigned_abs()])
 }
 
 /// Values of the instance columns at ζ·ω^rotation, from their cells: `Σ value·L_row`, where
@@ -91,16 +92,20 @@ fn instance_evaluations(
             (cell.column, name, value * name)
         })
         .collect();
-    let mut values = Vec::new();
+    let cells_of = |column: u32| weighted.iter().filter(move |cell| cell.0 == column);
+    let mut inverses = Vec::new();
     for &(column, rotation) in &plan.instance_queries {
         let point = rotated(plan, zeta, rotation);
-        let mine = || weighted.iter().filter(|cell| cell.0 == column);
-        let mut inverses: Vec<Fr> = mine().map(|(_, name, _)| point - name).collect();
-        batch_inversion(&mut inverses);
-        let sum: Fr = mine().zip(inverses).map(|((_, _, value), inverse)| *value * inverse).sum();
-        values.push(((Oracle::Instance(column), rotation), sum * scale));
+        inverses.extend(cells_of(column).map(|(_, name, _)| point - name));
     }
-    Some(values)
+    batch_inversion(&mut inverses);
+    let mut inverses = inverses.into_iter();
+    let value = |&(column, rotation): &(u32, i32)| {
+        let terms = cells_of(column).zip(&mut inverses);
+        let sum: Fr = terms.map(|((_, _, value), inverse)| *value * inverse).sum();
+        ((Oracle::Instance(column), rotation), sum * scale)
+    };
+    Some(plan.instance_queries.iter().map(value).collect())
 }
 
 impl Linearisation {
@@ -180,8 +185,9 @@ impl Algebra for Affine<'_> {
     }
 
     fn sub(&mut self, a: &AffineValue, b: &AffineValue) -> AffineValue {
-        let negative = b.scaled(-Fr::one());
-        self.add(a, &negative)
+        let negative = b.terms.iter().map(|(oracle, factor)| (*oracle, -*factor));
+        let terms = a.terms.iter().copied().chain(negative).collect();
+        AffineValue { constant: a.constant - b.constant, terms }
     }
 
     /// Plans refuse circuits in which both sides have terms.

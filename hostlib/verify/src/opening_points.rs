@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use ark_bn254::Fr;
-use ark_ff::{Field, One};
+use ark_ff::{Zero, batch_inversion};
 
 use crate::linearisation::rotated;
 use crate::plan::Plan;
@@ -14,6 +14,8 @@ pub struct OpeningPoints {
     all: Vec<Fr>,
     /// The points of each set: S_i.
     sets: Vec<Vec<Fr>>,
+    /// For each point of each set, the inverse of the product of its differences from the others; zero if it is among them.
+    weights: Vec<Vec<Fr>>,
 }
 
 impl OpeningPoints {
@@ -23,12 +25,20 @@ impl OpeningPoints {
             plan.point_sets.iter().flat_map(|set| set.rotations.iter().copied()).collect();
         rotations.sort_unstable();
         rotations.dedup();
-        let points =
-            |rotations: &[i32]| rotations.iter().map(|rotation| rotated(plan, zeta, *rotation)).collect();
-        Self {
-            all: points(&rotations),
-            sets: plan.point_sets.iter().map(|set| points(&set.rotations)).collect(),
-        }
+        let all: Vec<Fr> = rotations.iter().map(|rotation| rotated(plan, zeta, *rotation)).collect();
+        let point = |rotation: &i32| {
+            let index = rotations.binary_search(rotation).ok();
+            index.and_then(|index| all.get(index)).copied().unwrap_or_default()
+        };
+        let sets: Vec<Vec<Fr>> =
+            plan.point_sets.iter().map(|set| set.rotations.iter().map(point).collect()).collect();
+        // One inversion for all sets.
+        let mut inverses: Vec<Fr> =
+            sets.iter().flat_map(|set| set.iter().map(|p| distances(set, p))).collect();
+        batch_inversion(&mut inverses);
+        let mut inverses = inverses.into_iter();
+        let weights = sets.iter().map(|set| inverses.by_ref().take(set.len()).collect()).collect();
+        Self { all, sets, weights }
     }
 
     /// The points of a set.
@@ -50,16 +60,19 @@ impl OpeningPoints {
     /// The Lagrange polynomials of a set at u; `None` if two of its points coincide.
     pub fn lagrange_at(&self, set: usize, u: Fr) -> Option<Vec<Fr>> {
         let points = self.set(set);
-        let basis = |(i, mine): (usize, &Fr)| {
-            let (mut top, mut bottom) = (Fr::one(), Fr::one());
-            for (j, point) in points.iter().enumerate() {
-                if j != i {
-                    top *= u - point;
-                    bottom *= *mine - point;
-                }
-            }
-            Some(top * bottom.inverse()?)
+        let basis = |(i, weight): (usize, &Fr)| {
+            let others = points.iter().enumerate().filter(|(j, _)| *j != i);
+            let top: Fr = others.map(|(_, point)| u - point).product();
+            (!weight.is_zero()).then(|| top * weight)
         };
-        points.iter().enumerate().map(basis).collect()
+        self.weights.get(set)?.iter().enumerate().map(basis).collect()
     }
+}
+
+/// The product of the differences between a point of a set and all others of the set. The point is named by its value: where
+/// another has the same, it is left out once only, and the product is zero.
+fn distances(set: &[Fr], point: &Fr) -> Fr {
+    let own = set.iter().position(|other| other == point);
+    let others = set.iter().enumerate().filter(|(at, _)| Some(*at) != own);
+    others.map(|(_, other)| *point - other).product()
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use ark_bn254::Fr;
-use ark_ff::{AdditiveGroup, One, batch_inversion};
+use ark_ff::{AdditiveGroup, Field, One, batch_inversion};
 
 use crate::expression::{Challenge, Monomial};
 
@@ -35,19 +35,41 @@ impl PowerTable {
 
     /// `base^exponent`; zero for an exponent above the table's.
     pub fn power(&self, exponent: u64) -> Fr {
+        let mut product = Product::default();
+        self.multiply(exponent, &mut product);
+        product.value()
+    }
+
+    /// Multiplies a product by `base^exponent`, or by zero for an exponent above the table's.
+    fn multiply(&self, exponent: u64, product: &mut Product) {
         let mut rest = exponent;
-        let mut product = Fr::one();
         for digit in &self.digits {
             if rest == 0 {
-                break;
+                return;
             }
             if rest & self.mask != 0 {
                 let index = usize::try_from(rest & self.mask).unwrap_or(usize::MAX);
-                product *= digit.get(index).copied().unwrap_or_default();
+                product.multiply(digit.get(index).copied().unwrap_or_default());
             }
             rest >>= self.digit_bits;
         }
-        if rest == 0 { product } else { Fr::ZERO }
+        if rest != 0 {
+            product.multiply(Fr::ZERO);
+        }
+    }
+}
+
+/// A product to which the first factor costs no multiplication: most products here have one or two.
+#[derive(Default)]
+struct Product(Option<Fr>);
+
+impl Product {
+    fn multiply(&mut self, factor: Fr) {
+        self.0 = Some(self.0.map_or(factor, |product| product * factor));
+    }
+
+    fn value(self) -> Fr {
+        self.0.unwrap_or(Fr::ONE)
     }
 }
 
@@ -83,15 +105,15 @@ impl ChallengePowers {
     /// The value of one of the monomials that the tables were made for. A challenge that is not there (a validated
     /// circuit names none) counts as zero.
     pub fn monomial(&self, monomial: &Monomial) -> Fr {
-        let mut product = Fr::one();
+        let mut product = Product::default();
         for (Challenge(index), exponent) in &monomial.0 {
-            let tables = usize::try_from(*index).ok().and_then(|index| self.tables.get(index));
-            let power = tables.map(|[above, below]| {
-                if *exponent < 0 { below } else { above }.power(exponent.unsigned_abs())
-            });
-            product *= power.unwrap_or_default();
+            match usize::try_from(*index).ok().and_then(|index| self.tables.get(index)) {
+                Some([_, below]) if *exponent < 0 => below.multiply(exponent.unsigned_abs(), &mut product),
+                Some([above, _]) => above.multiply(exponent.unsigned_abs(), &mut product),
+                None => product.multiply(Fr::ZERO),
+            }
         }
-        product
+        product.value()
     }
 }
 

@@ -12,6 +12,9 @@ const ROOT_EXPONENT: BigInt<4> = match FqConfig::MODULUS_PLUS_ONE_DIV_FOUR {
     None => unreachable!(),
 };
 
+/// As many terms are summed by two threads apart.
+const APART_MAX: usize = 1 << 12;
+
 /// The curve's arithmetic by this processor's instructions.
 #[derive(Clone, Copy, Debug)]
 pub struct CurveArithmetic {
@@ -26,8 +29,17 @@ impl CurveArithmetic {
 
     /// `Σ scalar·point`, for at most 2^31 terms. Takes time that depends on the terms.
     pub fn sum_of_multiples_vartime(&self, terms: &[(G1Affine, Fr)]) -> G1Projective {
-        let (points, scalars): (Vec<_>, Vec<_>) = terms.iter().copied().unzip();
-        msm::sum_of_multiples_vartime(self.features, &points, &scalars)
+        let sum = |terms: &[(G1Affine, Fr)]| {
+            let (points, scalars): (Vec<_>, Vec<_>) = terms.iter().copied().unzip();
+            msm::sum_of_multiples_vartime(self.features, &points, &scalars)
+        };
+        // Few terms are too little work for threads to share, but two sums of half as many take less time than one.
+        if terms.len() > APART_MAX || rayon::current_num_threads() == 1 {
+            return sum(terms);
+        }
+        let (first, second) = terms.split_at(terms.len() / 2);
+        let (first, second) = rayon::join(|| sum(first), || sum(second));
+        first + second
     }
 
     /// Replaces every x by `x^((q + 1)/4)`, a square root of x if it has one. Takes the same time for all x.
