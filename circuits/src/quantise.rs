@@ -561,7 +561,11 @@ impl<'a> Builder<'a> {
         // What is cut off for the sake of the rest may be taken in again.
         let (range, largest) = self.seen(index);
         let cut_off = if range > 0.0 { largest / range } else { 1.0 };
-        WIDENING_MAX * finer * cut_off * calibrated
+        // Bits that a tensor has beside tokens for their sake alone are had as far as tables hold them.
+        let chosen =
+            self.options.per_token == PerToken::None || self.options.layer_bits.contains_key(&node.name);
+        let spare = if chosen { 0 } else { self.widths[index].saturating_sub(self.options.activation_bits) };
+        WIDENING_MAX * finer * cut_off * calibrated * f64::from(spare).exp2()
     }
 
     /// How far a node's `q` goes in calibration: as far as counts, and the largest.

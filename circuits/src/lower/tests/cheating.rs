@@ -188,17 +188,19 @@ fn what_is_beyond_a_narrow_layers_range_is_not_in_its_table() {
 fn a_tokens_scale_is_its_own_and_of_its_largest_element() {
     let case = Case::new(graphs::tokens(), PRIVATE);
     let named = |end: &str| case.sample.0.nodes.iter().position(|node| node.name.ends_with(end)).unwrap();
-    // The same run but with two tokens' scales exchanged, before or after the product, or one scale above another token's largest
-    // element: the cells agree with each other and with their tables, and only the identity of that step can tell.
+    // The same run but with one token divided by the largest element of a larger one, multiplied by that of a smaller one, or with an
+    // element of another token taken for its own: the cells agree with each other and with their tables, and only the identity of
+    // that step can tell.
     for end in ["a.token", "a.product", "a.maximum"] {
         let (mut other, index) = (case.sample.0.clone(), named(end));
         match &mut other.nodes[index].linear {
-            Linear::BatchMatMul { left, .. } => left.order = Some(vec![1, 0, 2, 3, 4]),
+            Linear::BatchMatMul { left, .. } if end == "a.token" => left.order = Some(vec![0, 1, 3, 3, 4]),
+            Linear::BatchMatMul { left, .. } => left.order = Some(vec![0, 1, 2, 2, 4]),
             Linear::Spread { terms, .. } => {
                 let input = &mut terms[0].input;
-                let mut order: Vec<u32> = (0..input.len() as u32).collect();
-                order.swap(0, input.len() - input.shape[1]);
-                input.order = Some(order);
+                let (columns, len) = (input.shape[1], input.len());
+                let order = (0..len).map(|e| if e == 0 { len - columns } else { e } as u32);
+                input.order = Some(order.collect());
             }
             _ => panic!("{end}"),
         }
