@@ -16,6 +16,8 @@ pub struct LayerError {
     pub nodes: std::ops::Range<usize>,
     /// Bits of its activations, where it has a width of its own.
     pub activation_bits: Option<u32>,
+    /// Of a product that reads every token at a scale of its own, the bits of a token's elements.
+    pub token_bits: Option<u32>,
     /// Elements compared. None where the float model has no tensor of the same meaning: the layer is half of what one ONNX
     /// operator does.
     pub elements: u64,
@@ -41,32 +43,35 @@ impl LayerError {
 pub(crate) struct LayerErrors<'a> {
     model: &'a FloatModel,
     graph: &'a IntGraph,
+    nodes: &'a [NodeReport],
     layers: Vec<LayerError>,
 }
 
 impl<'a> LayerErrors<'a> {
     /// `nodes` is what became of each node of the float model.
-    pub(crate) fn new(model: &'a FloatModel, graph: &'a IntGraph, nodes: &[NodeReport]) -> Self {
+    pub(crate) fn new(model: &'a FloatModel, graph: &'a IntGraph, nodes: &'a [NodeReport]) -> Self {
         let layer = |node: &NodeReport| LayerError {
             name: node.name.clone(),
             operator: node.operator.clone(),
             nodes: node.nodes.clone(),
             activation_bits: node.activation_bits,
+            token_bits: node.token_bits,
             ..LayerError::default()
         };
-        Self { model, graph, layers: nodes.iter().map(layer).collect() }
+        Self { model, graph, nodes, layers: nodes.iter().map(layer).collect() }
     }
 
     /// Adds one record's values.
     pub(crate) fn add(&mut self, float: &FloatTrace, integer: &Trace) {
         let float = self.model.graph.nodes.iter().zip(&self.model.graph.tensors).zip(&float.tensors);
-        for (layer, ((node, tensor), values)) in self.layers.iter_mut().zip(float) {
+        for ((layer, report), ((node, tensor), values)) in self.layers.iter_mut().zip(self.nodes).zip(float) {
             let Some(last) = layer.nodes.end.checked_sub(1) else { continue };
             if let (Some(seen), Some(made), Some(maker)) =
                 (&tensor.seen, integer.nodes.get(last), self.graph.nodes.get(last))
             {
                 let values: Vec<f64> = values.iter().map(|v| real(node, *v)).collect();
-                compare(layer, self.graph, maker.output.0, seen, &values, &made.y);
+                let integers = |e: usize| made.y.get(report.element(seen.element(e), seen.len())).copied();
+                compare(layer, self.graph, maker.output.0, seen, &values, integers);
             }
         }
     }
@@ -93,7 +98,7 @@ fn compare(
     tensor: usize,
     seen: &View,
     values: &[f64],
-    integers: &[i32],
+    integers: impl Fn(usize) -> Option<i32>,
 ) {
     let (scale, (lo, hi)) = (graph.tensors[tensor].scale, graph.tensors[tensor].bound);
     let of_record = tensor == graph.input.0 && !graph.parts.is_empty();
@@ -101,8 +106,8 @@ fn compare(
     for (e, value) in values.iter().enumerate().take(seen.len()) {
         let element = seen.element(e);
         let scale = scales.get(element).copied().unwrap_or(scale);
-        let Some(integer) = integers.get(element) else { continue };
-        let error = (f64::from(*integer) * scale - value).abs();
+        let Some(integer) = integers(e) else { continue };
+        let error = (f64::from(integer) * scale - value).abs();
         layer.elements += 1;
         layer.error_squares += error * error;
         layer.value_squares += value * value;

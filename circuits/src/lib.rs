@@ -27,7 +27,7 @@ pub use lower::{
 };
 pub use onnx::{ImportError, UnsupportedOperator, import};
 pub use quantise::{
-    Calibration, MixedPhase, MixedReport, MixedStep, NodeReport, QuantiseError, QuantiseOptions,
+    Calibration, MixedPhase, MixedReport, MixedStep, NodeReport, PerToken, QuantiseError, QuantiseOptions,
     QuantiseReport, Tolerance, dequantise_output, quantise, quantise_mixed, quantise_record,
 };
 pub use validate::GraphError;

@@ -23,10 +23,11 @@ mod rank;
 mod search;
 mod softmax;
 mod sum;
+mod token;
 mod trees;
 mod widths;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::accuracy::AccuracyError;
@@ -57,6 +58,18 @@ pub enum Calibration {
     Mse,
 }
 
+/// Which products read their activations at a scale of each token's own: a token is a row of what a matrix of weights is multiplied by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PerToken {
+    /// None.
+    #[default]
+    None,
+    /// All products of two rows or more with weights.
+    All,
+    /// Those of these layers, as [`NodeReport`] names them.
+    Layers(BTreeSet<String>),
+}
+
 /// Choices for [`quantise`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantiseOptions {
@@ -64,6 +77,10 @@ pub struct QuantiseOptions {
     pub activation_bits: u32,
     /// Where a layer's activations have other bits: by the layer's name, as [`NodeReport`] has it.
     pub layer_bits: BTreeMap<String, u32>,
+    /// Which products read every token at a scale of its own: its elements then have `activation_bits`, relative to the token's largest, and
+    /// tensors that such a product reads or makes, or with [`PerToken::All`] all tensors, six bits more where tables hold them (at most 16) and
+    /// `layer_bits` does not say otherwise.
+    pub per_token: PerToken,
     /// How ranges are found.
     pub calibration: Calibration,
     /// Requantisation shift in bits; `None`: searched.
@@ -85,6 +102,7 @@ impl Default for QuantiseOptions {
         Self {
             activation_bits: 8,
             layer_bits: BTreeMap::new(),
+            per_token: PerToken::None,
             calibration: Calibration::MinMax,
             shift: None,
             q_bits: None,
@@ -116,8 +134,22 @@ pub struct NodeReport {
     pub bit_exact: Option<bool>,
     /// Bits of its activations, where it has a width of its own: no maximum or copy has, nor the output.
     pub activation_bits: Option<u32>,
+    /// Of a product that reads every token at a scale of its own, the bits of a token's elements.
+    pub token_bits: Option<u32>,
+    /// Rows of its tensor, where the integer tensor has these elements column by column.
+    pub turned: Option<usize>,
     /// The nodes of the integer graph that it became; the last of them makes its tensor.
     pub nodes: Range<usize>,
+}
+
+impl NodeReport {
+    /// The element of the integer tensor that is element `e` of the float tensor, which has `len` of them.
+    pub(crate) fn element(&self, e: usize, len: usize) -> usize {
+        match self.turned.map(|rows| (rows, len / rows.max(1))) {
+            Some((rows, columns)) if columns > 0 => e % columns * rows + e / columns,
+            _ => e,
+        }
+    }
 }
 
 /// What [`quantise`] chose and how well it does on the calibration records.
@@ -157,6 +189,21 @@ pub enum QuantiseError {
     /// A layer of which no width can be chosen.
     #[error("no layer `{got}` has activations whose bits can be chosen; those that have are {expected}")]
     Layer { expected: String, got: String },
+    /// A layer that has no tokens.
+    #[error(
+        "no layer `{got}` multiplies tokens, two rows or more, by a matrix of weights; those that do are {expected}"
+    )]
+    Tokens { expected: String, got: String },
+    /// Tokens whose factors have too few bits.
+    #[error(
+        "node `{node}` ({operator}) divides tokens by their largest element in factors of as little as {got} in units of 2^−{shift}; use a larger shift"
+    )]
+    TokenFactor { node: String, operator: String, shift: u32, got: i64 },
+    /// A search for widths together with tokens' own scales.
+    #[error(
+        "widths cannot be searched for where products read every token at a scale of its own; give a number of bits"
+    )]
+    TokensSearched,
     /// No widths that were tried are accurate enough.
     #[error(
         "the least error of the outputs is {got:.4} with activations of up to {bits} bits, more than the {expected:.4} asked for, or too few records keep their largest output; ask for less, or allow larger tables"
@@ -219,8 +266,10 @@ pub fn quantise(
     options: &QuantiseOptions,
 ) -> Result<(IntGraph, WeightValues, QuantiseReport), QuantiseError> {
     check_options(options)?;
-    let mut observed = Observed::new(model, calibration, options)?;
-    let widths = observed.widths(widths::resolve(model, options)?);
+    let per_token = widths::per_token(model, options)?;
+    let widths = widths::resolve(model, options, &per_token)?;
+    let mut observed = Observed::new(model, calibration, options, &per_token)?;
+    let widths = observed.widths(widths);
     observed.choose(&widths, &Tolerance::default())
 }
 
@@ -306,6 +355,8 @@ struct Builder<'a> {
     options: &'a QuantiseOptions,
     /// Bits of every float node's activations.
     widths: &'a [u32],
+    /// Of every float node that reads tokens at scales of their own, the largest of its products with these in calibration.
+    products: &'a [Option<f64>],
     /// A range that every activation range holds, so that the model's own integers fit.
     least: (i64, i64),
     graph: IntGraph,
@@ -313,6 +364,8 @@ struct Builder<'a> {
     reports: Vec<NodeReport>,
     /// For each float tensor, its integer tensor.
     tensors: Vec<TensorId>,
+    /// Tokens at scales of their own.
+    tokens: Vec<token::Tokens>,
 }
 
 /// What a [`NodeReport`] tells besides names and scale.
@@ -336,7 +389,7 @@ impl<'a> Builder<'a> {
     /// Quantises every node.
     fn build(
         model: &'a FloatModel,
-        Widths { bits: widths, ranges }: &'a Widths,
+        Widths { bits: widths, ranges, products }: &'a Widths,
         options: &'a QuantiseOptions,
         shift: u32,
         q_bits: u32,
@@ -344,8 +397,10 @@ impl<'a> Builder<'a> {
         let grids = model.graph.nodes.iter().filter_map(|node| node.grid.as_ref());
         let least = grids.fold((0, 0), |(lo, hi), grid| (lo.min(grid.lo), hi.max(grid.hi)));
         let graph = IntGraph::empty(shift, q_bits);
-        let (values, reports, tensors) = (WeightValues(Vec::new()), Vec::new(), Vec::new());
-        let mut builder = Self { model, ranges, options, widths, least, graph, values, reports, tensors };
+        let (values, reports, tensors, tokens) =
+            (WeightValues(Vec::new()), Vec::new(), Vec::new(), Vec::new());
+        let mut builder =
+            Self { model, ranges, options, widths, products, least, graph, values, reports, tensors, tokens };
         for index in 0..model.graph.nodes.len() {
             let first = builder.graph.nodes.len();
             builder.node(index)?;
@@ -373,7 +428,10 @@ impl<'a> Builder<'a> {
             }
             FloatOp::Part { record, first } => self.part(index, record, *first),
             FloatOp::Rank { .. } => self.rank(index),
-            FloatOp::Conv { .. } | FloatOp::MatMul { .. } => self.weighted(index),
+            FloatOp::Conv { .. } | FloatOp::MatMul { .. } => match self.products[index] {
+                Some(seen) => self.per_token(index, seen),
+                None => self.weighted(index),
+            },
             FloatOp::Sum { terms, constant } => self.sum(index, terms, *constant),
             FloatOp::Spread { terms, sums, blocks } => self.spread(index, terms, sums, *blocks),
             FloatOp::Softmax { input, mask, log } => self.softmax(index, input, mask.as_ref(), *log),
@@ -476,16 +534,8 @@ impl<'a> Builder<'a> {
         let top = ((1i64 << self.graph.q_bits) - 1) as f64;
         let mut need = 0;
         let (calibrated, mut scale) = (scale, scale);
-        let node = &self.model.graph.nodes[index];
-        let finer = match (&node.function, &node.grid) {
-            (None, Some(_)) => grid::FINER,
-            (Some(_), _) => function::FINER,
-            (None, None) => 1.0,
-        };
-        // What is cut off for the sake of the rest may be taken in again.
-        let (range, largest) = self.seen(index);
-        let cut_off = if range > 0.0 { largest / range } else { 1.0 };
-        while scale <= WIDENING_MAX * finer * cut_off * calibrated {
+        let coarsest = self.coarsest(index, calibrated);
+        while scale <= coarsest {
             let mut scaled = quantise(scale);
             scaled.z = self.within_margin(index, scaled.scale, scaled.z);
             let q = (requantise(scaled.z.0, self.graph.shift), requantise(scaled.z.1, self.graph.shift));
@@ -500,6 +550,24 @@ impl<'a> Builder<'a> {
         Err(QuantiseError::TableRange { node: name, operator, expected, got: need })
     }
 
+    /// The coarsest scale of a node's `q` that is allowed for the sake of the tables.
+    fn coarsest(&self, index: usize, calibrated: f64) -> f64 {
+        let node = &self.model.graph.nodes[index];
+        let finer = match (&node.function, &node.grid) {
+            (None, Some(_)) => grid::FINER,
+            (Some(_), _) => function::FINER,
+            (None, None) => 1.0,
+        };
+        // What is cut off for the sake of the rest may be taken in again.
+        let (range, largest) = self.seen(index);
+        let cut_off = if range > 0.0 { largest / range } else { 1.0 };
+        // Bits that a tensor has beside tokens for their sake alone are had as far as tables hold them.
+        let chosen =
+            self.options.per_token == PerToken::None || self.options.layer_bits.contains_key(&node.name);
+        let spare = if chosen { 0 } else { self.widths[index].saturating_sub(self.options.activation_bits) };
+        WIDENING_MAX * finer * cut_off * calibrated * f64::from(spare).exp2()
+    }
+
     /// How far a node's `q` goes in calibration: as far as counts, and the largest.
     fn seen(&self, index: usize) -> (f64, f64) {
         let TensorRange { result, before, result_max, before_max } = self.ranges[index];
@@ -511,7 +579,11 @@ impl<'a> Builder<'a> {
 
     /// The range of z, or as much of it as the margin over calibration allows.
     fn within_margin(&self, index: usize, scale: f64, z: (i64, i64)) -> (i64, i64) {
-        let seen = self.seen(index).1;
+        self.within(self.seen(index).1, scale, z)
+    }
+
+    /// The range of z, or as much of it as the margin over what was seen allows.
+    fn within(&self, seen: f64, scale: f64, z: (i64, i64)) -> (i64, i64) {
         match self.options.margin {
             Some(margin) if seen > 0.0 => {
                 let reach = (margin * seen / scale).ceil().min(f64::from(1u32 << 31)) as i64;
@@ -524,7 +596,14 @@ impl<'a> Builder<'a> {
 
     /// A float graph's view on the integer graph's tensors.
     fn view(&self, view: &View) -> View {
-        View { tensor: self.tensors[view.tensor.0], ..view.clone() }
+        let tensor = self.tensors[view.tensor.0];
+        match &self.reports[view.tensor.0] {
+            NodeReport { turned: None, .. } => View { tensor, ..view.clone() },
+            turned => {
+                let order = (0..view.len()).map(|e| turned.element(view.element(e), view.len()) as u32);
+                View { tensor, shape: view.shape.clone(), order: Some(order.collect()) }
+            }
+        }
     }
 
     fn scale_of(&self, view: &View) -> f64 {
@@ -609,6 +688,8 @@ impl<'a> Builder<'a> {
             widened,
             bit_exact,
             activation_bits: widths::has_width(self.model, index).then(|| self.widths[index]),
+            token_bits: self.products[index].map(|_| self.options.activation_bits),
+            turned: None,
             nodes: 0..0,
         });
     }

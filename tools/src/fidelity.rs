@@ -52,6 +52,9 @@ pub struct Layer {
     pub operator: String,
     /// Bits of its activations; none where it has no width of its own.
     pub activation_bits: Option<u32>,
+    /// Of a layer that reads every token at a scale of its own, the bits of a token's elements.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_bits: Option<u32>,
     /// Root mean square error over the root mean square of the float layer; none where the float model has no such tensor.
     pub relative_error: Option<f64>,
     /// Largest error, in the float layer's units.
@@ -110,6 +113,7 @@ impl Layer {
             name: error.name.clone(),
             operator: error.operator.clone(),
             activation_bits: error.activation_bits,
+            token_bits: error.token_bits,
             relative_error: error.relative_error(),
             error_max: compared.then_some(error.error_max),
             clamped: compared.then(|| error.clamped as f64 / error.elements as f64),
@@ -156,7 +160,7 @@ impl fmt::Display for Table<'_> {
         for layer in &self.0.layers {
             writeln!(
                 f,
-                "  {:>4} {:>9} {:>11} {:>9} {:>10} {:>10}  {} \"{}\"",
+                "  {:>4} {:>9} {:>11} {:>9} {:>10} {:>10}  {} \"{}\"{}",
                 layer.activation_bits.map_or("-".into(), |bits| bits.to_string()),
                 percent(layer.relative_error),
                 layer.error_max.map_or("-".into(), |error| format!("{error:.3e}")),
@@ -165,6 +169,7 @@ impl fmt::Display for Table<'_> {
                 layer.predicted_ms.map_or("-".into(), |ms| output::seconds(ms * 1e-3)),
                 layer.operator,
                 layer.name,
+                layer.token_bits.map_or(String::new(), |bits| format!(", {bits} bits by token")),
             )?;
         }
         for (index, (layer, share)) in self.0.dearest().into_iter().enumerate() {
@@ -184,6 +189,7 @@ mod tests {
             name: name.into(),
             operator: "Conv".into(),
             activation_bits: None,
+            token_bits: None,
             relative_error: None,
             error_max: None,
             clamped: None,

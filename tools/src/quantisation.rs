@@ -1,11 +1,11 @@
 //! Choices of quantisation on the command line, the same for every command that quantises.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_circuits::lower::Predicted;
 use kiln_circuits::{
-    Calibration, FloatModel, IntGraph, LowerError, QuantiseOptions, QuantiseReport, Tolerance, WeightValues,
-    quantise, quantise_mixed,
+    Calibration, FloatModel, IntGraph, LowerError, PerToken, QuantiseOptions, QuantiseReport, Tolerance,
+    WeightValues, quantise, quantise_mixed,
 };
 
 use crate::error::Failure;
@@ -16,11 +16,16 @@ use crate::progress::Progress;
 #[derive(Clone, Debug, clap::Args)]
 pub struct QuantiseArgs {
     /// Bits of an activation, with its sign, 2 to 16. `8,conv1=6,fc=10` gives layers other bits than the rest, by their names in
-    /// --layers or --json. `mixed`, or `mixed:ERROR`, searches for the widths of 4 to 12 bits, layer by layer, of the least predicted
+    /// --layers or --json. `mixed`, or `mixed:ERROR`, searches for the widths of 4 to 16 bits, layer by layer, of the least predicted
     /// cost of proving at which the outputs' relative error on the calibration records is at most ERROR (0.025 if it is left out) and 99.5
     /// % of them keep their largest output; what it went through is printed, with the flags that give the result again
     #[arg(long, value_name = "BITS", default_value = "8", value_parser = parse_activation_bits)]
     activation_bits: ActivationBits,
+    /// Products with weights that read every token (row) at a scale of its own, which is proven and not calibrated: `all` of two rows or more,
+    /// or layers by their names, such as fc1,fc2. A token's elements then have the bits of --activation-bits, and the tensors that such a
+    /// product reads or makes (with `all` every tensor) six more, at most 16, where --activation-bits does not name their layers
+    #[arg(long, value_name = "LAYERS", value_parser = parse_per_token)]
+    per_token: Option<PerToken>,
     /// How far each tensor's integers reach: `min-max`, as far as any calibration record goes; `percentile:P`, as far as P percent of its
     /// magnitudes go, such as percentile:99.9; `mse`, where the mean squared error of rounding and clamping is least. What is
     /// beyond is clamped. One outlier makes min-max coarse for all the rest; the others cut it off
@@ -111,6 +116,7 @@ impl QuantiseArgs {
         let options = QuantiseOptions {
             activation_bits: bits,
             layer_bits: layers,
+            per_token: self.per_token.clone().unwrap_or_default(),
             calibration: self.calibrate,
             shift: self.shift,
             q_bits: self.table_bits,
@@ -148,6 +154,18 @@ fn parse_activation_bits(text: &str) -> Result<ActivationBits, String> {
         return Err(refused());
     }
     Ok(ActivationBits::Given { bits: bits.unwrap_or(QuantiseOptions::default().activation_bits), layers })
+}
+
+/// `all`, or names.
+fn parse_per_token(text: &str) -> Result<PerToken, String> {
+    let names: BTreeSet<String> = text.split(',').map(str::to_owned).collect();
+    match text {
+        "all" => Ok(PerToken::All),
+        _ if names.contains("") => {
+            Err("expected all, or names of layers with commas between, such as fc1,fc2".into())
+        }
+        _ => Ok(PerToken::Layers(names)),
+    }
 }
 
 /// Whether a search is asked for, and the tolerance if it is one.
@@ -196,6 +214,16 @@ mod tests {
             ["", "1", "17", "8,a", "a", "a=", "a=17", "8,a=x", "mixed:", "mixed:0", "mixed:2", "mixed:NaN"]
         {
             assert!(parse_activation_bits(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn layers_with_tokens_are_all_or_named() {
+        let named = |names: &[&str]| Ok(PerToken::Layers(names.iter().map(|name| (*name).into()).collect()));
+        assert_eq!(parse_per_token("all"), Ok(PerToken::All));
+        assert_eq!(parse_per_token("/a/MatMul,b"), named(&["/a/MatMul", "b"]));
+        for text in ["", ",", "a,", "a,,b"] {
+            assert!(parse_per_token(text).is_err(), "{text}");
         }
     }
 

@@ -144,6 +144,7 @@ impl Onnx {
         let options = QuantiseOptions {
             activation_bits: 12,
             layer_bits: Default::default(),
+            per_token: Default::default(),
             calibration: Calibration::MinMax,
             shift: Some(13),
             q_bits: Some(16),

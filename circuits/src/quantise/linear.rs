@@ -227,7 +227,7 @@ pub(super) fn ranges_of(
 }
 
 /// As [`worst_case`], the largest magnitude in real numbers before any rounding.
-fn worst_float(
+pub(super) fn worst_float(
     weight: &FloatWeight,
     bias: &Option<FloatWeight>,
     owner: Owner,

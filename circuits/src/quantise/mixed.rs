@@ -4,7 +4,8 @@
 //! the layers that share it, every width in use has a table of its own, and so many entries fill so many columns. So a move counts for the
 //! entries that it saves, and states are compared by the cost that the planner predicts, which grows in steps. All that is tried is measured on the calibration records:
 //!
-//! 1. *Uniform*: one width for all layers, from [`BITS_MAX`] down as long as the tolerance holds, each with its smallest tables.
+//! 1. *Uniform*: one width for all layers, from [`BITS_FIRST`] down as long as the tolerance holds, each with its smallest tables. Where not even
+//!    the first is within it, wider ones, up to [`BITS_MAX`], until one is; those that no table holds are passed over.
 //! 2. *Narrowed*: from the cheapest of these, the move that saves most entries for the squared error that it adds, as long as the
 //!    tolerance holds: one layer narrower by a bit or two or as narrow as another, all layers of one width a bit narrower, a shift or a table range
 //!    smaller by a bit.
@@ -18,12 +19,14 @@
 use std::collections::BTreeMap;
 
 use super::search::{Observed, Quantised, SHIFTS, Tolerance};
-use super::{FloatModel, QuantiseError, QuantiseOptions, QuantiseReport, check_options, widths};
+use super::{FloatModel, PerToken, QuantiseError, QuantiseOptions, QuantiseReport, check_options, widths};
 use crate::graph::IntGraph;
 use crate::lower::{LowerError, Predicted};
 
-/// Widest activations to try.
-const BITS_MAX: u32 = 12;
+/// Widest activations to try, those of [`check_options`].
+const BITS_MAX: u32 = widths::BITS_MAX;
+/// Activations to begin with: wider ones make tables longer and seldom the outputs better.
+const BITS_FIRST: u32 = 12;
 /// Narrowest.
 const BITS_MIN: u32 = 4;
 /// Most integer models that are made and run.
@@ -121,7 +124,8 @@ struct Search<'a, 'b> {
 /// Widths in the options are not regarded.
 ///
 /// # Errors
-/// As `quantise`, and [`QuantiseError::Target`] if no width reaches the tolerance.
+/// As `quantise`, [`QuantiseError::Target`] if no width reaches the tolerance, and [`QuantiseError::TokensSearched`] with per-token
+/// products.
 pub fn quantise_mixed<'b>(
     model: &FloatModel,
     calibration: &[Vec<f32>],
@@ -133,7 +137,10 @@ pub fn quantise_mixed<'b>(
     let widest = BITS_MAX.min(options.q_bits.unwrap_or(BITS_MAX)).min(options.q_bits_max);
     let options = QuantiseOptions { activation_bits: widest, layer_bits: BTreeMap::new(), ..options.clone() };
     check_options(&options)?;
-    let observed = Observed::new(model, calibration, &options)?;
+    if options.per_token != PerToken::None {
+        return Err(QuantiseError::TokensSearched);
+    }
+    let observed = Observed::new(model, calibration, &options, &vec![false; model.graph.nodes.len()])?;
     let runs_max = (WORK_MAX / observed.work().max(1)).clamp(RUNS_MIN, RUNS_MAX);
     let layers = widths::layers(model);
     let (predicted, steps) = (BTreeMap::new(), Vec::new());
@@ -150,31 +157,42 @@ fn cost(predicted: Option<Predicted>) -> f64 {
 impl Search<'_, '_> {
     fn all(&mut self, widest: u32) -> Result<(), QuantiseError> {
         let (mut beyond, mut refusal) = (None, None);
-        for bits in (BITS_MIN..=widest).rev() {
+        let first = BITS_FIRST.min(widest);
+        for bits in (BITS_MIN..=first).rev() {
             if self.is_over() {
                 break;
             }
             match self.uniform(bits) {
                 Ok(trial) if self.tolerance.allows(&trial.report) => {}
                 Ok(trial) => {
-                    beyond = Some(trial);
+                    beyond = Some((bits, trial));
                     break;
                 }
-                Err(error) => {
-                    refusal = Some(error);
+                // Tables that are too short for these may hold narrower ones.
+                Err(error) => refusal = Some(error),
+            }
+        }
+        if beyond.as_ref().is_some_and(|(bits, _)| *bits == first) {
+            for bits in first + 1..=widest {
+                if self.is_over() {
                     break;
+                }
+                match self.uniform(bits) {
+                    Ok(trial) if self.tolerance.allows(&trial.report) => break,
+                    Ok(trial) => beyond = Some((bits, trial)),
+                    Err(_) => {}
                 }
             }
         }
         let Some(best) = self.best() else {
-            let expected = self.tolerance.relative_error_max;
-            let failed = beyond.map(|trial| trial.report.relative_error);
-            let target = failed.map(|got| QuantiseError::Target { bits: widest, expected, got });
+            let (expected, bits) = (self.tolerance.relative_error_max, widest);
+            let least = self.steps.iter().map(|(_, step)| step.relative_error).reduce(f64::min);
+            let target = least.map(|got| QuantiseError::Target { bits, expected, got });
             return Err(target.or(refusal).unwrap_or(QuantiseError::NoCalibration));
         };
         let from = self.steps[best].0.clone();
         self.narrow(from);
-        if let Some(trial) = beyond
+        if let Some((_, trial)) = beyond
             && let Some(state) = self.widen(trial)
         {
             self.narrow(state);
@@ -526,7 +544,7 @@ mod tests {
     #[test]
     fn a_tolerance_that_no_width_reaches_is_refused_with_the_error_that_is_left() {
         let error = search(1e-6).unwrap_err();
-        assert!(matches!(error, QuantiseError::Target { bits: 12, got, .. } if got > 1e-6), "{error}");
+        assert!(matches!(error, QuantiseError::Target { bits: 16, got, .. } if got > 1e-6), "{error}");
     }
 
     #[test]

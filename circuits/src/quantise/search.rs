@@ -11,6 +11,7 @@
 use std::ops::RangeInclusive;
 
 use super::ranges::{Ranges, TensorRange};
+use super::token;
 use super::{Builder, FloatModel, NodeReport, QuantiseError, QuantiseOptions, QuantiseReport};
 use crate::accuracy::Comparison;
 use crate::float::FloatOp;
@@ -60,6 +61,8 @@ impl Tolerance {
 pub(super) struct Widths {
     pub bits: Vec<u32>,
     pub ranges: Vec<TensorRange>,
+    /// Of every float node that reads tokens at scales of their own, the largest of its products with these.
+    pub products: Vec<Option<f64>>,
 }
 
 /// The float model on the calibration records.
@@ -69,34 +72,41 @@ pub(super) struct Observed<'a> {
     calibration: &'a [Vec<f32>],
     outputs: Vec<Vec<f32>>,
     ranges: Ranges,
+    products: Vec<Option<f64>>,
     /// How many integer models have been made and run.
     pub runs: usize,
 }
 
 impl<'a> Observed<'a> {
-    /// Runs the float model.
+    /// Runs the float model. `per_token` tells the nodes that read tokens at scales of their own.
     pub(super) fn new(
         model: &'a FloatModel,
         calibration: &'a [Vec<f32>],
         options: &'a QuantiseOptions,
+        per_token: &[bool],
     ) -> Result<Self, QuantiseError> {
         if calibration.is_empty() {
             return Err(QuantiseError::NoCalibration);
         }
         let mut ranges = Ranges::new(model.graph.tensors.len(), options.calibration);
         let mut outputs = Vec::with_capacity(calibration.len());
+        let mut products: Vec<Option<f64>> = per_token.iter().map(|chosen| chosen.then_some(0.0)).collect();
         for (record, values) in calibration.iter().enumerate() {
             let trace = model.run(values).map_err(|source| QuantiseError::Calibration { record, source })?;
             ranges.observe(&trace);
+            for (index, largest) in products.iter_mut().enumerate() {
+                *largest = largest.map(|seen| seen.max(token::largest_product(model, index, &trace)));
+            }
             outputs.push(trace.output);
         }
         // Fewer records where running them all would take long.
         let records = calibration.len().min((WORK_MAX / work(model).max(1)).max(1));
-        Ok(Self { model, options, calibration: &calibration[..records], outputs, ranges, runs: 0 })
+        let calibration = &calibration[..records];
+        Ok(Self { model, options, calibration, outputs, ranges, products, runs: 0 })
     }
 
     pub(super) fn widths(&self, bits: Vec<u32>) -> Widths {
-        Widths { ranges: self.ranges.finish(&bits), bits }
+        Widths { ranges: self.ranges.finish(&bits), bits, products: self.products.clone() }
     }
 
     /// Multiply–accumulates that making and running one integer model takes, about.

@@ -4,7 +4,7 @@
 //! its integers are the model's own or number rows, where it is the output, which takes all of the table, and where it is the record of
 //! several inputs, which have widths instead.
 
-use super::{QuantiseError, QuantiseOptions};
+use super::{PerToken, QuantiseError, QuantiseOptions, token};
 use crate::float::{FloatModel, FloatNode, FloatOp, FloatTerm};
 
 /// Fewest bits of an activation.
@@ -101,15 +101,63 @@ pub(super) fn fill(model: &FloatModel, bits: u32, chosen: &[(String, Vec<usize>)
     widths
 }
 
+/// The float nodes that read every token at a scale of its own.
+pub(super) fn per_token(model: &FloatModel, options: &QuantiseOptions) -> Result<Vec<bool>, QuantiseError> {
+    let nodes = &model.graph.nodes;
+    let able: Vec<bool> = (0..nodes.len()).map(|index| token::has_tokens(model, index)).collect();
+    let names = || nodes.iter().zip(&able).filter(|(_, able)| **able).map(|(node, _)| node.name.as_str());
+    let refused = |got: &str| {
+        let expected = names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let expected = if expected.is_empty() { "none of this model's".into() } else { expected };
+        Err(QuantiseError::Tokens { expected, got: got.into() })
+    };
+    match &options.per_token {
+        PerToken::None => Ok(vec![false; nodes.len()]),
+        PerToken::All if names().next().is_none() => refused("all"),
+        PerToken::All => Ok(able),
+        PerToken::Layers(chosen) => match chosen.iter().find(|name| !names().any(|known| known == *name)) {
+            Some(got) => refused(got),
+            None => Ok(nodes.iter().zip(able).map(|(n, able)| able && chosen.contains(&n.name)).collect()),
+        },
+    }
+}
+
+/// The float nodes whose tensors have more bits than tokens: those that products with tokens read or make, or all.
+fn wide(model: &FloatModel, options: &QuantiseOptions, per_token: &[bool]) -> Vec<bool> {
+    let all = options.per_token == PerToken::All;
+    let mut wide: Vec<bool> = per_token.iter().map(|chosen| all || *chosen).collect();
+    for (node, _) in model.graph.nodes.iter().zip(per_token).filter(|(_, chosen)| **chosen) {
+        for view in node.op.inputs() {
+            let mut read = view.tensor.0;
+            wide[read] = true;
+            while let Some(input) = kept(&model.graph.nodes[read]) {
+                wide[input] = true;
+                read = input;
+            }
+        }
+    }
+    wide
+}
+
 /// The bits of every float node that options ask for.
-pub(super) fn resolve(model: &FloatModel, options: &QuantiseOptions) -> Result<Vec<u32>, QuantiseError> {
+pub(super) fn resolve(
+    model: &FloatModel,
+    options: &QuantiseOptions,
+    per_token: &[bool],
+) -> Result<Vec<u32>, QuantiseError> {
     let layers = layers(model);
     if let Some(got) = options.layer_bits.keys().find(|name| !layers.iter().any(|(known, _)| known == *name))
     {
         let expected = layers.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         return Err(QuantiseError::Layer { expected, got: got.clone() });
     }
-    let bits = |name| options.layer_bits.get(name).copied().unwrap_or(options.activation_bits);
-    let chosen = layers.iter().map(|(name, _)| bits(name)).collect::<Vec<_>>();
+    let table = options.q_bits.unwrap_or(options.q_bits_max);
+    let most = (options.activation_bits + token::SPAN_BITS).min(BITS_MAX).min(table);
+    let wide = wide(model, options, per_token);
+    let bits = |(name, nodes): &(String, Vec<usize>)| {
+        let usual = if nodes.iter().any(|index| wide[*index]) { most } else { options.activation_bits };
+        options.layer_bits.get(name).copied().unwrap_or(usual)
+    };
+    let chosen = layers.iter().map(bits).collect::<Vec<_>>();
     Ok(fill(model, options.activation_bits, &layers, &chosen))
 }

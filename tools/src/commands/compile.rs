@@ -33,6 +33,9 @@
 //! are steps, and within a step the search takes the widths of least error. Every state is printed with its entries, predicted time and
 //! error. `kiln run` does the same without making keys.
 //!
+//! With `--per-token` products of tokens and weights read every token at a scale of its own, its largest element, which is proven and not
+//! calibrated: for models whose tokens differ much in size. `--layers` and `--json` tell which layers do.
+//!
 //! With `--target ethereum` the circuit is laid out so that a contract verifies its proofs with little gas (see `kiln
 //! verifier`): few columns and many rows. Proving takes longer.
 //!

@@ -84,6 +84,53 @@ fn widths_that_a_search_found_are_told_proven_and_given_again_by_hand() {
 }
 
 #[test]
+fn tokens_at_scales_of_their_own_are_told_proven_and_closer_to_the_float_model() {
+    let text = |name: &str| model_file(&format!("tokens.{name}")).to_str().unwrap().to_owned();
+    let [model, calibration, record] = ["onnx", "calibration.json", "record.json"].map(text);
+    let tables = ["--shift", "12", "--table-bits", "16"];
+    let run = |more: &[&str]| {
+        let arguments = ["--model", &model, "--calibration", &calibration, "--input", &record, "--compare"];
+        kiln(&[&["run"], &arguments[..], &tables, more].concat())
+    };
+    // The least cosine of any token's four outputs.
+    let cosine = |result: &serde_json::Value| {
+        let numbers = |value: &serde_json::Value| -> Vec<f64> {
+            value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+        };
+        let record = &result["records"][0];
+        let (got, want) = (numbers(&record["output"]), numbers(&record["comparison"]["float"]));
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let cosine = |(a, b): (&[f64], &[f64])| dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(1e-9);
+        got.chunks(4).zip(want.chunks(4)).map(cosine).fold(1.0, f64::min)
+    };
+    let per_tensor = run(&["--json"]).succeeds().json();
+    let per_token = run(&["--per-token", "all", "--json"]).succeeds().json();
+    assert!(cosine(&per_tensor) < 0.1 && cosine(&per_token) > 0.99, "{per_tensor} {per_token}");
+    assert!(per_tensor["fidelity"]["layers"].as_array().unwrap().iter().all(|l| l["token_bits"].is_null()));
+    let printed = run(&["--per-token", "first", "--layers"]).succeeds().stdout;
+    assert!(printed.contains("MatMul \"first\", 8 bits by token"), "{printed}");
+    assert!(printed.contains("MatMul \"second\"\n"), "{printed}");
+
+    let place = Proven::in_new_directory();
+    let [compiled, proof, public] = ["compiled", "proof.bin", "public.json"].map(|name| place.text(name));
+    let arguments = ["compile", "--model", &model, "--calibration", &calibration, "-o", &compiled];
+    let made = kiln(&[&arguments[..], &tables, &["--per-token", "all", "--json"]].concat()).succeeds().json();
+    let layers = made["fidelity"]["layers"].as_array().unwrap();
+    let bits = layers.iter().filter_map(|l| Some((l["name"].as_str()?, l["token_bits"].as_u64()?)));
+    assert_eq!(bits.collect::<Vec<_>>(), [("first", 8), ("second", 8)]);
+    let files = ["--compiled", &compiled, "--record", &record, "-o", &proof, "--public", &public];
+    kiln(&[&["prove"], &files[..]].concat()).succeeds();
+    let key = format!("{compiled}/model.vk");
+    let valid = kiln(&["verify", "--proof", &proof, "--vk", &key, "--public", &public, "--json"]);
+    assert_eq!(valid.succeeds().json()["output"], per_token["records"][0]["output"]);
+
+    let unknown = run(&["--per-token", "first,add"]).fails(2).stderr;
+    assert!(unknown.contains("`add`") && unknown.contains("`first`, `second`"), "{unknown}");
+    let searched = run(&["--per-token", "all", "--activation-bits", "mixed"]).fails(2).stderr;
+    assert!(searched.contains("give a number of bits"), "{searched}");
+}
+
+#[test]
 fn rates_that_were_measured_are_read_and_the_usual_ones_are_the_same_everywhere() {
     let proven = diagnostic();
     let place = tempfile::tempdir().unwrap();

@@ -185,6 +185,34 @@ fn what_is_beyond_a_narrow_layers_range_is_not_in_its_table() {
 }
 
 #[test]
+fn a_tokens_scale_is_its_own_and_of_its_largest_element() {
+    let case = Case::new(graphs::tokens(), PRIVATE);
+    let named = |end: &str| case.sample.0.nodes.iter().position(|node| node.name.ends_with(end)).unwrap();
+    // The same run but with one token divided by the largest element of a larger one, multiplied by that of a smaller one, or with an
+    // element of another token taken for its own: the cells agree with each other and with their tables, and only the identity of
+    // that step can tell.
+    for end in ["a.token", "a.product", "a.maximum"] {
+        let (mut other, index) = (case.sample.0.clone(), named(end));
+        match &mut other.nodes[index].linear {
+            Linear::BatchMatMul { left, .. } if end == "a.token" => left.order = Some(vec![0, 1, 3, 3, 4]),
+            Linear::BatchMatMul { left, .. } => left.order = Some(vec![0, 1, 2, 2, 4]),
+            Linear::Spread { terms, .. } => {
+                let input = &mut terms[0].input;
+                let (columns, len) = (input.shape[1], input.len());
+                let order = (0..len).map(|e| if e == 0 { len - columns } else { e } as u32);
+                input.order = Some(order.collect());
+            }
+            _ => panic!("{end}"),
+        }
+        let trace = run(&other, &case.sample.1, &case.sample.2).unwrap();
+        assert_ne!(trace.nodes[index].z, case.trace.nodes[index].z, "{end}: a lie that changes something");
+        let witness = case.lowered.witness(&trace, &case.sample.1).unwrap();
+        let told = failures(&case.lowered, &witness, &case.lowered.public_inputs(&trace).unwrap());
+        assert!(place_of(&told).contains(&format!("{end}\"")), "{end}: {}", place_of(&told));
+    }
+}
+
+#[test]
 fn a_wrong_edge_is_caught() {
     for sample in [graphs::cnn(), graphs::all().swap_remove(4).1] {
         let case = Case::new(sample, PRIVATE);

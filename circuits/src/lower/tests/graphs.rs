@@ -4,7 +4,7 @@ use super::*;
 use crate::graph::{BlockSum, BlockTerm, WeightId};
 use crate::import::check::{Onnx, int, ints, noise};
 use crate::import::tree_ensemble;
-use crate::quantise::{QuantiseOptions, quantise, quantise_record};
+use crate::quantise::{PerToken, QuantiseOptions, quantise, quantise_record};
 
 fn term(tensor: TensorId, shape: &[usize], coefficient: i64, target: Option<Vec<Option<u32>>>) -> Term {
     Term { input: View::plain(tensor, shape.into()), coefficient, target }
@@ -352,6 +352,28 @@ pub(super) fn widths() -> Sample {
     (graph, weights, noise.vector(7, 500))
 }
 
+/// Two products with tokens at scales of their own, one of them with a bias; one token is zero.
+pub(super) fn tokens() -> Sample {
+    let onnx = Onnx::new(&[1, 5, 6]).noise("w", &[6, 4], 1.0).noise("b", &[4], 0.5).noise("v", &[4, 3], 1.0);
+    let onnx = onnx.node("MatMul", &["x", "w"], "a", vec![]).node("Add", &["a", "b"], "c", vec![]);
+    let onnx = onnx.node("Relu", &["c"], "d", vec![]).node("MatMul", &["d", "v"], "y", vec![]);
+    let model = onnx.import("y").unwrap();
+    let options = QuantiseOptions {
+        activation_bits: 4,
+        per_token: PerToken::All,
+        shift: Some(11),
+        q_bits: Some(11),
+        ..QuantiseOptions::default()
+    };
+    let uneven =
+        |seed| noise(seed, 30, 1.0).iter().zip(0..).map(|(v, e)| v * (1 << (e / 6 * 2)) as f32).collect();
+    let mut records: Vec<Vec<f32>> = (0..8).map(uneven).collect();
+    records[3][6..12].fill(0.0);
+    let (graph, weights, _) = quantise(&model, &records, &options).unwrap();
+    let record = quantise_record(&graph, &records[3]).unwrap();
+    (graph, weights, record)
+}
+
 pub(super) fn all() -> Vec<(&'static str, Sample)> {
     vec![
         ("cnn", cnn()),
@@ -369,5 +391,6 @@ pub(super) fn all() -> Vec<(&'static str, Sample)> {
         ("lookup", lookup()),
         ("looked up", looked_up()),
         ("widths", widths()),
+        ("tokens", tokens()),
     ]
 }
