@@ -5,33 +5,34 @@
 //! $ kiln tune --sizes 10,14,18 -o rates.json --json
 //! $ kiln compile --model m.onnx --calibration c.json -o compiled --rates rates.json
 //! ```
-//! For each size it times commitments to columns of full-width and of small values, proves a small convolutional network that it
-//! makes up, and takes what is left of the proof's CPU time for transforms and for programs over rows, in the proportion of the
-//! program's own rates, though no less of it than commitments suggest. The usual sizes take some 15 s on two cores.
+//! For each size it times commitments to columns of full-width and of small values, transforms, and programs over rows; and it proves a
+//! small convolutional network that it makes up. What is left of that proof's CPU time, when everything counted has its rate, is put on the
+//! cells of columns. The usual sizes take some 15 s on two cores.
 //!
 //! The rates go to `~/.config/kiln/rates.json`, or under `$XDG_CONFIG_HOME`, unless `-o` says otherwise. `kiln compile` reads them from there
 //! and may lay a circuit out in another way than on another machine; `kiln prove` prints the predicted time beside the
-//! measured one. With `--rates default` both go by the program's own rates, which are those of large circuits on one machine.
+//! measured one. With `--rates default` both go by the program's own rates, which were measured by this command on one machine.
 //!
-//! A prediction is of CPU time, in all threads together. Beyond the sizes that were measured, the rates at the end are taken.
+//! A prediction is of CPU time, in all threads together: what a proof asks of kernels is counted, with the memory that it has, and each count
+//! has its rate. Beyond the sizes that were measured, the rates at the end are taken.
 
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ark_bn254::Fr;
-use ark_ff::UniformRand;
+use ark_ff::{FftField, Field, UniformRand};
 use ark_std::rand::SeedableRng;
 use ark_std::rand::rngs::StdRng;
 use kiln_circuits::graph::{ConvGeometry, IntGraph, TableKind};
 use kiln_circuits::lower::{Rate, Rates};
 use kiln_circuits::samples::{GraphBuilder, Noise};
 use kiln_circuits::{
-    InputVisibility, Lowered, PlanOptions, Visibility, WeightValues, WeightVisibility, lower,
-    run as interpret,
+    InputVisibility, PlanOptions, Visibility, WeightValues, WeightVisibility, lower, run as interpret,
 };
-use kiln_kernels::Engine;
-use kiln_plonk::{ColumnValues, Randomness, Srs, Statement, commit_group, keygen, prove};
+use kiln_kernels::{Engine, Graph, KernelFailure, Program, ProgramBuilder};
+use kiln_plonk::{ColumnValues, MemoryPlan, Randomness, Srs, Statement, Work, commit_group, keygen, prove};
 use serde::Serialize;
 
 use super::bench::machine;
@@ -52,6 +53,10 @@ const RUN_MIN_S: f64 = 0.05;
 const RUNS: usize = 3;
 /// Columns that are committed to at a time.
 const COLUMNS: usize = 4;
+/// Multiplications and additions of a program of which these are most of the work.
+const CHAIN: usize = 64;
+/// Rates are positive; what comes out as less than nothing, by the noise of a measurement, is this.
+const NEXT_TO_NOTHING_NS: f64 = 0.01;
 
 /// Arguments of `kiln tune`.
 #[derive(Debug, clap::Args)]
@@ -84,6 +89,8 @@ struct Size {
     rate: Rate,
     /// What the proof took \[ms\].
     proof_cpu_ms: f64,
+    /// What these rates say of it \[ms\].
+    predicted_ms: f64,
     /// What the program's own rates say of it \[ms\].
     default_ms: f64,
 }
@@ -132,28 +139,36 @@ impl<'a> Bench<'a> {
         let mut rng = StdRng::seed_from_u64(1);
         let wide = vec![ColumnValues::full((0..rows).map(|_| Fr::rand(&mut rng)).collect()); COLUMNS];
         let narrow = vec![ColumnValues::small(Noise(3).vector(rows, 127)); COLUMNS];
-        let per_element = 1e9 / (rows * COLUMNS) as f64;
-        let full_ns = self.cpu_s(|| self.commit(&wide))? * per_element;
-        let small_ns = self.cpu_s(|| self.commit(&narrow))? * per_element;
-        let (lowered, proof_cpu_s) = self.proof()?;
-        let proof_cpu_ms = proof_cpu_s * 1e3;
-        let ms = |rate: Rate| Rates::new(vec![rate]).map_or(0.0, |rates| lowered.predicted_ms(&rates));
-        let usual = Rate { k: self.k, ..Rate::LARGE };
-        // Predictions are sums of the rates; a rate has to be positive, so nothing is next to nothing.
-        let nothing = f64::MIN_POSITIVE;
-        let commitments =
-            ms(Rate { full_ns, small_ns, butterfly_ns: nothing, multiply_add_ns: nothing, ..usual });
-        let rest = ms(Rate { full_ns: nothing, small_ns: nothing, ..usual });
-        // The columns of the made-up network are emptier than those of most, so little may be left: no less than commitments suggest.
-        let factor = ((proof_cpu_ms - commitments) / rest).max(full_ns / usual.full_ns);
-        let rate = Rate {
+        let each = 1e9 / (rows * COLUMNS) as f64;
+        let full_ns = self.cpu_s(|| self.commit(&wide))? * each;
+        let small_ns = self.cpu_s(|| self.commit(&narrow))? * each;
+        // Both transforms have a butterfly for each two elements and each halving.
+        let butterfly_ns = self.cpu_s(|| self.transform(&wide))? * each / f64::from(self.k);
+        let (long, short) = (chain(CHAIN).map_err(failed)?, chain(1).map_err(failed)?);
+        let short_ns = self.cpu_s(|| self.go_over(&wide, &short))? * each;
+        let long_ns = self.cpu_s(|| self.go_over(&wide, &long))? * each;
+        let multiply_add_ns = (long_ns - short_ns) / (CHAIN - 1) as f64;
+        // One multiplication, one addition, one element read, one made.
+        let made_ns = short_ns - Rate::multiply_adds(1, 2) * multiply_add_ns;
+        let measured = Rate {
+            k: self.k,
             full_ns,
             small_ns,
-            butterfly_ns: usual.butterfly_ns * factor,
-            multiply_add_ns: usual.multiply_add_ns * factor,
-            ..usual
+            butterfly_ns,
+            multiply_add_ns,
+            made_ns: made_ns.max(NEXT_TO_NOTHING_NS),
+            cell_ns: NEXT_TO_NOTHING_NS,
         };
-        Ok(Size { rate, proof_cpu_ms, default_ms: lowered.predicted_ms(&Rates::default()) })
+        let (work, proof_cpu_s) = self.proof()?;
+        let proof_cpu_ms = proof_cpu_s * 1e3;
+        let left_ns = (proof_cpu_ms - measured.kernels_ms(&work)) * 1e6 / work.cells as f64;
+        let rate = Rate { cell_ns: left_ns.max(NEXT_TO_NOTHING_NS), ..measured };
+        Ok(Size {
+            rate,
+            proof_cpu_ms,
+            predicted_ms: rate.proof_ms(&work),
+            default_ms: Rates::default().proof_ms(&work),
+        })
     }
 
     fn commit(&self, columns: &[ColumnValues]) -> Result<(), Failure> {
@@ -161,6 +176,30 @@ impl<'a> Bench<'a> {
         let mut randomness = Randomness::insecure_from_seed([1; 32]);
         commit_group(self.engine, &self.srs, self.k, "tune", columns, false, &mut randomness)
             .map_err(failed)?;
+        Ok(())
+    }
+
+    /// Interpolates columns, and evaluates what comes out on a coset.
+    fn transform(&self, columns: &[ColumnValues]) -> Result<(), Failure> {
+        let mut graph = Graph::new();
+        let rows = columns.iter().map(|column| graph.upload(column.clone())).collect::<Vec<_>>();
+        let coefficients = graph.interpolate_coset(&rows.iter().collect::<Vec<_>>(), Fr::ONE);
+        let made = graph.evaluate_on_coset(&coefficients.iter().collect::<Vec<_>>(), self.k, Fr::GENERATOR);
+        self.engine.run(graph).map_err(failed)?;
+        drop(made);
+        Ok(())
+    }
+
+    /// Runs a program on each column by itself.
+    fn go_over(&self, columns: &[ColumnValues], program: &Arc<Program>) -> Result<(), Failure> {
+        let mut graph = Graph::new();
+        let made = columns.iter().map(|column| {
+            let rows = graph.upload(column.clone());
+            graph.pointwise(program.clone(), &[&rows], column.len())
+        });
+        let made = made.collect::<Vec<_>>();
+        self.engine.run(graph).map_err(failed)?;
+        drop(made);
         Ok(())
     }
 
@@ -184,8 +223,8 @@ impl<'a> Bench<'a> {
         Ok(times[RUNS / 2])
     }
 
-    /// The circuit of a made-up network and the median CPU time of a proof.
-    fn proof(&self) -> Result<(Lowered, f64), Failure> {
+    /// What a proof of a made-up network takes: counted, and its median CPU time.
+    fn proof(&self) -> Result<(Work, f64), Failure> {
         let (graph, weights, record) = network(self.k);
         let visibility = Visibility { input: InputVisibility::Private, weights: WeightVisibility::Hidden };
         let options = PlanOptions { k: Some(self.k), ..PlanOptions::default() };
@@ -198,6 +237,10 @@ impl<'a> Bench<'a> {
             commit_group(self.engine, &self.srs, self.k, MODEL_GROUP, columns, true, &mut randomness);
         let (secret, public) = committed.map_err(failed)?;
         let secrets = [secret];
+        let trace = interpret(&graph, &weights, &record).map_err(failed)?;
+        let witness = lowered.witness(&trace, &weights).map_err(failed)?;
+        let memory = MemoryPlan::default();
+        let counted = Work::of(&key, &self.srs, &witness, &memory).map_err(failed)?;
         let work = || {
             let trace = interpret(&graph, &weights, &record).map_err(failed)?;
             let public_inputs = lowered.public_inputs(&trace).map_err(failed)?;
@@ -218,8 +261,20 @@ impl<'a> Bench<'a> {
             Ok(())
         };
         let cpu_s = self.cpu_s(work)?;
-        Ok((lowered, cpu_s))
+        Ok((counted, cpu_s))
     }
+}
+
+/// `x·x + x` and so on, so many multiplications and additions.
+fn chain(steps: usize) -> Result<Arc<Program>, KernelFailure> {
+    let mut builder = ProgramBuilder::new();
+    let x = builder.input(0, 0);
+    let last = (0..steps).fold(x, |value, _| {
+        let product = builder.mul(value, x);
+        builder.add(product, x)
+    });
+    builder.output(last);
+    Ok(Arc::new(builder.finish()?))
 }
 
 fn failed(error: impl Into<Source>) -> Failure {
@@ -269,18 +324,20 @@ impl fmt::Display for Tuned {
         writeln!(f, "Rates of {} in {}, CPU time", self.machine, self.file.display())?;
         writeln!(
             f,
-            "  {:>5} {:>9} {:>9} {:>9} {:>9} {:>10} {:>10}",
-            "rows", "full", "small", "butterfly", "multiply", "a proof", "by default"
+            "  {:>5} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10} {:>10}",
+            "rows", "full", "small", "butterfly", "multiply", "made", "cell", "a proof", "by default"
         )?;
-        for Size { rate, proof_cpu_ms, default_ms } in &self.sizes {
+        for Size { rate, proof_cpu_ms, default_ms, .. } in &self.sizes {
             writeln!(
                 f,
-                "  {:>5} {:>6.0} ns {:>6.1} ns {:>6.2} ns {:>6.2} ns {:>7.0} ms {:>7.0} ms",
+                "  {:>5} {:>6.0} ns {:>6.1} ns {:>6.2} ns {:>6.2} ns {:>6.2} ns {:>6.1} ns {:>7.0} ms {:>7.0} ms",
                 format!("2^{}", rate.k),
                 rate.full_ns,
                 rate.small_ns,
                 rate.butterfly_ns,
                 rate.multiply_add_ns,
+                rate.made_ns,
+                rate.cell_ns,
                 proof_cpu_ms,
                 default_ms
             )?;
