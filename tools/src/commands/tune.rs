@@ -5,9 +5,9 @@
 //! $ kiln tune --sizes 10,14,18 -o rates.json --json
 //! $ kiln compile --model m.onnx --calibration c.json -o compiled --rates rates.json
 //! ```
-//! For each size it times commitments to columns of full-width and of small values, transforms, and programs over rows; and it proves a
-//! small convolutional network that it makes up. What is left of that proof's CPU time, when everything counted has its rate, is put on the
-//! cells of columns. The usual sizes take some 15 s on two cores.
+//! For each size it proves a small convolutional network that it makes up, and divides the CPU time of the kernels of each kind by what was
+//! counted of them. Commitments to small values, and multiplications in programs, are timed by themselves; what the proof takes besides
+//! kernels is put on the cells of columns. The usual sizes take some 10 s on two cores.
 //!
 //! The rates go to `~/.config/kiln/rates.json`, or under `$XDG_CONFIG_HOME`, unless `-o` says otherwise. `kiln compile` reads them from there
 //! and may lay a circuit out in another way than on another machine; `kiln prove` prints the predicted time beside the
@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ark_bn254::Fr;
-use ark_ff::{FftField, Field, UniformRand};
+use ark_ff::UniformRand;
 use ark_std::rand::SeedableRng;
 use ark_std::rand::rngs::StdRng;
 use kiln_circuits::graph::{ConvGeometry, IntGraph, TableKind};
@@ -49,13 +49,15 @@ use crate::resources::{Snapshot, Used};
 const ACTION: &str = "measure this machine";
 /// What one measurement takes at least \[s\].
 const RUN_MIN_S: f64 = 0.05;
+/// What proofs take at least, all together \[s\]: their mean counts, kernel by kernel.
+const PROOFS_MIN_S: f64 = 0.5;
 /// Of so many measurements the median counts.
 const RUNS: usize = 3;
 /// Columns that are committed to at a time.
 const COLUMNS: usize = 4;
 /// Multiplications and additions of a program of which these are most of the work.
 const CHAIN: usize = 64;
-/// Rates are positive; what comes out as less than nothing, by the noise of a measurement, is this.
+/// What stands for a rate that came out as less than nothing.
 const NEXT_TO_NOTHING_NS: f64 = 0.01;
 
 /// Arguments of `kiln tune`.
@@ -134,38 +136,35 @@ impl<'a> Bench<'a> {
         Ok(Self { engine, k, srs: setup::insecure_srs(k)? })
     }
 
+    /// Small elements and pairs of a multiplication and an addition are timed by themselves; the rest is what kernels of the same kind took
+    /// in a proof, over what was counted of it.
     fn measure(&self) -> Result<Size, Failure> {
         let rows = 1usize << self.k;
         let mut rng = StdRng::seed_from_u64(1);
         let wide = vec![ColumnValues::full((0..rows).map(|_| Fr::rand(&mut rng)).collect()); COLUMNS];
         let narrow = vec![ColumnValues::small(Noise(3).vector(rows, 127)); COLUMNS];
         let each = 1e9 / (rows * COLUMNS) as f64;
-        let full_ns = self.cpu_s(|| self.commit(&wide))? * each;
         let small_ns = self.cpu_s(|| self.commit(&narrow))? * each;
-        // Both transforms have a butterfly for each two elements and each halving.
-        let butterfly_ns = self.cpu_s(|| self.transform(&wide))? * each / f64::from(self.k);
         let (long, short) = (chain(CHAIN).map_err(failed)?, chain(1).map_err(failed)?);
         let short_ns = self.cpu_s(|| self.go_over(&wide, &short))? * each;
         let long_ns = self.cpu_s(|| self.go_over(&wide, &long))? * each;
-        let multiply_add_ns = (long_ns - short_ns) / (CHAIN - 1) as f64;
-        // One multiplication, one addition, one element read, one made.
-        let made_ns = short_ns - Rate::multiply_adds(1, 2) * multiply_add_ns;
-        let measured = Rate {
+        let multiply_add_ns = positive((long_ns - short_ns) / (CHAIN - 1) as f64);
+        let Proof { work, cpu_ms, commitments_ms, transforms_ms, kernels_ms } = self.proof()?;
+        let multiply_adds = Rate::multiply_adds(work.multiplications, work.additions + work.loads);
+        let others_ms = kernels_ms - commitments_ms - transforms_ms;
+        let per = |ms: f64, count: u64| positive(ms * 1e6 / count.max(1) as f64);
+        let rate = Rate {
             k: self.k,
-            full_ns,
-            small_ns,
-            butterfly_ns,
+            full_ns: per(commitments_ms - small_ns * work.small_filled as f64 / 1e6, work.full_filled),
+            small_ns: positive(small_ns),
+            butterfly_ns: per(transforms_ms, work.butterflies),
             multiply_add_ns,
-            made_ns: made_ns.max(NEXT_TO_NOTHING_NS),
-            cell_ns: NEXT_TO_NOTHING_NS,
+            made_ns: per(others_ms - multiply_add_ns * multiply_adds / 1e6, work.made),
+            cell_ns: per(cpu_ms - kernels_ms, work.cells),
         };
-        let (work, proof_cpu_s) = self.proof()?;
-        let proof_cpu_ms = proof_cpu_s * 1e3;
-        let left_ns = (proof_cpu_ms - measured.kernels_ms(&work)) * 1e6 / work.cells as f64;
-        let rate = Rate { cell_ns: left_ns.max(NEXT_TO_NOTHING_NS), ..measured };
         Ok(Size {
             rate,
-            proof_cpu_ms,
+            proof_cpu_ms: cpu_ms,
             predicted_ms: rate.proof_ms(&work),
             default_ms: Rates::default().proof_ms(&work),
         })
@@ -176,17 +175,6 @@ impl<'a> Bench<'a> {
         let mut randomness = Randomness::insecure_from_seed([1; 32]);
         commit_group(self.engine, &self.srs, self.k, "tune", columns, false, &mut randomness)
             .map_err(failed)?;
-        Ok(())
-    }
-
-    /// Interpolates columns, and evaluates what comes out on a coset.
-    fn transform(&self, columns: &[ColumnValues]) -> Result<(), Failure> {
-        let mut graph = Graph::new();
-        let rows = columns.iter().map(|column| graph.upload(column.clone())).collect::<Vec<_>>();
-        let coefficients = graph.interpolate_coset(&rows.iter().collect::<Vec<_>>(), Fr::ONE);
-        let made = graph.evaluate_on_coset(&coefficients.iter().collect::<Vec<_>>(), self.k, Fr::GENERATOR);
-        self.engine.run(graph).map_err(failed)?;
-        drop(made);
         Ok(())
     }
 
@@ -223,8 +211,8 @@ impl<'a> Bench<'a> {
         Ok(times[RUNS / 2])
     }
 
-    /// What a proof of a made-up network takes: counted, and its median CPU time.
-    fn proof(&self) -> Result<(Work, f64), Failure> {
+    /// What a proof of a made-up network takes.
+    fn proof(&self) -> Result<Proof, Failure> {
         let (graph, weights, record) = network(self.k);
         let visibility = Visibility { input: InputVisibility::Private, weights: WeightVisibility::Hidden };
         let options = PlanOptions { k: Some(self.k), ..PlanOptions::default() };
@@ -241,28 +229,63 @@ impl<'a> Bench<'a> {
         let witness = lowered.witness(&trace, &weights).map_err(failed)?;
         let memory = MemoryPlan::default();
         let counted = Work::of(&key, &self.srs, &witness, &memory).map_err(failed)?;
-        let work = || {
+        // With an engine of its own, as a proof of `kiln prove` has.
+        let made = || -> Result<kiln_kernels::Report, Failure> {
+            let engine = backend::engine(&Backend::Cpu)?;
             let trace = interpret(&graph, &weights, &record).map_err(failed)?;
             let public_inputs = lowered.public_inputs(&trace).map_err(failed)?;
             let statement = Statement { public_inputs, committed: vec![public.clone()] };
             let witness = lowered.witness(&trace, &weights).map_err(failed)?;
             let randomness = Randomness::insecure_from_seed([3; 32]);
-            prove(
-                self.engine,
-                &key,
-                &self.srs,
-                &statement,
-                &secrets,
-                &witness,
-                randomness,
-                &kiln_plonk::Silent,
-            )
-            .map_err(failed)?;
-            Ok(())
+            prove(&engine, &key, &self.srs, &statement, &secrets, &witness, randomness, &kiln_plonk::Silent)
+                .map_err(failed)?;
+            Ok(engine.report())
         };
-        let cpu_s = self.cpu_s(work)?;
-        Ok((counted, cpu_s))
+        let (start, mut reports) = (Snapshot::now(), Vec::new());
+        let used = loop {
+            reports.push(made()?);
+            let used = start.used();
+            if used.wall_s >= PROOFS_MIN_S {
+                break used;
+            }
+        };
+        let each = 1e3 / reports.len() as f64;
+        let ms = |wanted: &dyn Fn(&str) -> bool| -> f64 {
+            reports.iter().map(|report| cpu_s(report, wanted)).sum::<f64>() * each
+        };
+        Ok(Proof {
+            work: counted,
+            cpu_ms: used.cpu_s.unwrap_or(used.wall_s) * each,
+            commitments_ms: ms(&|kernel| kernel == "msm"),
+            transforms_ms: ms(&|kernel| kernel == "interpolate_coset" || kernel == "evaluate_on_coset"),
+            kernels_ms: ms(&|_| true),
+        })
     }
+}
+
+/// What a proof took, in CPU time of all threads.
+struct Proof {
+    /// As it was counted ahead.
+    work: Work,
+    /// All of it \[ms\].
+    cpu_ms: f64,
+    /// Commitments \[ms\].
+    commitments_ms: f64,
+    /// Transforms \[ms\].
+    transforms_ms: f64,
+    /// All kernels, these included \[ms\].
+    kernels_ms: f64,
+}
+
+/// CPU time that an engine's devices spent on kernels \[s\].
+fn cpu_s(report: &kiln_kernels::Report, wanted: &dyn Fn(&str) -> bool) -> f64 {
+    let kernels = report.devices.iter().flat_map(|device| &device.kernels);
+    kernels.filter(|(name, _)| wanted(name)).map(|(_, totals)| totals.cpu_ns as f64 * 1e-9).sum()
+}
+
+/// A rate, which is more than nothing whatever the noise of a measurement.
+fn positive(ns: f64) -> f64 {
+    ns.max(NEXT_TO_NOTHING_NS)
 }
 
 /// `x·x + x` and so on, so many multiplications and additions.
