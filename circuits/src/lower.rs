@@ -22,8 +22,8 @@ mod statement;
 mod tables;
 mod witness;
 
-use kiln_plonk::ColumnValues;
 use kiln_plonk::circuit::Circuit;
+use kiln_plonk::{ColumnValues, KeyError, Work};
 
 use crate::graph::{IntGraph, Linear, TableKind};
 use crate::validate::{GraphError, validate_graph};
@@ -36,7 +36,7 @@ pub(crate) use tables::TableReach;
 pub use planner::{ColumnCounts, LayerReport, PlanOptions, PlanReport, Predicted, Target};
 pub use rates::{Rate, Rates};
 pub use statement::{InputVisibility, Visibility, WeightVisibility, public_inputs};
-pub use witness::ModelWitness;
+pub use witness::{ModelWitness, WitnessToCome};
 
 /// Why a graph cannot be laid out, or why values do not fit it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -101,9 +101,47 @@ impl Lowered {
         self.choice.options()
     }
 
-    /// The time that one thread of a machine with these rates takes to prove this, in milliseconds.
-    pub fn predicted_ms(&self, rates: &Rates) -> f64 {
-        self.choice.predicted(rates).milliseconds
+    /// What a proof asks of kernels, if it holds all columns in memory.
+    ///
+    /// # Errors
+    /// As [`Work::of_circuit`], never of a circuit as it was laid out.
+    pub fn work(&self) -> Result<Work, KeyError> {
+        Work::of_circuit(&self.circuit, &self.witness_to_come())
+    }
+
+    /// In place of a witness, where only estimates are made.
+    pub fn witness_to_come(&self) -> WitnessToCome<'_> {
+        WitnessToCome(self)
+    }
+
+    /// On how many rows an advice column has data, where the layout says. The columns come in the order of `emit`; those of chains are
+    /// taken to be equally full.
+    fn filled(&self, column: u32) -> Option<usize> {
+        let (columns, rows) = (&self.report.columns, self.report.rows);
+        let chains = |cells: usize, columns: usize| cells.div_ceil(columns.max(1));
+        let groups = [
+            (columns.remainders + columns.activations, Some(rows.0)),
+            (columns.edges, Some(rows.2)),
+            (columns.cell_relays, None),
+            (columns.accumulators, Some(chains(self.choice.colouring.cells(), columns.accumulators))),
+            (columns.chain_relays + columns.fractions + columns.inverses, None),
+            (columns.folds, Some(chains(self.choice.fold.colouring.cells(), columns.folds))),
+        ];
+        let mut end = 0;
+        let group = groups.into_iter().find(|(count, _)| {
+            end += count;
+            (column as usize) < end
+        });
+        group.and_then(|(_, filled)| filled)
+    }
+
+    /// Puts the prediction of such a proof at these rates into the report, in place of the planner's rough count of columns.
+    ///
+    /// # Errors
+    /// As [`Lowered::work`].
+    pub fn predict(&mut self, rates: &Rates) -> Result<(), KeyError> {
+        self.report.predicted_ms = rates.proof_ms(&self.work()?);
+        Ok(())
     }
 }
 

@@ -12,8 +12,9 @@ use kiln_circuits::{
 };
 use kiln_kernels::{Engine, KernelFailure};
 use kiln_plonk::{
-    ColumnValues, CommittedPublic, CommittedSecret, KeyError, ProveError, ProvingKey, ProvingKeyError,
-    Randomness, Srs, Statement, VerifyingKey, commit_group, keygen, prove, prove_within,
+    ColumnValues, CommittedPublic, CommittedSecret, KeyError, MemoryPlan, ProveError, ProvingKey,
+    ProvingKeyError, Randomness, Srs, Statement, VerifyingKey, Work, commit_group, keygen, prove,
+    prove_within,
 };
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
@@ -24,12 +25,13 @@ use crate::container;
 use crate::error::{Failure, Source};
 use crate::fidelity::{Fidelity, MeasuredOn};
 use crate::meaning::{self, InputVisibility, Meaning, Port, WeightVisibility};
-use crate::memory::{MemoryArgs, MemoryUse};
+use crate::memory::{MemoryArgs, MemoryUse, plan_within};
 use crate::mixed::MixedSearch;
 use crate::progress::Progress;
 use crate::public::{Commitment, INPUT_GROUP, MODEL_GROUP, PublicFile, PublicInput, PublicTensor};
 use crate::quantisation::{Quantisation, Quantised};
 use crate::range::RangeProof;
+use crate::resources::rss_bytes;
 
 const VERIFYING_KEY: &str = "model.vk";
 const PROVING_KEY: &str = "proving.key";
@@ -115,6 +117,8 @@ pub struct Proven {
     pub public: PublicFile,
     /// How memory was used, if it was bounded.
     pub memory: Option<MemoryUse>,
+    /// What it asked of kernels, as it was counted ahead.
+    pub work: Work,
 }
 
 /// A commitment to a record, with its secret.
@@ -221,7 +225,11 @@ impl Compiled {
         let Quantised { graph, weights, report, mixed } = quantised;
         let meaning = meaning_of(&graph, &options)?;
         let lowered = {
-            let lay_out = || lower_with(&graph, &meaning, &plan, &options.rates);
+            let lay_out = || {
+                let mut lowered = lower_with(&graph, &meaning, &plan, &options.rates)?;
+                lowered.predict(&options.rates).map_err(key_failure)?;
+                Ok::<_, Failure>(lowered)
+            };
             progress.phase("lay out the circuit", lay_out)?
         };
         let compared = {
@@ -309,6 +317,21 @@ impl Compiled {
         let body = graph_bytes(&file).map_err(|e| Failure::refused("write the integer model", e))?;
         let file = Zeroizing::new(GRAPH_FILE.wrap(&body));
         directory.add(GRAPH, Audience::Owner, &file)
+    }
+
+    /// How a proof with these keys, as they lie in a directory, would use memory within a bound \[bytes\], in a process that holds what this one does, and
+    /// what it asks of kernels.
+    ///
+    /// # Errors
+    /// The files cannot be opened, or no proof fits the bound.
+    pub fn planned(&self, directory: &Path, bound: Option<u64>) -> Result<(MemoryPlan, Work), Failure> {
+        let (key, path) = (open_proving_key(directory)?, directory.join(SRS));
+        let srs = Srs::open(&path).map_err(|e| Failure::file("open the reference string", &path, e))?;
+        let witness = self.lowered.witness_to_come();
+        let in_use = rss_bytes().unwrap_or(0);
+        let plan = plan_within((&key, &srs, &witness), in_use, bound).map_err(prove_failure)?;
+        let work = Work::of(&key, &srs, &witness, &plan).map_err(|e| prove_failure(e.into()))?;
+        Ok((plan, work))
     }
 
     /// Reads what [`Compiled::write`] wrote, and checks that the parts belong together.
@@ -427,6 +450,7 @@ impl Compiled {
         let statement = public.statement(self.key.verifying_key(), &self.meaning)?;
         let (key, srs) = (&self.key, &self.srs);
         let (plan, mut used) = memory.choose(key, srs, &witness)?;
+        let work = Work::of(key, srs, &witness, &plan).map_err(|e| prove_failure(e.into()))?;
         let faster = memory.multiples(srs, used.as_mut(), progress)?;
         let srs = faster.as_ref().unwrap_or(srs);
         let (proof, report) =
@@ -435,7 +459,7 @@ impl Compiled {
         for (round, wall_ns) in report.rounds {
             progress.record(&format!("prove: {round}"), wall_ns as f64 * 1e-9);
         }
-        Ok(Proven { proof, public, memory: used })
+        Ok(Proven { proof, public, memory: used, work })
     }
 
     /// Why there is no proof. Files that are used in place are not checked when they are opened, so if the proof came
@@ -564,11 +588,6 @@ impl Compiled {
             activations: self.graph.tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum(),
             cells: report.small_cells + report.full_cells,
         }
-    }
-
-    /// The CPU time of a proof at these rates, in milliseconds.
-    pub fn predicted_ms(&self, rates: &Rates) -> f64 {
-        self.lowered.predicted_ms(rates)
     }
 
     /// Where the cells of the circuit go.

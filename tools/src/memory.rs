@@ -44,6 +44,19 @@ pub struct MemoryUse {
     way: String,
 }
 
+/// The fastest plan within a bound, of a proof in a process that holds `in_use` already; all in memory where there is no bound.
+///
+/// # Errors
+/// No plan fits.
+pub fn plan_within(
+    (key, srs, witness): (&ProvingKey, &Srs, &dyn Witness),
+    in_use: u64,
+    bound: Option<u64>,
+) -> Result<MemoryPlan, ProveError> {
+    let options = MemoryPlan::options(key, srs, witness, in_use, None)?;
+    MemoryPlan::choose(&options, bound.unwrap_or(u64::MAX))
+}
+
 impl MemoryArgs {
     /// Prints what each way to prove would take, and picks the fastest within the bound. Without a bound, everything is held
     /// and nothing is said.
@@ -157,7 +170,7 @@ impl fmt::Display for Estimates<'_> {
 }
 
 /// A size with a unit: `4GiB`, `512 MiB`, `6GB`.
-fn parse_size(text: &str) -> Result<u64, String> {
+pub fn parse_size(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u64); 6] = [
         ("GiB", 1 << 30),
         ("MiB", 1 << 20),

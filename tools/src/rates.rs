@@ -10,7 +10,7 @@ use crate::artefact::{self, SMALL_FILE_BYTES_MAX};
 use crate::error::{Failure, Source};
 
 /// Version of the file.
-const SCHEMA: &str = "kiln.rates/1";
+const SCHEMA: &str = "kiln.rates/2";
 /// What stands for the rates that the program brings along.
 const DEFAULT: &str = "default";
 /// Most sizes.
@@ -89,16 +89,16 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_and_nothing_else() {
-        let rates = Rates::default();
+        let rates = Rates::new(vec![Rate::LARGE]).unwrap();
         let text = to_text(&rates, "a \"machine\"");
         assert_eq!(parse(text.as_bytes()).unwrap(), rates);
         for (from, to) in
-            [("rates/1", "rates/2"), ("100.0", "-1.0"), ("100.0", "null"), ("100.0", "1e999"), ("20", "-20")]
+            [("rates/2", "rates/1"), ("100.0", "-1.0"), ("100.0", "null"), ("100.0", "1e999"), ("20", "-20")]
         {
             assert!(text.contains(from), "{from}");
             assert!(parse(text.replace(from, to).as_bytes()).is_err(), "{from} {to}");
         }
         assert!(parse(b"").is_err());
-        assert!(parse(b"{\"schema\":\"kiln.rates/1\",\"machine\":\"\",\"rates\":[]}").is_err());
+        assert!(parse(b"{\"schema\":\"kiln.rates/2\",\"machine\":\"\",\"rates\":[]}").is_err());
     }
 }

@@ -33,6 +33,8 @@ pub struct KernelUsage {
     pub elements: u64,
     /// How long this machine spent on it, simulating included \[s\].
     pub wall_s: f64,
+    /// CPU time of this machine meanwhile, all threads together \[s\].
+    pub cpu_s: f64,
     /// Cycles of the device's clock.
     pub cycles: Option<u64>,
     /// Cycles divided by the clock \[s\].
@@ -62,6 +64,7 @@ pub fn usage(report: &Report) -> Vec<DeviceUsage> {
                     calls: totals.calls,
                     elements: totals.elements,
                     wall_s: totals.wall_ns as f64 * 1e-9,
+                    cpu_s: totals.cpu_ns as f64 * 1e-9,
                     cycles: totals.cycles,
                     simulated_s: totals
                         .cycles

@@ -160,7 +160,8 @@ pub struct PlanReport {
     pub multiply_accumulates: u64,
     /// Cells the verifier computes.
     pub instance_cells: usize,
-    /// Predicted proving time of one thread, in milliseconds.
+    /// Predicted CPU time of a proof that holds all columns in memory, all threads together, in milliseconds. See
+    /// [`Lowered::predict`](super::Lowered::predict).
     pub predicted_ms: f64,
     /// Predicted proof size, in bytes.
     pub predicted_proof_bytes: usize,
@@ -188,7 +189,7 @@ pub(crate) struct Choice {
 pub struct Predicted {
     /// What layouts are compared by: the time and the length of the proof, or the gas of a contract, as the target says.
     pub cost: f64,
-    /// Time of one thread \[ms\].
+    /// CPU time, by the planner's rough count of columns \[ms\].
     pub milliseconds: f64,
 }
 
@@ -368,8 +369,9 @@ fn candidates(
                         edges: if *edge_rows > 0 { *edges } else { 0 },
                         ..columns_of_lanes(lanes, visibility, tables, k)
                     };
-                    let cost = Prediction::new(&columns, 0, k, options.degree.unwrap_or(5), &rates.at(k))
-                        .cost(options.target);
+                    let cost =
+                        Prediction::new(&columns, 0, k, options.degree.unwrap_or(5), &rates.of_layouts(k))
+                            .cost(options.target);
                     all.push(Candidate { lanes, k, cost });
                     if *edge_rows == 0 {
                         break;
@@ -426,7 +428,7 @@ fn try_rows(
     let with_degree = |degree: u32| {
         let selectors = place_selectors(&colouring, &fold, options.target, k, degree);
         let columns = ColumnCounts { selector_columns: selectors.columns(), ..columns };
-        let cost = Prediction::new(&columns, cells, k, degree, &rates.at(k)).cost(options.target);
+        let cost = Prediction::new(&columns, cells, k, degree, &rates.of_layouts(k)).cost(options.target);
         (cost, degree, selectors, columns)
     };
     let degrees = options.degree.map_or(DEGREES_TRIED, |degree| degree..=degree);
@@ -534,7 +536,7 @@ impl Choice {
         }
     }
 
-    /// The time that one thread takes to prove this, in milliseconds.
+    /// What layouts are compared by.
     pub(crate) fn predicted(&self, rates: &Rates) -> Predicted {
         let prediction = self.prediction(rates);
         Predicted { cost: prediction.cost(self.target), milliseconds: prediction.milliseconds }
@@ -542,7 +544,7 @@ impl Choice {
 
     fn prediction(&self, rates: &Rates) -> Prediction {
         let cells = self.fold.entries.len();
-        Prediction::new(&self.columns, cells, self.k, self.degree, &rates.at(self.k))
+        Prediction::new(&self.columns, cells, self.k, self.degree, &rates.of_layouts(self.k))
     }
 
     /// The figures of this choice.
@@ -674,7 +676,7 @@ impl fmt::Display for PlanReport {
         )?;
         writeln!(
             f,
-            "predicted: {:.0} ms of one thread, proof of {} bytes",
+            "predicted: {:.0} ms of CPU time with all columns in memory, proof of {} bytes",
             self.predicted_ms, self.predicted_proof_bytes
         )?;
         for layer in &self.layers {

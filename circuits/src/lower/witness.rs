@@ -509,7 +509,35 @@ impl Witness for ModelWitness<'_> {
     }
 
     fn value_bytes(&self, phase: u8) -> usize {
-        // From phase 1 until all is made, the chains are also kept here.
-        if phase == 0 { 4 } else { 64 }
+        value_bytes(phase)
     }
+
+    fn filled(&self, column: u32) -> Option<usize> {
+        self.lowered.filled(column)
+    }
+}
+
+/// No witness yet, but what estimates of memory and of work ask of one.
+pub struct WitnessToCome<'a>(pub(super) &'a Lowered);
+
+impl Witness for WitnessToCome<'_> {
+    fn phase(&self, _: u8, _: &[Fr]) -> Result<Vec<ColumnValues>, WitnessError> {
+        Err(WitnessError::Refused(
+            "there is no record yet; estimates can be made without, proofs cannot".into(),
+        ))
+    }
+
+    fn value_bytes(&self, phase: u8) -> usize {
+        value_bytes(phase)
+    }
+
+    fn filled(&self, column: u32) -> Option<usize> {
+        self.0.filled(column)
+    }
+}
+
+/// As [`Witness::value_bytes`].
+fn value_bytes(phase: u8) -> usize {
+    // From phase 1 until all is made, the chains are also kept here.
+    if phase == 0 { 4 } else { 64 }
 }

@@ -6,7 +6,7 @@ use ark_bn254::Fr;
 use kiln_kernels::{Graph, KernelFailure, ProgramBuilder, Vector};
 
 /// How many vectors one program combines; devices hold more.
-const TERMS_MAX: usize = 100;
+pub(crate) const TERMS_MAX: usize = 100;
 
 /// `Σ factor·vector`, `len` long; shorter vectors count as zero past their end.
 ///

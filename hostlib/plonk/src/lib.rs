@@ -76,7 +76,7 @@ pub use keys::CommittedSecret;
 pub use keys_io::KeyFileError;
 pub use mock::{MockFailure, Place, QueryValue, mock};
 pub use progress::{Progress, ProofReport, SetupProgress, Silent};
-pub use prover::{Holding, MemoryPlan, prove, prove_within};
+pub use prover::{Holding, MemoryPlan, Work, prove, prove_within};
 pub use proving_key::{ProvingKey, ProvingKeyError};
 pub use randomness::Randomness;
 pub use sections::SectionError;

@@ -28,6 +28,13 @@ pub trait Witness {
         let _ = phase;
         32
     }
+
+    /// On how many rows an advice column has values of its own, where that is known: on the others it is zero, or as on the row before.
+    /// Only predictions of time depend on it.
+    fn filled(&self, column: u32) -> Option<usize> {
+        let _ = column;
+        None
+    }
 }
 
 /// Why there is no witness, or why it does not fit the circuit.

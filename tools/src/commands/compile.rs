@@ -58,6 +58,7 @@ use crate::error::Failure;
 use crate::fidelity::{Fidelity, Table};
 use crate::hexadecimal;
 use crate::meaning::{InputVisibility, WeightVisibility};
+use crate::memory::parse_size;
 use crate::mixed::MixedSearch;
 use crate::output::{self, Format, Report};
 use crate::progress::{Phase, Progress};
@@ -100,6 +101,10 @@ pub struct Args {
     /// digits
     #[arg(long, value_name = "HEX", requires = "srs", value_parser = setup::parse_fingerprint)]
     expect_fingerprint: Option<setup::Fingerprint>,
+    /// Predict the CPU time of proofs within so much memory, as of `kiln prove --memory`, for example `4GiB`; left out, of proofs that hold
+    /// all columns in memory. The layout does not depend on it
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    memory: Option<u64>,
     #[command(flatten)]
     rates: RatesArgs,
     #[command(flatten)]
@@ -146,10 +151,23 @@ pub struct Made {
     /// The search for widths, if there was one.
     mixed: Option<MixedSearch>,
     layout: PlanReport,
+    /// What a proof is predicted to take; none if no proof fits `--memory`.
+    prediction: Option<Prediction>,
     #[serde(skip)]
     layers: bool,
     phases: Vec<Phase>,
     used: Used,
+}
+
+/// What a proof is predicted to take.
+#[derive(Debug, Serialize)]
+struct Prediction {
+    /// CPU time, all threads together \[ms\].
+    cpu_ms: f64,
+    /// The most memory of the process, if it held what this one holds \[bytes\].
+    memory_bytes: u64,
+    /// How it holds columns.
+    way: String,
 }
 
 /// Runs the command.
@@ -171,7 +189,8 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         None if args.layers || args.format.json => Compare::Calibration,
         None => Compare::Nothing,
     };
-    let options = Options { name, input, weights, target, quantise, rates: args.rates.read()?, compare };
+    let rates = args.rates.read()?;
+    let options = Options { name, input, weights, target, quantise, rates: rates.clone(), compare };
     let mut compiled =
         Compiled::make(&engine, &onnx, &calibration, options, srs, secret::randomness()?, &progress)?;
     let (accuracy, fidelity) = match compiled.compared.take() {
@@ -180,6 +199,17 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     };
     progress.phase("write", || compiled.write(&engine, &directory))?;
     directory.commit()?;
+    let prediction = match compiled.planned(&args.output, args.memory) {
+        Ok((plan, work)) => Some(Prediction {
+            cpu_ms: rates.proof_ms(&work),
+            memory_bytes: plan.peak_bytes(),
+            way: plan.to_string(),
+        }),
+        Err(failure) => {
+            output::note(format_args!("no prediction: {failure}"));
+            None
+        }
+    };
     let phases = progress.finish();
     if compiled.is_insecure() {
         output::warn(super::verify::INSECURE);
@@ -196,6 +226,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         fidelity,
         mixed: compiled.mixed.clone(),
         layout: compiled.layout().clone(),
+        prediction,
         layers: args.layers,
         phases,
         used: start.used(),
@@ -230,6 +261,10 @@ impl fmt::Display for Made {
         }
         if let Some(fidelity) = &self.fidelity {
             writeln!(f, "  outputs   {fidelity}")?;
+        }
+        if let Some(Prediction { cpu_ms, memory_bytes, way }) = &self.prediction {
+            let (time, memory) = (output::seconds(cpu_ms * 1e-3), output::bytes(*memory_bytes));
+            writeln!(f, "  a proof   {time} of CPU time, predicted: {way}, at most some {memory}")?;
         }
         if let Some(mixed) = &self.mixed {
             write!(f, "{mixed}")?;

@@ -21,8 +21,8 @@
 //! points, made by the first proof and used by all that follow with the same reference string. From some 2^14 rows on they save
 //! part of the time of commitments on the processor.
 //!
-//! The CPU time that was predicted stands beside the one that was measured. Predictions are good on a machine that `kiln tune` has
-//! measured, for proofs on the processor that neither `--memory` nor `--multiples` changes.
+//! The CPU time that was predicted stands beside the one that was measured. What is predicted is the proof with memory used as it was, on the
+//! processor, without `--multiples`; predictions are good on a machine that `kiln tune` has measured.
 //!
 //! A proof is verified before it is written. If it fails, nothing is written and the exit code is 3.
 
@@ -30,6 +30,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use kiln_kernels::Engine;
+use kiln_plonk::Work;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -88,8 +89,10 @@ pub struct Made {
     proof_bytes: usize,
     insecure: bool,
     backend: String,
-    /// The CPU time of a proof on the processor, by the rates that were given or found.
+    /// The CPU time of a proof on the processor with memory used as it was, by the rates that were given or found.
     predicted_ms: f64,
+    /// What the prediction counted.
+    work: Work,
     /// The CPU time that it took, from the record to the proof's own check; none where the system does not say.
     proving_cpu_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,7 +138,8 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         proof_bytes: proven.proof.len(),
         insecure: compiled.is_insecure(),
         backend: args.backend.backend.to_string(),
-        predicted_ms: compiled.predicted_ms(&rates),
+        predicted_ms: rates.proof_ms(&proven.work),
+        work: proven.work,
         proving_cpu_ms,
         memory: proven.memory,
         phases,

@@ -5,19 +5,21 @@
 //! $ kiln tune --sizes 10,14,18 -o rates.json --json
 //! $ kiln compile --model m.onnx --calibration c.json -o compiled --rates rates.json
 //! ```
-//! For each size it times commitments to columns of full-width and of small values, proves a small convolutional network that it
-//! makes up, and takes what is left of the proof's CPU time for transforms and for programs over rows, in the proportion of the
-//! program's own rates, though no less of it than commitments suggest. The usual sizes take some 15 s on two cores.
+//! For each size it proves a small convolutional network that it makes up, and divides the CPU time of the kernels of each kind by what was
+//! counted of them. Commitments to small values, and multiplications in programs, are timed by themselves; what the proof takes besides
+//! kernels is put on the cells of columns. The usual sizes take some 10 s on two cores.
 //!
 //! The rates go to `~/.config/kiln/rates.json`, or under `$XDG_CONFIG_HOME`, unless `-o` says otherwise. `kiln compile` reads them from there
 //! and may lay a circuit out in another way than on another machine; `kiln prove` prints the predicted time beside the
-//! measured one. With `--rates default` both go by the program's own rates, which are those of large circuits on one machine.
+//! measured one. With `--rates default` both go by the program's own rates, which were measured by this command on one machine.
 //!
-//! A prediction is of CPU time, in all threads together. Beyond the sizes that were measured, the rates at the end are taken.
+//! A prediction is of CPU time, in all threads together: what a proof asks of kernels is counted, with the memory that it has, and each count
+//! has its rate. Beyond the sizes that were measured, the rates at the end are taken.
 
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ark_bn254::Fr;
 use ark_ff::UniformRand;
@@ -27,11 +29,10 @@ use kiln_circuits::graph::{ConvGeometry, IntGraph, TableKind};
 use kiln_circuits::lower::{Rate, Rates};
 use kiln_circuits::samples::{GraphBuilder, Noise};
 use kiln_circuits::{
-    InputVisibility, Lowered, PlanOptions, Visibility, WeightValues, WeightVisibility, lower,
-    run as interpret,
+    InputVisibility, PlanOptions, Visibility, WeightValues, WeightVisibility, lower, run as interpret,
 };
-use kiln_kernels::Engine;
-use kiln_plonk::{ColumnValues, Randomness, Srs, Statement, commit_group, keygen, prove};
+use kiln_kernels::{Engine, Graph, KernelFailure, Program, ProgramBuilder};
+use kiln_plonk::{ColumnValues, MemoryPlan, Randomness, Srs, Statement, Work, commit_group, keygen, prove};
 use serde::Serialize;
 
 use super::bench::machine;
@@ -48,10 +49,16 @@ use crate::resources::{Snapshot, Used};
 const ACTION: &str = "measure this machine";
 /// What one measurement takes at least \[s\].
 const RUN_MIN_S: f64 = 0.05;
+/// What proofs take at least, all together \[s\]: their mean counts, kernel by kernel.
+const PROOFS_MIN_S: f64 = 0.5;
 /// Of so many measurements the median counts.
 const RUNS: usize = 3;
 /// Columns that are committed to at a time.
 const COLUMNS: usize = 4;
+/// Multiplications and additions of a program of which these are most of the work.
+const CHAIN: usize = 64;
+/// What stands for a rate that came out as less than nothing.
+const NEXT_TO_NOTHING_NS: f64 = 0.01;
 
 /// Arguments of `kiln tune`.
 #[derive(Debug, clap::Args)]
@@ -84,6 +91,8 @@ struct Size {
     rate: Rate,
     /// What the proof took \[ms\].
     proof_cpu_ms: f64,
+    /// What these rates say of it \[ms\].
+    predicted_ms: f64,
     /// What the program's own rates say of it \[ms\].
     default_ms: f64,
 }
@@ -127,33 +136,38 @@ impl<'a> Bench<'a> {
         Ok(Self { engine, k, srs: setup::insecure_srs(k)? })
     }
 
+    /// Small elements and pairs of a multiplication and an addition are timed by themselves; the rest is what kernels of the same kind took
+    /// in a proof, over what was counted of it.
     fn measure(&self) -> Result<Size, Failure> {
         let rows = 1usize << self.k;
         let mut rng = StdRng::seed_from_u64(1);
         let wide = vec![ColumnValues::full((0..rows).map(|_| Fr::rand(&mut rng)).collect()); COLUMNS];
         let narrow = vec![ColumnValues::small(Noise(3).vector(rows, 127)); COLUMNS];
-        let per_element = 1e9 / (rows * COLUMNS) as f64;
-        let full_ns = self.cpu_s(|| self.commit(&wide))? * per_element;
-        let small_ns = self.cpu_s(|| self.commit(&narrow))? * per_element;
-        let (lowered, proof_cpu_s) = self.proof()?;
-        let proof_cpu_ms = proof_cpu_s * 1e3;
-        let ms = |rate: Rate| Rates::new(vec![rate]).map_or(0.0, |rates| lowered.predicted_ms(&rates));
-        let usual = Rate { k: self.k, ..Rate::LARGE };
-        // Predictions are sums of the rates; a rate has to be positive, so nothing is next to nothing.
-        let nothing = f64::MIN_POSITIVE;
-        let commitments =
-            ms(Rate { full_ns, small_ns, butterfly_ns: nothing, multiply_add_ns: nothing, ..usual });
-        let rest = ms(Rate { full_ns: nothing, small_ns: nothing, ..usual });
-        // The columns of the made-up network are emptier than those of most, so little may be left: no less than commitments suggest.
-        let factor = ((proof_cpu_ms - commitments) / rest).max(full_ns / usual.full_ns);
+        let each = 1e9 / (rows * COLUMNS) as f64;
+        let small_ns = self.cpu_s(|| self.commit(&narrow))? * each;
+        let (long, short) = (chain(CHAIN).map_err(failed)?, chain(1).map_err(failed)?);
+        let short_ns = self.cpu_s(|| self.go_over(&wide, &short))? * each;
+        let long_ns = self.cpu_s(|| self.go_over(&wide, &long))? * each;
+        let multiply_add_ns = positive((long_ns - short_ns) / (CHAIN - 1) as f64);
+        let Proof { work, cpu_ms, commitments_ms, transforms_ms, kernels_ms } = self.proof()?;
+        let multiply_adds = Rate::multiply_adds(work.multiplications, work.additions + work.loads);
+        let others_ms = kernels_ms - commitments_ms - transforms_ms;
+        let per = |ms: f64, count: u64| positive(ms * 1e6 / count.max(1) as f64);
         let rate = Rate {
-            full_ns,
-            small_ns,
-            butterfly_ns: usual.butterfly_ns * factor,
-            multiply_add_ns: usual.multiply_add_ns * factor,
-            ..usual
+            k: self.k,
+            full_ns: per(commitments_ms - small_ns * work.small_filled as f64 / 1e6, work.full_filled),
+            small_ns: positive(small_ns),
+            butterfly_ns: per(transforms_ms, work.butterflies),
+            multiply_add_ns,
+            made_ns: per(others_ms - multiply_add_ns * multiply_adds / 1e6, work.made),
+            cell_ns: per(cpu_ms - kernels_ms, work.cells),
         };
-        Ok(Size { rate, proof_cpu_ms, default_ms: lowered.predicted_ms(&Rates::default()) })
+        Ok(Size {
+            rate,
+            proof_cpu_ms: cpu_ms,
+            predicted_ms: rate.proof_ms(&work),
+            default_ms: Rates::default().proof_ms(&work),
+        })
     }
 
     fn commit(&self, columns: &[ColumnValues]) -> Result<(), Failure> {
@@ -161,6 +175,19 @@ impl<'a> Bench<'a> {
         let mut randomness = Randomness::insecure_from_seed([1; 32]);
         commit_group(self.engine, &self.srs, self.k, "tune", columns, false, &mut randomness)
             .map_err(failed)?;
+        Ok(())
+    }
+
+    /// Runs a program on each column by itself.
+    fn go_over(&self, columns: &[ColumnValues], program: &Arc<Program>) -> Result<(), Failure> {
+        let mut graph = Graph::new();
+        let made = columns.iter().map(|column| {
+            let rows = graph.upload(column.clone());
+            graph.pointwise(program.clone(), &[&rows], column.len())
+        });
+        let made = made.collect::<Vec<_>>();
+        self.engine.run(graph).map_err(failed)?;
+        drop(made);
         Ok(())
     }
 
@@ -184,8 +211,8 @@ impl<'a> Bench<'a> {
         Ok(times[RUNS / 2])
     }
 
-    /// The circuit of a made-up network and the median CPU time of a proof.
-    fn proof(&self) -> Result<(Lowered, f64), Failure> {
+    /// What a proof of a made-up network takes.
+    fn proof(&self) -> Result<Proof, Failure> {
         let (graph, weights, record) = network(self.k);
         let visibility = Visibility { input: InputVisibility::Private, weights: WeightVisibility::Hidden };
         let options = PlanOptions { k: Some(self.k), ..PlanOptions::default() };
@@ -198,28 +225,79 @@ impl<'a> Bench<'a> {
             commit_group(self.engine, &self.srs, self.k, MODEL_GROUP, columns, true, &mut randomness);
         let (secret, public) = committed.map_err(failed)?;
         let secrets = [secret];
-        let work = || {
+        let trace = interpret(&graph, &weights, &record).map_err(failed)?;
+        let witness = lowered.witness(&trace, &weights).map_err(failed)?;
+        let memory = MemoryPlan::default();
+        let counted = Work::of(&key, &self.srs, &witness, &memory).map_err(failed)?;
+        // With an engine of its own, as a proof of `kiln prove` has.
+        let made = || -> Result<kiln_kernels::Report, Failure> {
+            let engine = backend::engine(&Backend::Cpu)?;
             let trace = interpret(&graph, &weights, &record).map_err(failed)?;
             let public_inputs = lowered.public_inputs(&trace).map_err(failed)?;
             let statement = Statement { public_inputs, committed: vec![public.clone()] };
             let witness = lowered.witness(&trace, &weights).map_err(failed)?;
             let randomness = Randomness::insecure_from_seed([3; 32]);
-            prove(
-                self.engine,
-                &key,
-                &self.srs,
-                &statement,
-                &secrets,
-                &witness,
-                randomness,
-                &kiln_plonk::Silent,
-            )
-            .map_err(failed)?;
-            Ok(())
+            prove(&engine, &key, &self.srs, &statement, &secrets, &witness, randomness, &kiln_plonk::Silent)
+                .map_err(failed)?;
+            Ok(engine.report())
         };
-        let cpu_s = self.cpu_s(work)?;
-        Ok((lowered, cpu_s))
+        let (start, mut reports) = (Snapshot::now(), Vec::new());
+        let used = loop {
+            reports.push(made()?);
+            let used = start.used();
+            if used.wall_s >= PROOFS_MIN_S {
+                break used;
+            }
+        };
+        let each = 1e3 / reports.len() as f64;
+        let ms = |wanted: &dyn Fn(&str) -> bool| -> f64 {
+            reports.iter().map(|report| cpu_s(report, wanted)).sum::<f64>() * each
+        };
+        Ok(Proof {
+            work: counted,
+            cpu_ms: used.cpu_s.unwrap_or(used.wall_s) * each,
+            commitments_ms: ms(&|kernel| kernel == "msm"),
+            transforms_ms: ms(&|kernel| kernel == "interpolate_coset" || kernel == "evaluate_on_coset"),
+            kernels_ms: ms(&|_| true),
+        })
     }
+}
+
+/// What a proof took, in CPU time of all threads.
+struct Proof {
+    /// As it was counted ahead.
+    work: Work,
+    /// All of it \[ms\].
+    cpu_ms: f64,
+    /// Commitments \[ms\].
+    commitments_ms: f64,
+    /// Transforms \[ms\].
+    transforms_ms: f64,
+    /// All kernels, these included \[ms\].
+    kernels_ms: f64,
+}
+
+/// CPU time that an engine's devices spent on kernels \[s\].
+fn cpu_s(report: &kiln_kernels::Report, wanted: &dyn Fn(&str) -> bool) -> f64 {
+    let kernels = report.devices.iter().flat_map(|device| &device.kernels);
+    kernels.filter(|(name, _)| wanted(name)).map(|(_, totals)| totals.cpu_ns as f64 * 1e-9).sum()
+}
+
+/// A rate, which is more than nothing whatever the noise of a measurement.
+fn positive(ns: f64) -> f64 {
+    ns.max(NEXT_TO_NOTHING_NS)
+}
+
+/// `x·x + x` and so on, so many multiplications and additions.
+fn chain(steps: usize) -> Result<Arc<Program>, KernelFailure> {
+    let mut builder = ProgramBuilder::new();
+    let x = builder.input(0, 0);
+    let last = (0..steps).fold(x, |value, _| {
+        let product = builder.mul(value, x);
+        builder.add(product, x)
+    });
+    builder.output(last);
+    Ok(Arc::new(builder.finish()?))
 }
 
 fn failed(error: impl Into<Source>) -> Failure {
@@ -269,18 +347,20 @@ impl fmt::Display for Tuned {
         writeln!(f, "Rates of {} in {}, CPU time", self.machine, self.file.display())?;
         writeln!(
             f,
-            "  {:>5} {:>9} {:>9} {:>9} {:>9} {:>10} {:>10}",
-            "rows", "full", "small", "butterfly", "multiply", "a proof", "by default"
+            "  {:>5} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10} {:>10}",
+            "rows", "full", "small", "butterfly", "multiply", "made", "cell", "a proof", "by default"
         )?;
-        for Size { rate, proof_cpu_ms, default_ms } in &self.sizes {
+        for Size { rate, proof_cpu_ms, default_ms, .. } in &self.sizes {
             writeln!(
                 f,
-                "  {:>5} {:>6.0} ns {:>6.1} ns {:>6.2} ns {:>6.2} ns {:>7.0} ms {:>7.0} ms",
+                "  {:>5} {:>6.0} ns {:>6.1} ns {:>6.2} ns {:>6.2} ns {:>6.2} ns {:>6.1} ns {:>7.0} ms {:>7.0} ms",
                 format!("2^{}", rate.k),
                 rate.full_ns,
                 rate.small_ns,
                 rate.butterfly_ns,
                 rate.multiply_add_ns,
+                rate.made_ns,
+                rate.cell_ns,
                 proof_cpu_ms,
                 default_ms
             )?;

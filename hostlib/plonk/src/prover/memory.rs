@@ -299,7 +299,7 @@ fn mapped_bytes(column: &ColumnValues) -> u64 {
 
 /// Numbers in place of challenges, where only the shape of constraints is of interest: all different, so that nothing
 /// cancels.
-fn placeholder(count: usize) -> (Challenges, Fr) {
+pub(super) fn placeholder(count: usize) -> (Challenges, Fr) {
     let number = |i: usize| Fr::GENERATOR.pow([i as u64 + 3]);
     let mut challenges = Challenges::placeholder(count);
     challenges.circuit.iter_mut().enumerate().for_each(|(i, challenge)| *challenge = number(2 * i + 9));

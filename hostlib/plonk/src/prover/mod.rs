@@ -16,6 +16,7 @@ mod quotient;
 mod spill;
 mod statement;
 mod store;
+mod work;
 
 use std::collections::BTreeMap;
 
@@ -38,6 +39,7 @@ use kiln_verify::Statement;
 use kiln_verify::verify;
 
 pub use self::memory::{Holding, MemoryPlan};
+pub use self::work::Work;
 
 /// What all rounds share.
 struct Prover<'a> {

@@ -14,6 +14,7 @@ mod sample;
 mod secrets;
 mod verdict;
 mod wide;
+mod work;
 
 use ark_bn254::Fr;
 use ark_ff::Zero;
