@@ -92,9 +92,9 @@ pub struct Compiled {
     graph: IntGraph,
     weights: WeightValues,
     lowered: Lowered,
-    /// How far it is from the float model, where that was asked for; not known of what is read from files.
+    /// How far it is from the float model, where [`Compiled::make`] was asked for that.
     pub compared: Option<Compared>,
-    /// The search for widths, if there was one and this was not read from files.
+    /// The search for widths, where [`Compiled::make`] was asked for one.
     pub mixed: Option<MixedSearch>,
 }
 
@@ -241,11 +241,26 @@ impl Compiled {
         let (circuit, fixed) = (lowered.circuit.clone(), lowered.fixed.clone());
         let keys = progress.phase("make the keys", || keygen(engine, &srs, circuit, fixed));
         let (key, _) = keys.map_err(key_failure)?;
-        let (secret, commitment) = progress.phase("commit to the model", || {
+        let model = progress.phase("commit to the model", || {
             commit_to(engine, &srs, &lowered, &weights, options.weights, randomness)
         })?;
-        let directory = None;
-        Ok(Self {
+        let mut compiled = Self::of(meaning, model, key, srs, graph, weights, lowered);
+        (compiled.compared, compiled.mixed) = (compared, mixed);
+        Ok(compiled)
+    }
+
+    /// Of its parts: not read from files, and nothing said of how good it is.
+    fn of(
+        meaning: Meaning,
+        (secret, commitment): (CommittedSecret, CommittedPublic),
+        key: ProvingKey,
+        srs: Srs,
+        graph: IntGraph,
+        weights: WeightValues,
+        lowered: Lowered,
+    ) -> Self {
+        let (directory, compared, mixed) = (None, None, None);
+        Self {
             meaning,
             commitment,
             secret,
@@ -257,7 +272,7 @@ impl Compiled {
             lowered,
             compared,
             mixed,
-        })
+        }
     }
 
     /// The same circuit and keys with other weights: another model, with another commitment.
@@ -268,24 +283,11 @@ impl Compiled {
         randomness: Randomness,
     ) -> Result<Self, Failure> {
         let lowered = lower_with(&self.graph, &self.meaning, &self.lowered.options(), &Rates::default())?;
-        let (secret, commitment) =
-            commit_to(engine, &self.srs, &lowered, &weights, self.meaning.weights, randomness)?;
+        let model = commit_to(engine, &self.srs, &lowered, &weights, self.meaning.weights, randomness)?;
         let (meaning, key, srs) = (self.meaning.clone(), self.key.clone(), self.srs.clone());
-        let (directory, graph, compared) = (self.directory.clone(), self.graph.clone(), None);
-        let mixed = self.mixed.clone();
-        Ok(Self {
-            meaning,
-            commitment,
-            secret,
-            key,
-            srs,
-            directory,
-            graph,
-            weights,
-            lowered,
-            compared,
-            mixed,
-        })
+        let mut other = Self::of(meaning, model, key, srs, self.graph.clone(), weights, lowered);
+        other.directory.clone_from(&self.directory);
+        Ok(other)
     }
 
     /// Writes everything into a directory.
@@ -328,21 +330,8 @@ impl Compiled {
         artefact::open("open the reference string", &path)?;
         let srs = Srs::open(&path).map_err(|e| Failure::file("open the reference string", &path, e))?;
         let lowered = lower_with(&graph, &meaning, &layout, &Rates::default())?;
-        let directory = Some(directory.to_owned());
-        let (compared, mixed) = (None, None);
-        let compiled = Self {
-            meaning,
-            commitment,
-            secret,
-            key,
-            srs,
-            directory,
-            graph,
-            weights,
-            lowered,
-            compared,
-            mixed,
-        };
+        let mut compiled = Self::of(meaning, (secret, commitment), key, srs, graph, weights, lowered);
+        compiled.directory = Some(directory.to_owned());
         compiled.check_parts()?;
         Ok(compiled)
     }
