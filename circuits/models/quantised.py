@@ -1,4 +1,5 @@
-"""Makes ../src/quantise/golden/quantised.json: small quantised models, records, and what ONNX Runtime computes on them.
+"""Makes ../src/quantise/golden/quantised.json: small quantised models, records, and the integers that ONNX Runtime computes on them; and
+dynamic.json beside it: models that ONNX Runtime's quantize_dynamic wrote, and the real numbers that it computes on them.
 
 Packages: numpy, onnx, onnxruntime (1.31 made the file). Run: python quantised.py
 """
@@ -11,7 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 
 RNG = np.random.default_rng(7)
 OPSET = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
@@ -26,13 +27,21 @@ def model(nodes, constants, shape, outputs):
     return made
 
 
+def own(*node, **kind):
+    """An operator of ONNX Runtime's own."""
+    return helper.make_node(*node, domain="com.microsoft", **kind)
+
+
+def u8(v):
+    return np.array(v, np.uint8)
+
+
 def integers(scales, weight_type):
     """QLinearConv, MaxPool, QLinearConv, QLinearMatMul."""
     sx, s1, s2, sy, t1, t2, t3 = (np.float32(s) for s in scales)
     low, high = (-127, 128) if weight_type is np.int8 else (0, 256)
     zero = np.array(0 if weight_type is np.int8 else 131, weight_type)
     weight = lambda *shape: RNG.integers(low, high, shape).astype(weight_type)
-    u8 = lambda v: np.array(v, np.uint8)
     constants = {
         "sx": sx, "zx": u8(114), "s1": s1, "z1": u8(3), "s2": s2, "z2": u8(250), "sy": sy, "zy": u8(97),
         "w1": weight(3, 2, 3, 2), "t1": t1, "zw": zero, "b1": RNG.integers(-9000, 9000, 3).astype(np.int32),
@@ -99,7 +108,6 @@ def averages(scales, kernel, kind):
     sx, s1, s2, s3, sy = (np.float32(s) for s in scales)
     u8 = lambda v: np.array(v - (0 if kind is np.uint8 else 128), kind)
     constants = {"sx": sx, "zx": u8(114), "s1": s1, "z1": u8(31), "s2": s2, "z2": u8(97), "s3": s3, "z3": u8(120), "sy": sy, "zy": u8(77)}
-    own = lambda *node, **kind: helper.make_node(*node, domain="com.microsoft", **kind)
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "sx", "zx"], ["q"]),
         own("QLinearLeakyRelu", ["q", "sx", "zx", "s1", "z1"], ["l"], alpha=0.3),
@@ -117,7 +125,6 @@ def channels(t1, t2, t3, weight_type, sy):
     low, high = (-127, 128) if weight_type is np.int8 else (0, 256)
     zero = 0 if weight_type is np.int8 else 131
     weight = lambda *shape: RNG.integers(low, high, shape).astype(weight_type)
-    u8 = lambda v: np.array(v, np.uint8)
     constants = {
         "sx": np.float32(0.0231), "zx": u8(114), "s1": np.float32(0.0479), "z1": u8(3), "s2": np.float32(0.0713),
         "z2": u8(121), "sy": np.float32(sy), "zy": u8(97),
@@ -160,17 +167,20 @@ def pairs_by_channel():
     return static(floats, (16, 1, 1, 7, 8), per_channel=True)
 
 
-def products(scales, written):
-    """Products of two tensors, as QLinearMul or between DequantizeLinear and QuantizeLinear."""
+def two_tensors(scales):
+    """Constants and nodes: x quantised as q and a QLinearLeakyRelu of it as l, each with its scale; the last scale is the result's."""
     sx, s1, sy = (np.float32(s) for s in scales)
-    u8 = lambda v: np.array(v, np.uint8)
     constants = {"sx": sx, "zx": u8(114), "s1": s1, "z1": u8(31), "sy": sy, "zy": u8(77)}
-    own = lambda *node, **kind: helper.make_node(*node, domain="com.microsoft", **kind)
-    node = helper.make_node
     nodes = [
-        node("QuantizeLinear", ["x", "sx", "zx"], ["q"]),
+        helper.make_node("QuantizeLinear", ["x", "sx", "zx"], ["q"]),
         own("QLinearLeakyRelu", ["q", "sx", "zx", "s1", "z1"], ["l"], alpha=0.3),
     ]
+    return constants, nodes
+
+
+def products(scales, written):
+    """Products of two tensors, as QLinearMul or between DequantizeLinear and QuantizeLinear."""
+    (constants, nodes), node = two_tensors(scales), helper.make_node
     if written == "pairs":
         nodes += [
             node("DequantizeLinear", ["q", "sx", "zx"], ["a"]), node("DequantizeLinear", ["l", "s1", "z1"], ["b"]),
@@ -179,33 +189,24 @@ def products(scales, written):
     else:
         nodes += [own("QLinearMul", ["q", "sx", "zx", "l", "s1", "z1", "sy", "zy"], ["o"])]
     nodes += [node("DequantizeLinear", ["o", "sy", "zy"], ["y"])]
-    return model(nodes, constants, [1, 3, 7, 5], [1, 3, 7, 5]), float(sy)
+    return model(nodes, constants, [1, 3, 7, 5], [1, 3, 7, 5]), float(constants["sy"])
 
 
 def joined(written):
     """QLinearConcat of three tensors, one of them with the result's scale."""
-    u8 = lambda v: np.array(v, np.uint8)
-    sx, s1, sy = np.float32(0.0171), np.float32(0.0122), np.float32(0.0233)
-    constants = {"sx": sx, "zx": u8(114), "s1": s1, "z1": u8(31), "sy": sy, "zy": u8(77)}
-    own = lambda *node, **kind: helper.make_node(*node, domain="com.microsoft", **kind)
-    node = helper.make_node
-    nodes = [
-        node("QuantizeLinear", ["x", "sx", "zx"], ["q"]),
-        own("QLinearLeakyRelu", ["q", "sx", "zx", "s1", "z1"], ["l"], alpha=0.3),
-        own("QLinearSigmoid", ["q", "sx", "zx", "sy", "zy"], ["m"]),
-    ]
+    (constants, nodes), node = two_tensors([0.0171, 0.0122, 0.0233]), helper.make_node
+    nodes += [own("QLinearSigmoid", ["q", "sx", "zx", "sy", "zy"], ["m"])]
     if written == "pairs":
         nodes += [node("DequantizeLinear", [v, s, z], [v + "r"]) for v, s, z in (("q", "sx", "zx"), ("l", "s1", "z1"), ("m", "sy", "zy"))]
         nodes += [node("Concat", ["qr", "lr", "mr"], ["j"], axis=1), node("QuantizeLinear", ["j", "sy", "zy"], ["o"])]
     else:
         nodes += [own("QLinearConcat", ["sy", "zy", "q", "sx", "zx", "l", "s1", "z1", "m", "sy", "zy"], ["o"], axis=1)]
     nodes += [node("DequantizeLinear", ["o", "sy", "zy"], ["y"])]
-    return model(nodes, constants, [1, 3, 2, 5], [1, 9, 2, 5]), float(sy)
+    return model(nodes, constants, [1, 3, 2, 5], [1, 9, 2, 5]), float(constants["sy"])
 
 
 def products_of_matrices(per_channel):
     """QGemm twice, with and without a bias."""
-    u8 = lambda v: np.array(v, np.uint8)
     sx, s1, sy = np.float32(0.0171), np.float32(0.0322), np.float32(0.0333)
     several = lambda n: RNG.uniform(0.002, 0.009, n).astype(np.float32) if per_channel else np.float32(0.0047)
     zeros = lambda n: np.zeros(n if per_channel else (), np.int8)
@@ -213,7 +214,6 @@ def products_of_matrices(per_channel):
     constants = {"sx": sx, "zx": u8(114), "s1": s1, "z1": u8(31), "sy": sy, "zy": u8(77),
                  "w1": weight(6, 11), "t1": several(6), "v1": zeros(6), "b1": RNG.integers(-9000, 9000, 6).astype(np.int32),
                  "w2": weight(6, 3), "t2": several(3), "v2": zeros(3)}
-    own = lambda *node, **kind: helper.make_node(*node, domain="com.microsoft", **kind)
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "sx", "zx"], ["q"]),
         own("QGemm", ["q", "sx", "zx", "w1", "t1", "v1", "b1", "s1", "z1"], ["h"], transB=1),
@@ -221,6 +221,102 @@ def products_of_matrices(per_channel):
         helper.make_node("DequantizeLinear", ["o", "sy", "zy"], ["y"]),
     ]
     return model(nodes, constants, [1, 11], [1, 3]), float(sy)
+
+
+def dynamic(nodes, constants, shape, outputs, optimised=False, ids=False, **options):
+    """A float network as ONNX Runtime's dynamic quantiser writes it, or as its optimiser then writes that."""
+    floats = model(nodes, constants, shape, outputs)
+    if ids:
+        floats.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = str(Path(folder) / "float.onnx"), str(Path(folder) / "quantised.onnx")
+        onnx.save(floats, source)
+        quantize_dynamic(source, target, **options)
+        if optimised:
+            settings, source, target = ort.SessionOptions(), target, str(Path(folder) / "optimised.onnx")
+            settings.optimized_model_filepath = target
+            settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+            ort.InferenceSession(source, settings, providers=["CPUExecutionProvider"])
+        return onnx.load(target)
+
+
+def perceptron(**options):
+    """Two layers."""
+    normal = lambda *shape: RNG.normal(0, 0.4, shape).astype(np.float32)
+    constants = {"w1": normal(12, 16), "b1": normal(16), "w2": normal(16, 5), "b2": normal(5)}
+    node = helper.make_node
+    nodes = [
+        node("MatMul", ["x", "w1"], ["p"], "hidden"),
+        node("Add", ["p", "b1"], ["h"]),
+        node("Relu", ["h"], ["r"]),
+        node("Gemm", ["r", "w2", "b2"], ["y"], "last"),
+    ]
+    return dynamic(nodes, constants, [1, 12], [1, 5], **options)
+
+
+def gate():
+    """Two layers of the same numbers multiplied, as ONNX Runtime's optimiser writes them."""
+    normal = lambda *shape: RNG.normal(0, 0.4, shape).astype(np.float32)
+    constants = {"w1": normal(12, 6), "b1": normal(6), "w2": normal(12, 6), "w3": normal(6, 3)}
+    node = helper.make_node
+    nodes = [
+        node("MatMul", ["x", "w1"], ["p"], "value"), node("Add", ["p", "b1"], ["v"]),
+        node("MatMul", ["x", "w2"], ["g"], "gate"), node("Sigmoid", ["g"], ["s"]),
+        node("Mul", ["v", "s"], ["m"]), node("MatMul", ["m", "w3"], ["y"], "last"),
+    ]
+    return dynamic(nodes, constants, [1, 12], [1, 3], optimised=True)
+
+
+def convolution():
+    normal = lambda *shape: RNG.normal(0, 0.4, shape).astype(np.float32)
+    constants = {"w1": normal(4, 2, 3, 3), "b1": normal(4), "w2": normal(36, 3)}
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["x", "w1", "b1"], ["c"], "conv", strides=[2, 2], pads=[1, 1, 1, 1]),
+        node("Relu", ["c"], ["r"]),
+        node("Flatten", ["r"], ["f"]),
+        node("MatMul", ["f", "w2"], ["y"], "last"),
+    ]
+    return dynamic(nodes, constants, [1, 2, 5, 6], [1, 3], weight_type=QuantType.QUInt8)
+
+
+def attention(ids, **options):
+    """A block of a transformer: five tokens of eight numbers, two heads, and a layer normalisation; from rows of a table if ids are given."""
+    normal = lambda *shape: RNG.normal(0, 0.4, shape).astype(np.float32)
+    constants = {"split": np.array([1, 5, 2, 4]), "join": np.array([1, 5, 8]), "root": np.float32(2)}
+    node, nodes, value = helper.make_node, [], "x"
+    if ids:
+        constants |= {"table": RNG.normal(0, 1, (11, 8)).astype(np.float32), "g0": normal(8) + 1, "o0": normal(8)}
+        value = "e"
+        nodes += [node("Gather", ["table", "x"], ["rows"], "lookup", axis=0), node("LayerNormalization", ["rows", "g0", "o0"], ["e"], axis=-1)]
+    for name, axes in (("k", [0, 2, 3, 1]), ("q", [0, 2, 1, 3]), ("v", [0, 2, 1, 3])):
+        constants |= {f"w{name}": normal(8, 8), f"b{name}": normal(8)}
+        nodes += [
+            node("MatMul", [value, f"w{name}"], [f"{name}1"], name), node("Add", [f"{name}1", f"b{name}"], [f"{name}2"]),
+            node("Reshape", [f"{name}2", "split"], [f"{name}3"]), node("Transpose", [f"{name}3"], [f"{name}4"], perm=axes),
+        ]
+    constants |= {"wo": normal(8, 8), "bo": normal(8), "g": normal(8) + 1, "o": normal(8)}
+    nodes += [
+        node("MatMul", ["q4", "k4"], ["s1"], "scores"), node("Div", ["s1", "root"], ["s2"]), node("Softmax", ["s2"], ["s3"], axis=-1),
+        node("MatMul", ["s3", "v4"], ["m1"], "mixed"), node("Transpose", ["m1"], ["m2"], perm=[0, 2, 1, 3]),
+        node("Reshape", ["m2", "join"], ["m3"]), node("MatMul", ["m3", "wo"], ["a1"], "joined"), node("Add", ["a1", "bo"], ["a2"]),
+        node("Add", [value, "a2"], ["r"]), node("LayerNormalization", ["r", "g", "o"], ["y"], axis=-1),
+    ]
+    return dynamic(nodes, constants, [1, 5] if ids else [1, 5, 8], [1, 5, 8], ids=ids, **options)
+
+
+def close(name, made, shape, rows=None):
+    """A model that quantises tensors while it runs, and the real numbers that it gives; the input is numbers of so many rows, or real."""
+    session = ort.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    real = lambda seed: RNG.normal(0, 1 + seed / 4, shape).astype(np.float32).round(3)
+    records = [RNG.integers(0, rows, shape) if rows else real(seed) for seed in range(12)]
+    outputs = [session.run(None, {"x": record})[0].ravel() for record in records]
+    return {
+        "name": name,
+        "onnx": made.SerializeToString().hex(),
+        "records": [[float(f"{v:.3f}") for v in record.ravel()] for record in records],
+        "outputs": [[float(f"{v:.6g}") for v in output] for output in outputs],
+    }
 
 
 def case(name, made, scale, shape, edges=()):
@@ -263,8 +359,20 @@ cases = [
     case("QGemm", *products_of_matrices(False), (1, 11), (100, -100)),
     case("QGemm by channel", *products_of_matrices(True), (1, 11), (100, -100)),
 ]
-target = Path(__file__).parent / "../src/quantise/golden/quantised.json"
-target.write_text(json.dumps(cases, separators=(",", ":")) + "\n")
-for made in cases:
+by_column = {"per_channel": True, "weight_type": QuantType.QInt8}
+real = [
+    close("perceptron", perceptron(), (1, 12)),
+    close("perceptron by column", perceptron(**by_column), (1, 12)),
+    close("perceptron, optimised", perceptron(optimised=True), (1, 12)),
+    close("convolution", convolution(), (1, 2, 5, 6)),
+    close("attention", attention(False, **by_column), (1, 5, 8)),
+    close("attention, both factors", attention(False, weight_type=QuantType.QUInt8, extra_options={"MatMulConstBOnly": False}), (1, 5, 8)),
+    close("gate, optimised", gate(), (1, 12)),
+    close("attention from ids", attention(True), (1, 5), rows=11),
+]
+golden = Path(__file__).parent / "../src/quantise/golden"
+for name, made in (("quantised", cases), ("dynamic", real)):
+    (golden / f"{name}.json").write_text(json.dumps(made, separators=(",", ":")) + "\n")
+for made in cases + real:
     values = np.array(made["outputs"])
     print(made["name"], values.min(), values.max(), len(made["onnx"]) // 2, "bytes")

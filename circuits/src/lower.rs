@@ -35,7 +35,7 @@ pub(crate) use tables::TableReach;
 
 pub use planner::{ColumnCounts, LayerReport, PlanOptions, PlanReport, Predicted, Target};
 pub use rates::{Rate, Rates};
-pub use statement::{InputVisibility, Visibility, WeightVisibility, public_inputs};
+pub use statement::{InputVisibility, PARTS_MAX, Visibility, WeightVisibility, public_inputs};
 pub use witness::{ModelWitness, WitnessToCome};
 
 /// Why a graph cannot be laid out, or why values do not fit it.

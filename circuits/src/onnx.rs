@@ -83,6 +83,7 @@ pub fn import(onnx_bytes: &[u8]) -> Result<FloatModel, ImportError> {
 
 /// As [`import`], from the decoded protobuf.
 pub(crate) fn import_proto(proto: &ModelProto) -> Result<FloatModel, ImportError> {
+    let note = proto.graph.as_ref().and_then(rewrite::note);
     let proto = &rewrite::rewritten(proto);
     let standard = |set: &&OperatorSetIdProto| set.domain.is_empty() || set.domain == "ai.onnx";
     let opset = proto.opset_import.iter().find(standard).map_or(1, |set| set.version);
@@ -98,7 +99,8 @@ pub(crate) fn import_proto(proto: &ModelProto) -> Result<FloatModel, ImportError
     let imported = Importer::new(graph, &inputs, output, opset)?.run()?;
     let proto = &rewrite::reference(proto, imported.nodes, imported.constants);
     let shapes = inputs.into_iter().map(|input| input.shape).collect();
-    Ok(FloatModel::new(proto, imported.graph, imported.notes, shapes, &imported.output_value)?)
+    let notes = imported.notes.into_iter().chain(note).collect();
+    Ok(FloatModel::new(proto, imported.graph, notes, shapes, &imported.output_value)?)
 }
 
 fn names<'a>(values: impl Iterator<Item = &'a ValueInfoProto>) -> Vec<String> {

@@ -24,11 +24,14 @@ use crate::commands::setup;
 use crate::container;
 use crate::error::{Failure, Source};
 use crate::fidelity::{Fidelity, MeasuredOn};
+use crate::inputs::{self, Inputs};
 use crate::meaning::{self, InputVisibility, Meaning, Port, WeightVisibility};
 use crate::memory::{MemoryArgs, MemoryUse, plan_within};
 use crate::mixed::MixedSearch;
 use crate::progress::Progress;
-use crate::public::{Commitment, INPUT_GROUP, MODEL_GROUP, PublicFile, PublicInput, PublicTensor};
+use crate::public::{
+    Commitment, INPUT_GROUP, MODEL_GROUP, NamedTensor, PublicFile, PublicInput, PublicTensor,
+};
 use crate::quantisation::{Quantisation, Quantised};
 use crate::range::RangeProof;
 use crate::resources::rss_bytes;
@@ -54,8 +57,8 @@ const COMMITMENT_SCHEMA: &str = "kiln.model/1";
 pub struct Options {
     /// What the model is called.
     pub name: String,
-    /// Who sees the record.
-    pub input: InputVisibility,
+    /// Who sees the record, or which input of several.
+    pub input: Inputs,
     /// Who sees the weights.
     pub weights: WeightVisibility,
     /// What the circuit is laid out for.
@@ -94,9 +97,9 @@ pub struct Compiled {
     graph: IntGraph,
     weights: WeightValues,
     lowered: Lowered,
-    /// How far it is from the float model, where that was asked for; not known of what is read from files.
+    /// How far it is from the float model, where [`Compiled::make`] was asked for that.
     pub compared: Option<Compared>,
-    /// The search for widths, if there was one and this was not read from files.
+    /// The search for widths, where [`Compiled::make`] was asked for one.
     pub mixed: Option<MixedSearch>,
 }
 
@@ -219,8 +222,13 @@ impl Compiled {
         let float = float.map_err(|e| Failure::refused("read the model", e))?;
         float.notes.iter().for_each(crate::output::note);
         let plan = PlanOptions { target: options.target, ..PlanOptions::default() };
-        let visibility = Visibility { input: options.input.into(), weights: options.weights.into() };
-        let mut predicted = |graph: &IntGraph| predict(graph, visibility, &plan, &options.rates);
+        let mut predicted = |graph: &IntGraph| {
+            // A name that no input has is refused below.
+            let (input, inputs) = options.input.of(graph).unwrap_or((InputVisibility::Private, Vec::new()));
+            let input = inputs::of_graph(input, &inputs).unwrap_or(kiln_circuits::InputVisibility::Private);
+            let visibility = Visibility { input, weights: options.weights.into() };
+            predict(graph, visibility, &plan, &options.rates)
+        };
         let quantised = options.quantise.quantise(&float, calibration, &mut predicted, progress)?;
         let Quantised { graph, weights, report, mixed } = quantised;
         let meaning = meaning_of(&graph, &options)?;
@@ -249,23 +257,26 @@ impl Compiled {
         let (circuit, fixed) = (lowered.circuit.clone(), lowered.fixed.clone());
         let keys = progress.phase("make the keys", || keygen(engine, &srs, circuit, fixed));
         let (key, _) = keys.map_err(key_failure)?;
-        let (secret, commitment) = progress.phase("commit to the model", || {
+        let model = progress.phase("commit to the model", || {
             commit_to(engine, &srs, &lowered, &weights, options.weights, randomness)
         })?;
-        let directory = None;
-        Ok(Self {
-            meaning,
-            commitment,
-            secret,
-            key,
-            srs,
-            directory,
-            graph,
-            weights,
-            lowered,
-            compared,
-            mixed,
-        })
+        let mut compiled = Self::of(meaning, model, key, srs, graph, weights, lowered);
+        (compiled.compared, compiled.mixed) = (compared, mixed);
+        Ok(compiled)
+    }
+
+    /// Of its parts: not read from files, and nothing said of how good it is.
+    fn of(
+        meaning: Meaning,
+        (secret, commitment): (CommittedSecret, CommittedPublic),
+        key: ProvingKey,
+        srs: Srs,
+        graph: IntGraph,
+        weights: WeightValues,
+        lowered: Lowered,
+    ) -> Self {
+        let (directory, compared, mixed) = (None, None, None);
+        Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered, compared, mixed }
     }
 
     /// The same circuit and keys with other weights: another model, with another commitment.
@@ -276,24 +287,11 @@ impl Compiled {
         randomness: Randomness,
     ) -> Result<Self, Failure> {
         let lowered = lower_with(&self.graph, &self.meaning, &self.lowered.options(), &Rates::default())?;
-        let (secret, commitment) =
-            commit_to(engine, &self.srs, &lowered, &weights, self.meaning.weights, randomness)?;
+        let model = commit_to(engine, &self.srs, &lowered, &weights, self.meaning.weights, randomness)?;
         let (meaning, key, srs) = (self.meaning.clone(), self.key.clone(), self.srs.clone());
-        let (directory, graph, compared) = (self.directory.clone(), self.graph.clone(), None);
-        let mixed = self.mixed.clone();
-        Ok(Self {
-            meaning,
-            commitment,
-            secret,
-            key,
-            srs,
-            directory,
-            graph,
-            weights,
-            lowered,
-            compared,
-            mixed,
-        })
+        let mut other = Self::of(meaning, model, key, srs, self.graph.clone(), weights, lowered);
+        other.directory.clone_from(&self.directory);
+        Ok(other)
     }
 
     /// Writes everything into a directory.
@@ -351,21 +349,8 @@ impl Compiled {
         artefact::open("open the reference string", &path)?;
         let srs = Srs::open(&path).map_err(|e| Failure::file("open the reference string", &path, e))?;
         let lowered = lower_with(&graph, &meaning, &layout, &Rates::default())?;
-        let directory = Some(directory.to_owned());
-        let (compared, mixed) = (None, None);
-        let compiled = Self {
-            meaning,
-            commitment,
-            secret,
-            key,
-            srs,
-            directory,
-            graph,
-            weights,
-            lowered,
-            compared,
-            mixed,
-        };
+        let mut compiled = Self::of(meaning, (secret, commitment), key, srs, graph, weights, lowered);
+        compiled.directory = Some(directory.to_owned());
         compiled.check_parts()?;
         Ok(compiled)
     }
@@ -525,18 +510,27 @@ impl Compiled {
         let circuit = self.key.verifying_key().circuit();
         let has_weights = circuit.committed.iter().any(|group| group.name == MODEL_GROUP);
         let mut secrets = if has_weights { vec![self.secret.clone()] } else { Vec::new() };
+        let mut commit = |given| match given {
+            Some(commitment) => self.check_input(&integers, commitment),
+            None => self.commit_input(engine, record, randomness),
+        };
         let input = match self.meaning.input_visibility {
             InputVisibility::Private => PublicInput::Private {},
             InputVisibility::Public => {
                 PublicInput::Public(PublicTensor::new(&self.meaning.input, widen(&integers)))
             }
             InputVisibility::Committed => {
-                let InputCommitment { secret, public } = match input {
-                    Some(commitment) => self.check_input(&integers, commitment)?,
-                    None => self.commit_input(engine, record, randomness)?,
-                };
+                let InputCommitment { secret, public } = commit(input)?;
                 secrets.push(secret);
                 PublicInput::Committed(Commitment::new(&public))
+            }
+            InputVisibility::Several => {
+                let commitment = if self.meaning.commits() { Some(commit(input)?) } else { None };
+                let commitment = commitment.map(|InputCommitment { secret, public }| {
+                    secrets.push(secret);
+                    Commitment::new(&public)
+                });
+                PublicInput::Several { public: self.public_parts(&integers), commitment }
             }
         };
         let model = Commitment::new(&self.commitment);
@@ -544,7 +538,22 @@ impl Compiled {
         Ok((PublicFile::new(key, &self.meaning, model, input, widen(&trace.output)), secrets))
     }
 
-    /// Commits to a record, so that several proofs can name it.
+    /// Of several inputs, those that are public.
+    fn public_parts(&self, integers: &[i32]) -> Vec<NamedTensor> {
+        let (mut rest, mut public) = (integers, Vec::new());
+        for input in &self.meaning.inputs {
+            let len = input.port.elements().unwrap_or(0).min(rest.len());
+            let (values, after) = rest.split_at(len);
+            if input.visibility == InputVisibility::Public {
+                let tensor = PublicTensor::new(&input.port, widen(values));
+                public.push(NamedTensor { name: input.name.clone(), tensor });
+            }
+            rest = after;
+        }
+        public
+    }
+
+    /// Commits to what of a record is committed, so that several proofs can name it.
     pub fn commit_input(
         &self,
         engine: &Engine,
@@ -661,19 +670,14 @@ fn meaning_of(graph: &IntGraph, options: &Options) -> Result<Meaning, Failure> {
     else {
         return Err(Failure::Input("the model has no input or no output".into()));
     };
-    if graph.parts.len() > 1 && options.input == InputVisibility::Public {
-        let names = graph.parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(", ");
-        let reason = format!(
-            "the model has several inputs ({names}), each with a scale of its own, and a public record has one; choose --input private or committed"
-        );
-        return Err(Failure::Input(reason));
-    }
+    let (input_visibility, inputs) = options.input.of(graph)?;
     Ok(Meaning {
         schema: meaning::SCHEMA.into(),
         model: options.name.clone(),
         weights: options.weights,
-        input_visibility: options.input,
+        input_visibility,
         input: Port::new(shape, input_scale),
+        inputs,
         output: Port::new(graph.output.shape.clone(), output_scale),
     })
 }
@@ -685,7 +689,8 @@ fn lower_with(
     options: &PlanOptions,
     rates: &Rates,
 ) -> Result<Lowered, Failure> {
-    let visibility = Visibility { input: meaning.input_visibility.into(), weights: meaning.weights.into() };
+    let input = inputs::of_graph(meaning.input_visibility, &meaning.inputs)?;
+    let visibility = Visibility { input, weights: meaning.weights.into() };
     let mut lowered = lower_at(graph, visibility, options, rates)
         .map_err(|e| Failure::refused("lay out the model as a circuit", e))?;
     lowered.circuit.meaning = meaning.to_text();
@@ -817,16 +822,6 @@ fn prove_failure(error: ProveError) -> Failure {
 
 fn kernel_failure(action: &'static str, source: KernelFailure) -> Failure {
     Failure::device(action, source)
-}
-
-impl From<InputVisibility> for kiln_circuits::lower::InputVisibility {
-    fn from(visibility: InputVisibility) -> Self {
-        match visibility {
-            InputVisibility::Public => Self::Public,
-            InputVisibility::Private => Self::Private,
-            InputVisibility::Committed => Self::Committed,
-        }
-    }
 }
 
 impl From<WeightVisibility> for kiln_circuits::lower::WeightVisibility {

@@ -15,6 +15,7 @@ pub mod container;
 pub mod error;
 pub mod fidelity;
 pub mod hexadecimal;
+pub mod inputs;
 pub mod meaning;
 pub mod memory;
 pub mod mixed;

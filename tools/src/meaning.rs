@@ -27,6 +27,9 @@ pub enum InputVisibility {
     Private,
     /// The verifier sees a hiding commitment to it; see `kiln prove --input-commitment`
     Committed,
+    /// Each input of several has its own
+    #[value(skip)]
+    Several,
 }
 
 /// Who sees the weights.
@@ -49,6 +52,18 @@ pub struct Port {
     pub scale: f64,
 }
 
+/// One input of several, of which each has its own visibility.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Its name in the ONNX file.
+    pub name: String,
+    /// Who sees it.
+    pub visibility: InputVisibility,
+    /// What it is.
+    pub port: Port,
+}
+
 /// What the public values of a proof mean.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,8 +76,11 @@ pub struct Meaning {
     pub weights: WeightVisibility,
     /// Who sees the record.
     pub input_visibility: InputVisibility,
-    /// The record.
+    /// The record; several inputs one after the other.
     pub input: Port,
+    /// Where inputs differ in who sees them, each of them, in the record's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Input>,
     /// The answer.
     pub output: Port,
 }
@@ -86,13 +104,34 @@ impl Meaning {
                 format!("it is of version {:?}, this program knows {SCHEMA:?}", meaning.schema).into()
             );
         }
-        for port in [&meaning.input, &meaning.output] {
+        for port in
+            [&meaning.input, &meaning.output].into_iter().chain(meaning.inputs.iter().map(|i| &i.port))
+        {
             if port.elements().is_none() || !port.scale.is_finite() || port.scale <= 0.0 {
                 return Err("a shape or scale in it makes no sense".into());
             }
         }
+        let several = meaning.input_visibility == InputVisibility::Several;
+        let nested = meaning.inputs.iter().any(|input| input.visibility == InputVisibility::Several);
+        let mut lens = meaning.inputs.iter().map(|input| input.port.elements());
+        let total = lens.try_fold(0usize, |total, len| total.checked_add(len?));
+        if several == meaning.inputs.is_empty() || nested || (several && total != meaning.input.elements()) {
+            return Err("what it says of the inputs makes no sense".into());
+        }
         Ok(meaning)
     }
+
+    /// Whether the public values hold a commitment to inputs.
+    pub fn commits(&self) -> bool {
+        let committed = |visibility| visibility == InputVisibility::Committed;
+        committed(self.input_visibility) || self.inputs.iter().any(|input| committed(input.visibility))
+    }
+}
+
+/// Who sees the record, in words.
+pub fn seen(visibility: InputVisibility, inputs: &[Input]) -> String {
+    let each = inputs.iter().map(|input| format!("{:?} {}", input.name, input.visibility));
+    if inputs.is_empty() { visibility.to_string() } else { each.collect::<Vec<_>>().join(", ") }
 }
 
 impl Port {
@@ -123,6 +162,7 @@ impl fmt::Display for InputVisibility {
             Self::Public => "public",
             Self::Private => "private",
             Self::Committed => "committed",
+            Self::Several => "several",
         })
     }
 }
@@ -147,6 +187,7 @@ mod tests {
             weights: WeightVisibility::Hidden,
             input_visibility: InputVisibility::Private,
             input: Port::new(vec![1, 8, 8], 0.1),
+            inputs: Vec::new(),
             output: Port::new(vec![10], 1.0 / 3.0e5),
         }
     }
@@ -180,6 +221,29 @@ mod tests {
         ] {
             assert!(text.contains(from));
             assert!(Meaning::from_text(&text.replacen(from, to, 1)).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn inputs_that_differ_are_all_there_is_and_nothing_else() {
+        let input = |name: &str, visibility, size| Input {
+            name: name.into(),
+            visibility,
+            port: Port::new(vec![size], 0.5),
+        };
+        let several = |inputs| Meaning { input_visibility: InputVisibility::Several, inputs, ..meaning() };
+        let (public, private) = (InputVisibility::Public, InputVisibility::Private);
+        let read = |meaning: &Meaning| Meaning::from_text(&meaning.to_text());
+        let good = several(vec![input("amount", public, 4), input("rest", private, 60)]);
+        assert_eq!(read(&good).unwrap(), good);
+        for bad in [
+            several(Vec::new()),
+            several(vec![input("amount", public, 4), input("rest", private, 59)]),
+            several(vec![input("amount", public, 4), input("rest", InputVisibility::Several, 60)]),
+            several(vec![input("amount", public, usize::MAX), input("rest", private, 65)]),
+            Meaning { input_visibility: private, ..good.clone() },
+        ] {
+            assert!(read(&bad).is_err(), "{bad:?}");
         }
     }
 }

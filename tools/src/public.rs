@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::artefact::{self, SMALL_FILE_BYTES_MAX};
 use crate::error::{Failure, Source};
 use crate::hexadecimal;
-use crate::meaning::{InputVisibility, Meaning, Port};
+use crate::meaning::{Input, InputVisibility, Meaning, Port};
 
 /// Version of the public file.
 pub const SCHEMA: &str = "kiln.public/1";
@@ -77,6 +77,24 @@ pub enum PublicInput {
     Private {},
     /// A commitment.
     Committed(Commitment),
+    /// Of several inputs, each has its own visibility; of private ones nothing is said.
+    Several {
+        /// The public ones, in the record's order.
+        public: Vec<NamedTensor>,
+        /// The one commitment to all that are committed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commitment: Option<Commitment>,
+    },
+}
+
+/// One input of several.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedTensor {
+    /// Its name in the ONNX file.
+    pub name: String,
+    /// Its integers.
+    pub tensor: PublicTensor,
 }
 
 /// Integers and what they stand for.
@@ -209,6 +227,14 @@ impl PublicFile {
             (PublicInput::Committed(commitment), InputVisibility::Committed) => {
                 committed.push(commitment.group(INPUT_GROUP)?);
             }
+            (PublicInput::Several { public, commitment }, InputVisibility::Several) => {
+                public_inputs.extend(public_parts(public, meaning)?);
+                match commitment {
+                    Some(commitment) if meaning.commits() => committed.push(commitment.group(INPUT_GROUP)?),
+                    None if !meaning.commits() => {}
+                    _ => return Err(mismatch("input's visibility")),
+                }
+            }
             _ => return Err(mismatch("input's visibility")),
         }
         public_inputs.extend(field_elements(&self.output.values));
@@ -227,6 +253,18 @@ impl PublicFile {
         }
         Ok(())
     }
+}
+
+/// The values of public inputs, if they are those that the meaning names.
+fn public_parts(public: &[NamedTensor], meaning: &Meaning) -> Result<Vec<Fr>, Failure> {
+    let expected = meaning.inputs.iter().filter(|input| input.visibility == InputVisibility::Public);
+    let expected = expected.collect::<Vec<_>>();
+    let named =
+        |(part, input): (&NamedTensor, &&Input)| part.name == input.name && part.tensor.fits(&input.port);
+    if public.len() != expected.len() || !public.iter().zip(&expected).all(named) {
+        return Err(mismatch("public input, shape or scale"));
+    }
+    Ok(public.iter().flat_map(|part| field_elements(&part.tensor.values)).collect())
 }
 
 fn mismatch(what: &str) -> Failure {
@@ -260,9 +298,14 @@ mod tests {
     fn every_kind_of_input_survives_the_round_trip() {
         let tensor = PublicTensor { shape: vec![1, 2], scale: 0.1, values: vec![0, -128] };
         let commitment = Commitment { id: "4e".repeat(32), commitments: vec![] };
-        for input in
-            [PublicInput::Private {}, PublicInput::Public(tensor), PublicInput::Committed(commitment)]
-        {
+        let named = NamedTensor { name: "amount".into(), tensor: tensor.clone() };
+        for input in [
+            PublicInput::Private {},
+            PublicInput::Public(tensor),
+            PublicInput::Committed(commitment.clone()),
+            PublicInput::Several { public: vec![named], commitment: None },
+            PublicInput::Several { public: Vec::new(), commitment: Some(commitment) },
+        ] {
             let file = PublicFile { input, ..file() };
             assert_eq!(PublicFile::from_text(&file.to_text()).unwrap(), file);
         }

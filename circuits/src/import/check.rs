@@ -66,6 +66,15 @@ impl Onnx {
         self
     }
 
+    /// A node with several outputs, called after the first.
+    pub fn several(mut self, operator: &str, inputs: &[&str], outputs: &[&str]) -> Self {
+        let list = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+        let (op_type, name, input, output) =
+            (operator.into(), outputs[0].into(), list(inputs), list(outputs));
+        self.0.node.push(NodeProto { op_type, name, input, output, ..Default::default() });
+        self
+    }
+
     /// A `TopK` with outputs `v` and `i`.
     pub fn top_k(mut self, input: &str, count: &str, attribute: Vec<AttributeProto>) -> Self {
         let (input, output) = (vec![input.into(), count.into()], vec!["v".into(), "i".into()]);

@@ -78,14 +78,14 @@ pub fn quantize(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), 
     Ok(())
 }
 
-/// Scales of the integer graph are fixed.
+/// What is left where `rewrite/dynamic.rs` could not take all readers to real numbers: scales of the integer graph are fixed.
 pub fn dynamic(_: &mut Importer<'_>, _: &OnnxNode<'_>) -> Result<(), Problem> {
     Err(Problem::unsupported(
-        "its scale depends on the record; quantise the model statically (with calibration records), or give its float model",
+        "its scale depends on the record, and something reads it that is no product of its integers with a Cast and a Mul by both scales after it; quantise the model statically (with calibration records), or give its float model",
     ))
 }
 
-/// What is left of products of integers: `rewrite/quantised.rs` takes those of tensors with a scale of the model apart.
+/// What is left of products of integers: `rewrite/quantised.rs` and `rewrite/dynamic.rs` take those of quantised tensors apart.
 pub fn integers(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Problem> {
     importer.activation(node, 0)?;
     Err(Problem::unsupported(

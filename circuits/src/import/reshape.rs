@@ -1,14 +1,20 @@
 //! `Reshape` to a constant shape.
 
-use super::{Importer, OnnxNode, Problem};
+use super::{Constant, Importer, OnnxNode, Problem, Value};
 
 pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Problem> {
-    let operand = importer.activation(node, 0)?;
     let wanted = match node.ints("shape")? {
         Some(ints) => ints.to_vec(),
         None => importer.integers(node, 1)?.ok_or_else(|| Problem::malformed("the shape is missing"))?,
     };
-    let shape = resolve(&wanted, operand.shape(), node.flag("allowzero")?)?;
+    let zero_is_zero = node.flag("allowzero")?;
+    if let Some(constant) = importer.folded(node)? {
+        let shape = resolve(&wanted, &constant.shape, zero_is_zero)?;
+        importer.bind(node.output(), Value::Constant(Constant { shape, ..constant }));
+        return Ok(());
+    }
+    let operand = importer.activation(node, 0)?;
+    let shape = resolve(&wanted, operand.shape(), zero_is_zero)?;
     let view = operand.reshaped(shape);
     importer.emit_view(node, &operand, view);
     Ok(())

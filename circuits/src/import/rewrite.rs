@@ -11,14 +11,15 @@
 //! | `ReduceMin(x)` | `−ReduceMax(−x)` |
 //! | `PRelu(x, s)` | `Relu(x) − s·Relu(−x)` |
 //!
-//! Comparisons and logic: `rewrite/logic.rs`. Masked softmax: `rewrite/mask.rs`; it alone has no name in ONNX, so the float reference
-//! runs what [`reference`] makes of it.
+//! Comparisons and logic: `rewrite/logic.rs`. Operators on integers: `rewrite/quantised.rs`, `rewrite/dynamic.rs`; only the latter changes what is
+//! computed, by a rounding. Masked softmax: `rewrite/mask.rs`; it alone has no name in ONNX, so the float reference runs what [`reference`] makes of it.
 // Reads bytes from outside.
 #![cfg_attr(
     not(test),
     deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
 )]
 
+mod dynamic;
 mod embedding;
 mod logic;
 mod mask;
@@ -35,6 +36,7 @@ use super::tensor::{Constant, Data};
 pub fn rewritten(proto: &ModelProto) -> ModelProto {
     let mut proto = proto.clone();
     if let Some(graph) = &mut proto.graph {
+        dynamic::real(graph);
         quantised::apart(graph);
         fuse(graph);
         logic::realise(graph);
@@ -47,6 +49,8 @@ pub fn rewritten(proto: &ModelProto) -> ModelProto {
     }
     proto
 }
+
+pub use dynamic::note;
 
 /// A softmax of its first input where its second, a mask, is not 0; or with attribute `drop`, where it is 0.
 pub(super) const MASKED_SOFTMAX: &str = "kiln.internal.MaskedSoftmax";

@@ -15,7 +15,7 @@ use super::chain::{ChainSet, Family, Lanes, Request, RequestId, Weight, distinct
 use super::identity::{Identities, Part, Weighting};
 use super::layout::{Packer, Placed, Spot, place_activations, place_weights};
 use super::monomial::Exponents;
-use super::statement::{InputVisibility, Visibility};
+use super::statement::Visibility;
 
 /// Everything that a graph asks for at given numbers of lanes; rows of the circuit are not given out yet.
 pub(crate) struct Plan {
@@ -51,7 +51,7 @@ impl Plan {
         let (tensors, activations) = place_activations(graph, lanes.activations);
         let (weights, weight_rows) = place_weights(graph, lanes.weights);
         let mut rows = SpaceRows { activations, weights: weight_rows, ..SpaceRows::default() };
-        if visibility.input == InputVisibility::Committed {
+        if visibility.input.commits() {
             rows.input = tensors[graph.input.0].rows;
         }
         let plan = Self {

@@ -16,7 +16,7 @@ use super::ledger::{Ledger, RelayColumn};
 use super::linear::{Plan, conv};
 use super::rates::{Rate, Rates};
 use super::selectors::Selectors;
-use super::statement::{InputVisibility, Visibility};
+use super::statement::Visibility;
 use super::tables::Tables;
 
 /// Whose cost counts.
@@ -482,7 +482,7 @@ fn deepest(taken: &[(u32, u32, usize)], first: u32, end: u32) -> usize {
 
 /// The columns that follow from the lanes.
 fn columns_of_lanes(lanes: Lanes, visibility: Visibility, tables: &Tables, k: u32) -> ColumnCounts {
-    let committed = visibility.input == InputVisibility::Committed;
+    let committed = visibility.input.commits();
     ColumnCounts {
         remainders: if tables.shift() > 0 { lanes.activations } else { 0 },
         activations: 2 * lanes.activations,
@@ -551,8 +551,7 @@ impl Choice {
     pub(crate) fn report(&self, graph: &IntGraph, visibility: Visibility, rates: &Rates) -> PlanReport {
         let prediction = self.prediction(rates);
         let layers = (0..graph.nodes.len()).map(|index| self.layer(graph, index)).collect::<Vec<_>>();
-        let input: usize = graph.tensors[graph.input.0].shape.iter().product();
-        let committed = if visibility.input == InputVisibility::Committed { input } else { 0 };
+        let committed = visibility.input.committed_elements(graph).len();
         let chain_relays =
             self.ledger.relays.iter().filter(|place| matches!(place.column, RelayColumn::Chain(_))).count();
         PlanReport {

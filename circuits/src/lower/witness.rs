@@ -183,8 +183,10 @@ impl Lowered {
         mismatch("values of the record", placed.spots.len(), record.len())?;
         let mut lanes = self.lanes(self.choice.columns.input);
         if !lanes.is_empty() {
-            for (spot, value) in placed.spots.iter().zip(record) {
-                lanes[spot.lane as usize][(spot.row - placed.first_row) as usize] = *value;
+            // What is not committed to is left out.
+            for element in self.visibility.input.committed_elements(&self.graph) {
+                let spot = placed.spots[element];
+                lanes[spot.lane as usize][(spot.row - placed.first_row) as usize] = record[element];
             }
         }
         Ok(lanes)

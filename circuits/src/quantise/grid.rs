@@ -269,18 +269,23 @@ pub(crate) mod tests {
 
     /// A model and what ONNX Runtime computes, from `models/quantised.py`.
     #[derive(Deserialize)]
-    pub(crate) struct Case {
+    pub(crate) struct Case<T> {
         pub(crate) name: String,
         onnx: String,
         pub(crate) records: Vec<Vec<f32>>,
-        pub(crate) outputs: Vec<Vec<i32>>,
+        pub(crate) outputs: Vec<Vec<T>>,
     }
 
-    pub(crate) fn cases() -> Vec<Case> {
+    pub(crate) fn cases() -> Vec<Case<i32>> {
         serde_json::from_slice(include_bytes!("golden/quantised.json")).unwrap()
     }
 
-    impl Case {
+    /// Models that quantise tensors while they run.
+    pub(crate) fn dynamic_cases() -> Vec<Case<f32>> {
+        serde_json::from_slice(include_bytes!("golden/dynamic.json")).unwrap()
+    }
+
+    impl<T> Case<T> {
         pub(crate) fn bytes(&self) -> Vec<u8> {
             let digits = self.onnx.as_bytes().chunks(2);
             digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()

@@ -79,3 +79,39 @@ fn element_terms(
     let term = |target| Term { input: input.clone(), coefficient, target: Some(target) };
     targets.into_iter().map(term).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::import::check::{Onnx, int, ints};
+    use crate::{QuantiseOptions, quantise, quantise_record, run};
+
+    /// A normalised row whose largest element stands out, and which of its elements are no smaller than the maximum (or no larger than the minimum).
+    #[test]
+    fn maxima_of_a_normalisation_keep_integers_beyond_the_activations() {
+        for (operator, compared, sign) in
+            [("ReduceMax", "GreaterOrEqual", 1.0), ("ReduceMin", "LessOrEqual", -1.0)]
+        {
+            let onnx = Onnx::new(&[1, 2, 9]).floats("g", &[9], vec![1.0; 9]);
+            let onnx = onnx.node("LayerNormalization", &["x", "g"], "n", vec![]);
+            let onnx = onnx.node(operator, &["n"], "m", vec![ints("axes", &[2]), int("keepdims", 1)]);
+            let model = onnx.node(compared, &["n", "m"], "y", vec![]).import("y").unwrap();
+            // In units of the deviation the two largest of a row are beyond 1, where activations of 8 bits end, and differ.
+            let row = [0.1, 0.0, 1.6, 0.2, 1.9, 0.1, 0.0, 0.1, 0.2];
+            let record: Vec<f32> = row.iter().chain(row.iter().rev()).map(|v| v * sign).collect();
+            let options = QuantiseOptions { q_bits: Some(12), shift: Some(10), ..QuantiseOptions::default() };
+            let (graph, weights, _) = quantise(&model, std::slice::from_ref(&record), &options).unwrap();
+            let trace = run(&graph, &weights, &quantise_record(&graph, &record).unwrap()).unwrap();
+            let of = |name: &str| {
+                let made = graph.tensors.iter().position(|tensor| tensor.name == name).unwrap();
+                trace.nodes[made].y.iter().map(|y| *y as f32 * sign).collect::<Vec<_>>()
+            };
+            let (normal, most) = (of("n"), of("m"));
+            for (row, most) in normal.chunks(9).zip(most) {
+                assert_eq!(row.iter().copied().fold(f32::MIN, f32::max), most, "{operator}");
+                assert!(most > 127.0 && row.iter().filter(|v| **v >= 127.0).count() == 2, "{row:?}");
+            }
+            let places: Vec<usize> = (0..18).filter(|at| trace.output[*at] != 0).collect();
+            assert_eq!(places, [4, 9 + 4], "{operator}: {:?}", trace.output);
+        }
+    }
+}

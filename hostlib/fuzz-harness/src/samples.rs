@@ -94,6 +94,7 @@ fn valid(mut sample: Sample) -> Valid {
         weights: WeightVisibility::Hidden,
         input_visibility: InputVisibility::Private,
         input: Port::new(vec![1], 0.5),
+        inputs: Vec::new(),
         output,
     };
     sample.circuit.meaning = meaning.to_text();

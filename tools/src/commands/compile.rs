@@ -22,6 +22,9 @@
 //! The calibration file is JSON, `[[0.1, 0.2, …], …]`: some dozens of typical inputs, each with as many
 //! numbers as the model takes, in row-major order. They set the scales of the integers.
 //!
+//! Of a model with several inputs each may be seen by others: with `--input private,amount=public` the verifier sees `amount` and nothing of
+//! the rest, with `--input private,applicant=committed` a hiding commitment to `applicant` alone.
+//!
 //! With `--layers` every layer of the integer model is compared with the float model, on the labelled records of `--held-out`
 //! or else on those of calibration: the root mean square of the differences as a share of that of the layer's float values, with all
 //! that was lost in the layers before it; the largest difference; how many of the float values are beyond what the layer's
@@ -57,7 +60,8 @@ use crate::compiled::{Accuracy, Compare, Compiled, Options, Shape};
 use crate::error::Failure;
 use crate::fidelity::{Fidelity, Table};
 use crate::hexadecimal;
-use crate::meaning::{InputVisibility, WeightVisibility};
+use crate::inputs::Inputs;
+use crate::meaning::{self, Input, InputVisibility, WeightVisibility};
 use crate::memory::parse_size;
 use crate::mixed::MixedSearch;
 use crate::output::{self, Format, Report};
@@ -83,9 +87,10 @@ pub struct Args {
     /// Labelled records to measure accuracy on: JSON, `{"records": [[…], …], "labels": […]}`
     #[arg(long, value_name = "FILE")]
     held_out: Option<PathBuf>,
-    /// Who sees the record
-    #[arg(long, value_enum, default_value_t = InputVisibility::Private)]
-    input: InputVisibility,
+    /// Who sees the record: public (the verifier sees its integers), private (nobody but the prover), or committed (the verifier sees a
+    /// hiding commitment to it); of a model with several inputs also with those that differ, such as private,amount=public
+    #[arg(long, value_name = "WHO", value_parser = Inputs::parse, default_value = "private")]
+    input: Inputs,
     /// Who can check the model commitment against the weights
     #[arg(long, value_enum, default_value_t = WeightVisibility::Hidden)]
     weights: WeightVisibility,
@@ -144,6 +149,9 @@ pub struct Made {
     model_id: String,
     weights: WeightVisibility,
     input_visibility: InputVisibility,
+    /// Where inputs differ in who sees them, each of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    inputs: Vec<Input>,
     insecure: bool,
     shape: Shape,
     accuracy: Option<Accuracy>,
@@ -183,7 +191,7 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
     let srs = srs.transpose()?;
     let name = args.model.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let quantise = args.quantise.quantisation();
-    let (input, weights, target) = (args.input, args.weights, args.target.into());
+    let (input, weights, target) = (args.input.clone(), args.weights, args.target.into());
     let compare = match &args.held_out {
         Some(path) => Compare::HeldOut(record::read_held_out(path)?),
         None if args.layers || args.format.json => Compare::Calibration,
@@ -219,7 +227,8 @@ pub fn run(args: &Args) -> Result<Made, Failure> {
         model: compiled.meaning.model.clone(),
         model_id: hexadecimal::encode(&compiled.commitment.id()),
         weights: args.weights,
-        input_visibility: args.input,
+        input_visibility: compiled.meaning.input_visibility,
+        inputs: compiled.meaning.inputs.clone(),
         insecure: compiled.is_insecure(),
         shape: compiled.shape(),
         accuracy,
@@ -253,7 +262,7 @@ impl fmt::Display for Made {
         writeln!(f, "Compiled {:?} into {}", self.model, self.directory.display())?;
         writeln!(f, "  model id  {}", self.model_id)?;
         writeln!(f, "  weights   {}", self.weights)?;
-        writeln!(f, "  record    {}", self.input_visibility)?;
+        writeln!(f, "  record    {}", meaning::seen(self.input_visibility, &self.inputs))?;
         writeln!(f, "  circuit   {}", self.shape)?;
         writeln!(f, "  cells     {}", self.shape.density())?;
         if let Some(accuracy) = &self.accuracy {

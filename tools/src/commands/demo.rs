@@ -89,7 +89,7 @@ pub fn run(args: &Args) -> Result<Shown, Failure> {
     let record = embedded(data::read_record(RECORD))?;
     let options = Options {
         name: "diagnostic".into(),
-        input: InputVisibility::Private,
+        input: InputVisibility::Private.into(),
         weights: WeightVisibility::Hidden,
         target: Target::default(),
         quantise: Quantisation::default(),

@@ -7,8 +7,8 @@
 //! The record is JSON, `[0.1, 0.2, …]`: as many numbers as the model takes, in row-major order. Neither the
 //! record nor the weights can be learnt from proof and public values, unless the model was compiled to make them public.
 //!
-//! For a model compiled with `--input committed`, the public values name the record by a hiding commitment. With
-//! `--input-commitment FILE` several proofs name it by the same one: the file is made by the first and used by the others.
+//! For a model compiled with `--input committed`, the public values name the record (or those of several inputs that are committed) by a
+//! hiding commitment. With `--input-commitment FILE` several proofs name it by the same one: the file is made by the first and used by the others.
 //! It is a secret (mode 0600).
 //!
 //! With `--memory 4GiB` the process keeps below that bound, or says before it starts what the least is. It prints what each way to
@@ -38,7 +38,6 @@ use crate::artefact::{self, Audience, LARGE_FILE_BYTES_MAX, Staged};
 use crate::backend::{self, BackendArgs};
 use crate::compiled::{Compiled, InputCommitment};
 use crate::error::Failure;
-use crate::meaning::InputVisibility;
 use crate::memory::{MemoryArgs, MemoryUse};
 use crate::output::{self, Format, Report};
 use crate::progress::{Phase, Progress};
@@ -158,8 +157,8 @@ fn input_commitment(
 ) -> Result<Option<InputCommitment>, Failure> {
     const ACTION: &str = "read the record's commitment";
     let Some(path) = &args.input_commitment else { return Ok(None) };
-    if compiled.meaning.input_visibility != InputVisibility::Committed {
-        let reason = "--input-commitment needs a model that was compiled with --input committed";
+    if !compiled.meaning.commits() {
+        let reason = "--input-commitment needs a model that was compiled with --input committed, of all inputs or some";
         return Err(Failure::Input(reason.into()));
     }
     if path.exists() {

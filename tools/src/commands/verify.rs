@@ -34,7 +34,7 @@ use super::setup;
 use crate::artefact::{self, SMALL_FILE_BYTES_MAX};
 use crate::error::{Failure, Source};
 use crate::hexadecimal;
-use crate::meaning::{InputVisibility, Meaning, WeightVisibility};
+use crate::meaning::{self, Input, InputVisibility, Meaning, WeightVisibility};
 use crate::output::{self, Format, Report};
 use crate::public::{MODEL_GROUP, PublicFile};
 use crate::range::RangeProof;
@@ -87,6 +87,9 @@ pub struct Verified {
     /// Bits that a weight takes at most, sign included; null if that was not checked.
     weight_bits: Option<u32>,
     input_visibility: InputVisibility,
+    /// Where inputs differ in who sees them, each of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    inputs: Vec<Input>,
     output: Vec<i64>,
     output_scale: f64,
     proof_bytes: usize,
@@ -144,6 +147,7 @@ fn run_one(args: &Args, proof: &Path, vk: &Path, public: &Path) -> Result<Verifi
         weights: meaning.weights,
         weight_bits,
         input_visibility: meaning.input_visibility,
+        inputs: meaning.inputs,
         output: public.output.values,
         output_scale: public.output.scale,
         proof_bytes: proof.len(),
@@ -243,7 +247,7 @@ impl fmt::Display for Verified {
             }
             None => {}
         }
-        writeln!(f, "  record     {}", self.input_visibility)?;
+        writeln!(f, "  record     {}", meaning::seen(self.input_visibility, &self.inputs))?;
         writeln!(f, "  output     {} × {}", output::integers(&self.output), self.output_scale)?;
         writeln!(f, "  proof      {}", output::bytes(self.proof_bytes as u64))?;
         write!(f, "  verified   in {}, measured", output::seconds(self.used.wall_s))

@@ -24,7 +24,7 @@ fn compile(engine: &Engine, model: &str, input: InputVisibility, seed: u8) -> Co
     let calibration: Vec<Vec<f32>> = json(&format!("{model}.calibration.json"));
     let options = Options {
         name: model.into(),
-        input,
+        input: input.into(),
         weights: WeightVisibility::Hidden,
         target: Target::default(),
         quantise: Quantisation::default(),

@@ -72,7 +72,7 @@ fn campaigns(seeds: std::ops::Range<u64>) -> (usize, usize) {
     let record: Vec<f32> = serde_json::from_slice(&read("diagnostic.record.json")).unwrap();
     let options = Options {
         name: "diagnostic".into(),
-        input: InputVisibility::Private,
+        input: InputVisibility::Private.into(),
         weights: WeightVisibility::Hidden,
         target: Target::default(),
         quantise: Quantisation::default(),

@@ -9,6 +9,7 @@ mod faults;
 mod flow;
 mod golden;
 mod help;
+mod inputs;
 mod memory;
 #[path = "../../../hostlib/plonk/tests/ptau_file/mod.rs"]
 mod ptau_file;

@@ -25,7 +25,7 @@ use super::super::tensor::{Constant, Data};
 use super::{int_attribute, node};
 
 /// Domain of ONNX Runtime's own operators.
-const MICROSOFT: &str = "com.microsoft";
+pub(super) const MICROSOFT: &str = "com.microsoft";
 
 /// Takes operators on quantised tensors apart.
 pub fn apart(graph: &mut GraphProto) {
@@ -162,7 +162,7 @@ fn integers(
 }
 
 /// A constant of real numbers: a list, or one number without dimensions.
-fn reals(name: String, float_data: Vec<f32>, one: bool) -> TensorProto {
+pub(super) fn reals(name: String, float_data: Vec<f32>, one: bool) -> TensorProto {
     let dims = if one { Vec::new() } else { vec![i64::try_from(float_data.len()).unwrap_or(0)] };
     let data_type = i32::from(DataType::Float);
     TensorProto { name, dims, data_type, float_data, ..TensorProto::default() }

@@ -380,6 +380,49 @@ fn a_wrong_public_or_committed_input_is_caught() {
 }
 
 #[test]
+fn a_wrong_part_of_the_input_is_caught_where_it_is_public_or_committed_and_only_there() {
+    let (public, committed, private) =
+        (InputVisibility::Public, InputVisibility::Committed, InputVisibility::Private);
+    for (parts, bound) in [
+        ([private, public, private], [false, true, false]),
+        ([committed, private, public], [true, false, true]),
+        ([committed, committed, private], [true, true, false]),
+        ([public, public, committed], [true, true, true]),
+    ] {
+        let input = InputVisibility::by_part(parts).unwrap();
+        let case = Case::new(graphs::in_parts(), Visibility { input, weights: WeightVisibility::Hidden });
+        assert!(case.failures(&case.witness()).is_empty());
+        let statement = case.lowered.public_inputs(&case.trace).unwrap();
+        let shown = |visibility| {
+            (0..3).filter(move |part| parts[*part] == visibility).map(|part| graphs::PARTS[part])
+        };
+        assert_eq!(statement.len(), shown(public).sum::<usize>() + case.trace.output.len());
+        let kept: i64 = case.witness().cells.x.iter().flatten().map(|x| i64::from(*x != 0)).sum();
+        assert_eq!(kept, shown(committed).sum::<usize>() as i64, "nothing else is in the commitment");
+        let mut first = 0;
+        for (len, bound) in graphs::PARTS.into_iter().zip(bound) {
+            for element in [first, first + len - 1] {
+                let mut other = case.sample.2.clone();
+                other[element] -= 1;
+                let trace = run(&case.sample.0, &case.sample.1, &other).unwrap();
+                let mut witness = case.lowered.witness(&trace, &case.sample.1).unwrap();
+                witness.cells.x = case.witness().cells.x.clone();
+                // The statement is the first run's, but for what the model answers to the other.
+                let mut told = case.lowered.public_inputs(&trace).unwrap();
+                let inputs = told.len() - trace.output.len();
+                told[..inputs].copy_from_slice(&statement[..inputs]);
+                assert_eq!(
+                    !failures(&case.lowered, &witness, &told).is_empty(),
+                    bound,
+                    "{parts:?}, {element}"
+                );
+            }
+            first += len;
+        }
+    }
+}
+
+#[test]
 fn weights_other_than_the_committed_are_caught() {
     let case = Case::new(graphs::cnn(), PRIVATE);
     for (index, weight) in case.sample.0.weights.iter().enumerate() {

@@ -103,6 +103,19 @@ fn matrices() -> Sample {
     (graph, weights, noise.vector(24, 127))
 }
 
+/// Values of each input of [`in_parts`].
+pub(super) const PARTS: [usize; 3] = [2, 5, 6];
+
+/// A record of three inputs, and a layer. No value is 0.
+pub(super) fn in_parts() -> Sample {
+    let (mut graph, weights, _) = samples::mlp(&[PARTS.iter().sum(), 4]);
+    for (name, len) in ["a", "b", "c"].into_iter().zip(PARTS) {
+        graph.parts.push(crate::graph::Part { name: name.into(), len, scale: 1.0, range: None });
+    }
+    let record = (0..13).map(|e| if e % 2 == 0 { 20 + e } else { -30 - e }).collect();
+    (graph, weights, record)
+}
+
 /// A tensor read by two one-row products with the same weight, and their difference.
 fn twins() -> Sample {
     let (mut noise, mut b) = (Noise(7), GraphBuilder::new(5, 11, (-64, 63)));

@@ -108,6 +108,19 @@ fn a_network_quantised_by_channel_is_proven_to_give_what_a_runtime_gives() {
     prove_and_verify(&(graph, weights, record), PRIVATE, &PlanOptions::default());
 }
 
+#[test]
+fn attention_that_its_file_quantises_while_it_runs_is_proven() {
+    let cases = crate::quantise::grid::tests::dynamic_cases();
+    let case = cases.iter().find(|case| case.name == "attention").unwrap();
+    let model = crate::onnx::import(&case.bytes()).unwrap();
+    let (graph, weights, _) = quantise(&model, &case.records, &QuantiseOptions::default()).unwrap();
+    let record = quantise_record(&graph, &case.records[5]).unwrap();
+    let output = crate::dequantise_output(&graph, &run(&graph, &weights, &record).unwrap().output);
+    let cosine = crate::accuracy::cosine(&output, &case.outputs[5]);
+    assert!(cosine > 0.99, "cosine {cosine}");
+    prove_and_verify(&(graph, weights, record), PRIVATE, &PlanOptions::default());
+}
+
 /// LeNet-5 on 28×28 with weights of noise.
 fn lenet() -> Sample {
     let pool = || vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])];
