@@ -84,8 +84,11 @@ fn the_public_output_is_what_the_interpreter_computes() {
         for position in 0..output.len() {
             let mut public = proven.public.clone();
             public.output.values[position] += 1;
-            let failure =
-                check(&compiled, &Proven { proof: proven.proof.clone(), public, memory: None }).unwrap_err();
+            let failure = check(
+                &compiled,
+                &Proven { proof: proven.proof.clone(), public, memory: None, work: proven.work },
+            )
+            .unwrap_err();
             assert_eq!(failure.exit_code(), 1, "{failure}");
         }
     }
