@@ -375,7 +375,7 @@ mod tests {
         options: &QuantiseOptions,
         width: usize,
     ) -> f64 {
-        let (graph, weights, report) = quantise(model, records, options).unwrap();
+        let (graph, weights, _) = quantise(model, records, options).unwrap();
         let mut least = 1.0f64;
         for record in records {
             let integers = run(&graph, &weights, &quantise_record(&graph, record).unwrap()).unwrap().output;
@@ -384,8 +384,6 @@ mod tests {
                 least = least.min(cosine(got, want));
             }
         }
-        let (_, layers) = measure_layers(model, &graph, &weights, &report.nodes, records, None).unwrap();
-        println!("{least} {layers:?}");
         least
     }
 

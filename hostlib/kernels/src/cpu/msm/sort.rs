@@ -1,5 +1,6 @@
 //! Brings points into the order of their buckets: a counting sort of references, for all digits of all columns at once.
 
+use std::hint::select_unpredictable;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ark_bn254::Fr;
@@ -89,7 +90,7 @@ pub(super) fn sort(
 /// often: they get any, to add nothing to. Were it always the same, each would wait until the last one had been written.
 fn bucket_of(digit: i16, i: usize, buckets: usize) -> usize {
     let any = i & ((buckets / 2).next_power_of_two() - 1);
-    if digit == 0 { any } else { usize::from(digit.unsigned_abs()) - 1 }
+    select_unpredictable(digit == 0, any, usize::from(digit.unsigned_abs()).wrapping_sub(1))
 }
 
 impl Piece {
@@ -122,7 +123,7 @@ impl Piece {
                 for (i, &digit) in digits.iter().enumerate() {
                     let zero = digit == 0;
                     let bucket = bucket_of(digit, i, places.len());
-                    let place = if zero { nowhere } else { places[bucket] };
+                    let place = select_unpredictable(zero, nowhere, places[bucket]);
                     let entry = Entry::new(list, first + self.first + i).signed(digit < 0);
                     order[place as usize].store(entry.0, Ordering::Relaxed);
                     places[bucket] += u32::from(!zero);
