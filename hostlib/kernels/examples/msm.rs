@@ -3,16 +3,24 @@
 //! `RAYON_NUM_THREADS` (one by default), `INSTRUCTIONS` (`Portable`, `Adx`, `Avx2Fma` or `Avx512Ifma`; all by default), and
 //! `MULTIPLES`, a directory for the bases' multiples, choose what is measured.
 
+#[path = "common/cpu_time.rs"]
+mod cpu_time;
+#[path = "common/points.rs"]
+mod points;
+
 use std::error::Error;
 use std::sync::Arc;
 
-use ark_bn254::{Fr, G1Affine, G1Projective};
-use ark_ec::{CurveGroup, PrimeGroup, VariableBaseMSM};
+use ark_bn254::{Fr, G1Projective};
+use ark_ec::{CurveGroup, VariableBaseMSM};
 use ark_ff::UniformRand;
 use kiln_kernels::cpu::Instructions;
 use kiln_kernels::{Bases, Engine, Graph, HostData, Multiples, ScalarBound};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
+
+use cpu_time::cpu_s;
+use points::points;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let threads = std::env::var("RAYON_NUM_THREADS").map_or(Ok(1), |t| t.parse())?;
@@ -97,24 +105,4 @@ fn mean<T>(mut operate: impl FnMut() -> T) -> (f64, T) {
             return (used / f64::from(runs), result);
         }
     }
-}
-
-/// CPU time of this process, in steps of 10 ms. \[s\]
-fn cpu_s() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // After the name in parentheses: user time is the twelfth field, system time the thirteenth.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
-}
-
-fn points(n: usize) -> Vec<G1Affine> {
-    let step = G1Projective::generator() * Fr::from(0x1234_5678_9abc_u64);
-    let mut point = G1Projective::generator();
-    let all: Vec<G1Projective> = (0..n)
-        .map(|_| {
-            point += step;
-            point
-        })
-        .collect();
-    G1Projective::normalize_batch(&all)
 }

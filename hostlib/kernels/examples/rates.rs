@@ -1,14 +1,18 @@
 //! Prints what each kernel of the `cpu` backend costs per element on this machine. `rates [log_n]`, 2^16 by default.
 
+#[path = "common/points.rs"]
+mod points;
+
 use std::error::Error;
 use std::sync::Arc;
 
-use ark_bn254::{Fr, G1Affine, G1Projective};
-use ark_ec::{CurveGroup, PrimeGroup};
+use ark_bn254::Fr;
 use ark_ff::{FftField, One, UniformRand};
 use kiln_kernels::{Bases, Engine, Graph, HostData, ProgramBuilder, ScalarBound, ScanKind};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
+
+use points::points;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let log_n: u32 = std::env::args().nth(1).map_or(Ok(16), |arg| arg.parse())?;
@@ -72,16 +76,4 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn wall_ns(engine: &Engine, kernel: &'static str) -> u64 {
     let report = engine.report();
     report.devices.iter().filter_map(|device| device.kernels.get(kernel)).map(|kernel| kernel.wall_ns).sum()
-}
-
-fn points(n: usize) -> Vec<G1Affine> {
-    let step = G1Projective::generator() * Fr::from(0x1234_5678_9abc_u64);
-    let mut point = G1Projective::generator();
-    let all: Vec<G1Projective> = (0..n)
-        .map(|_| {
-            point += step;
-            point
-        })
-        .collect();
-    G1Projective::normalize_batch(&all)
 }

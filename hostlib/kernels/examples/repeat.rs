@@ -3,15 +3,22 @@
 //! Kernels: `full`, `multiples`, `byte`, `relu`, `word` (commitments), `ntt`, `ntt16` (forward, of one column and of sixteen),
 //! `add` (sums of two columns). `RAYON_NUM_THREADS` (one by default) says how many threads. Prints the CPU time of each.
 
+#[path = "common/cpu_time.rs"]
+mod cpu_time;
+#[path = "common/points.rs"]
+mod points;
+
 use std::error::Error;
 use std::sync::Arc;
 
-use ark_bn254::{Fr, G1Affine, G1Projective};
-use ark_ec::{CurveGroup, PrimeGroup};
+use ark_bn254::Fr;
 use ark_ff::{One, UniformRand};
 use kiln_kernels::{Bases, Engine, Graph, HostData, Multiples, ProgramBuilder, ScalarBound};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
+
+use cpu_time::cpu_s;
+use points::points;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let threads = std::env::var("RAYON_NUM_THREADS").map_or(Ok(1), |t| t.parse())?;
@@ -86,18 +93,4 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("{kernel} 2^{log_n}: {:.2} ms of CPU time each", (cpu_s() - before) * 1e3 / f64::from(times));
     Ok(())
-}
-
-/// CPU time of this process, in steps of 10 ms. \[s\]
-fn cpu_s() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // After the name in parentheses: user time is the twelfth field, system time the thirteenth.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
-}
-
-fn points(n: usize) -> Vec<G1Affine> {
-    let step = G1Projective::generator() * Fr::from(0x1234_5678_9abc_u64);
-    let sums = std::iter::successors(Some(step), |point| Some(*point + step));
-    G1Projective::normalize_batch(&sums.take(n).collect::<Vec<_>>())
 }

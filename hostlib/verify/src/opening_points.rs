@@ -34,7 +34,7 @@ impl OpeningPoints {
             plan.point_sets.iter().map(|set| set.rotations.iter().map(point).collect()).collect();
         // One inversion for all sets.
         let mut inverses: Vec<Fr> =
-            sets.iter().flat_map(|set| set.iter().map(|p| distances(set, p))).collect();
+            sets.iter().flat_map(|set| set.iter().enumerate().map(|(i, p)| without(set, i, *p))).collect();
         batch_inversion(&mut inverses);
         let mut inverses = inverses.into_iter();
         let weights = sets.iter().map(|set| inverses.by_ref().take(set.len()).collect()).collect();
@@ -60,19 +60,12 @@ impl OpeningPoints {
     /// The Lagrange polynomials of a set at u; `None` if two of its points coincide.
     pub fn lagrange_at(&self, set: usize, u: Fr) -> Option<Vec<Fr>> {
         let points = self.set(set);
-        let basis = |(i, weight): (usize, &Fr)| {
-            let others = points.iter().enumerate().filter(|(j, _)| *j != i);
-            let top: Fr = others.map(|(_, point)| u - point).product();
-            (!weight.is_zero()).then(|| top * weight)
-        };
+        let basis = |(i, weight): (usize, &Fr)| (!weight.is_zero()).then(|| without(points, i, u) * weight);
         self.weights.get(set)?.iter().enumerate().map(basis).collect()
     }
 }
 
-/// The product of the differences between a point of a set and all others of the set. The point is named by its value: where
-/// another has the same, it is left out once only, and the product is zero.
-fn distances(set: &[Fr], point: &Fr) -> Fr {
-    let own = set.iter().position(|other| other == point);
-    let others = set.iter().enumerate().filter(|(at, _)| Some(*at) != own);
-    others.map(|(_, other)| *point - other).product()
+/// `Π_{j ≠ i} (x − p_j)`
+fn without(points: &[Fr], i: usize, x: Fr) -> Fr {
+    points.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, point)| x - point).product()
 }
