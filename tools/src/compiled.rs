@@ -273,8 +273,10 @@ impl Compiled {
         srs: Srs,
         graph: IntGraph,
         weights: WeightValues,
-        lowered: Lowered,
+        mut lowered: Lowered,
     ) -> Self {
+        // The key has them.
+        lowered.fixed = Vec::new();
         let (directory, compared, mixed) = (None, None, None);
         Self { meaning, commitment, secret, key, srs, directory, graph, weights, lowered, compared, mixed }
     }
@@ -432,6 +434,7 @@ impl Compiled {
         let witness = witness.map_err(|e| Failure::refused("make the witness", e))?;
         let mut randomness = randomness;
         let (public, secrets) = self.public_side(engine, record, input, &trace, &mut randomness)?;
+        drop(trace);
         let statement = public.statement(self.key.verifying_key(), &self.meaning)?;
         let (key, srs) = (&self.key, &self.srs);
         let (plan, mut used) = memory.choose(key, srs, &witness)?;

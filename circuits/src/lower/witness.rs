@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field, One, Zero, batch_inversion};
+use kiln_kernels::Values;
 use kiln_plonk::{ColumnValues, Witness, WitnessError};
 use zeroize::Zeroize;
 
@@ -19,11 +20,11 @@ use super::monomial::{Exponents, MU, Variable};
 use super::planner::Choice;
 use super::{LowerError, Lowered};
 
-/// One vector of rows a lane.
-pub(crate) type Lanes = Vec<Vec<i32>>;
+/// The rows of each lane. Whoever proves holds the same, not copies.
+pub(crate) type Lanes = Vec<Values<i32>>;
 
 /// The columns that do not depend on challenges.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Cells {
     pub r: Lanes,
     pub q: Lanes,
@@ -36,9 +37,6 @@ pub(crate) struct Cells {
 
 impl Drop for Cells {
     fn drop(&mut self) {
-        for lanes in [&mut self.r, &mut self.q, &mut self.y, &mut self.v, &mut self.w, &mut self.x] {
-            lanes.zeroize();
-        }
         self.e.zeroize();
     }
 }
@@ -52,17 +50,10 @@ pub struct ModelWitness<'a> {
 }
 
 /// The columns of phase 1.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Chains {
-    pub(super) acc: Vec<Vec<Fr>>,
-    pub(super) t: Vec<Vec<Fr>>,
-}
-
-impl Drop for Chains {
-    fn drop(&mut self) {
-        self.acc.zeroize();
-        self.t.zeroize();
-    }
+    pub(super) acc: Vec<Values<Fr>>,
+    pub(super) t: Vec<Values<Fr>>,
 }
 
 /// The columns of the last phase, but for the running sum.
@@ -113,7 +104,7 @@ impl Lowered {
     /// # Errors
     /// [`LowerError::Mismatch`] if the values are not this graph's.
     pub fn model_columns(&self, weights: &WeightValues) -> Result<Vec<ColumnValues>, LowerError> {
-        Ok(self.weight_lanes(weights)?.into_iter().map(ColumnValues::small).collect())
+        Ok(small(&self.weight_lanes(weights)?))
     }
 
     /// The columns of the group "input" (none unless the input is committed).
@@ -121,7 +112,7 @@ impl Lowered {
     /// # Errors
     /// [`LowerError::Mismatch`] if the record has another length.
     pub fn input_columns(&self, record: &[i32]) -> Result<Vec<ColumnValues>, LowerError> {
-        Ok(self.input_lanes(record)?.into_iter().map(ColumnValues::small).collect())
+        Ok(small(&self.input_lanes(record)?))
     }
 
     /// The public inputs of the statement that a trace shows.
@@ -150,7 +141,7 @@ impl Lowered {
         cells.w = self.weight_lanes(weights)?;
         cells.x = self.input_lanes(self.input_of(trace)?)?;
         self.fill_edges(trace, weights, &mut cells.e);
-        self.fill_cell_relays(&mut cells);
+        cells.v = self.cell_relays(&cells);
         Ok(ModelWitness { lowered: self, cells, public_inputs, chains: Mutex::new(None) })
     }
 
@@ -169,19 +160,19 @@ impl Lowered {
     }
 
     fn weight_lanes(&self, weights: &WeightValues) -> Result<Lanes, LowerError> {
-        let mut lanes = self.lanes(self.choice.columns.weights);
+        let mut lanes = self.lanes::<i32>(self.choice.columns.weights);
         mismatch("weights", self.graph.weights.len(), weights.0.len())?;
         for (placed, values) in self.choice.plan.weights.iter().zip(&weights.0) {
             mismatch("values of a weight", placed.spots.len(), values.len())?;
             fill(&mut lanes, placed, 0, values.iter().copied());
         }
-        Ok(lanes)
+        Ok(held(lanes))
     }
 
     fn input_lanes(&self, record: &[i32]) -> Result<Lanes, LowerError> {
         let placed = &self.choice.plan.tensors[self.graph.input.0];
         mismatch("values of the record", placed.spots.len(), record.len())?;
-        let mut lanes = self.lanes(self.choice.columns.input);
+        let mut lanes = self.lanes::<i32>(self.choice.columns.input);
         if !lanes.is_empty() {
             // What is not committed to is left out.
             for element in self.visibility.input.committed_elements(&self.graph) {
@@ -189,7 +180,7 @@ impl Lowered {
                 lanes[spot.lane as usize][(spot.row - placed.first_row) as usize] = record[element];
             }
         }
-        Ok(lanes)
+        Ok(held(lanes))
     }
 
     fn activation_cells(&self, trace: &Trace) -> Result<Cells, LowerError> {
@@ -217,8 +208,8 @@ impl Lowered {
                 fill(&mut r, placed, first, remainders.map(|r| r as i32));
             }
         }
-        let (e, v) = (self.lanes(counts.edges), self.lanes(counts.cell_relays));
-        Ok(Cells { r, q, y, e, v, w: Vec::new(), x: Vec::new() })
+        let (r, q, y, e) = (held(r), held(q), held(y), self.lanes(counts.edges));
+        Ok(Cells { r, q, y, e, v: Vec::new(), w: Vec::new(), x: Vec::new() })
     }
 
     fn fill_edges(&self, trace: &Trace, weights: &WeightValues, lanes: &mut [Vec<i64>]) {
@@ -239,14 +230,29 @@ impl Lowered {
         (0..view.len()).map(|e| values[view.element(e)]).collect()
     }
 
-    fn fill_cell_relays(&self, cells: &mut Cells) {
+    fn cell_relays(&self, cells: &Cells) -> Lanes {
+        let mut v = self.lanes::<i32>(self.choice.columns.cell_relays);
         for (relay, place) in self.choice.plan.identities.relays.iter().zip(&self.choice.ledger.relays) {
             if let (Source::Cell(spot), RelayColumn::Cell(column)) = (relay.source, place.column) {
                 let row = (spot.row + self.choice.offsets.activations) as usize;
-                cells.v[column][place.row as usize] = cells.y[spot.lane as usize][row];
+                v[column][place.row as usize] = cells.y[spot.lane as usize][row];
             }
         }
+        held(v)
     }
+}
+
+/// Lanes that are filled, to be shared.
+fn held<T: Zeroize>(lanes: Vec<Vec<T>>) -> Vec<Values<T>> {
+    lanes.into_iter().map(Values::from).collect()
+}
+
+fn small(lanes: &Lanes) -> Vec<ColumnValues> {
+    lanes.iter().cloned().map(ColumnValues::Small).collect()
+}
+
+fn full(columns: &[Values<Fr>]) -> Vec<ColumnValues> {
+    columns.iter().cloned().map(ColumnValues::Full).collect()
 }
 
 /// The columns of all chains; `cell` is what a family reads in a lane of a row.
@@ -300,7 +306,6 @@ fn quotients(rows: usize, given: impl Iterator<Item = (u32, Fr, Fr)>) -> Vec<Fr>
 impl ModelWitness<'_> {
     /// The committed groups that belong to this witness, in the circuit's order.
     pub fn committed(&self) -> Vec<Vec<ColumnValues>> {
-        let small = |lanes: &Lanes| lanes.iter().cloned().map(ColumnValues::small).collect::<Vec<_>>();
         [small(&self.cells.w), small(&self.cells.x)].into_iter().filter(|group| !group.is_empty()).collect()
     }
 
@@ -342,12 +347,12 @@ impl ModelWitness<'_> {
             0 => Fr::zero(),
             value => Fr::from(value),
         };
-        let acc = walk(&choice.plan.chains, &choice.colouring, self.lowered.rows(), powers, cell);
-        let t = self.chain_relays(&acc, powers);
+        let acc = held(walk(&choice.plan.chains, &choice.colouring, self.lowered.rows(), powers, cell));
+        let t = held(self.chain_relays(&acc, powers));
         Chains { acc, t }
     }
 
-    fn chain_relays(&self, acc: &[Vec<Fr>], powers: &Powers) -> Vec<Vec<Fr>> {
+    fn chain_relays(&self, acc: &[Values<Fr>], powers: &Powers) -> Vec<Vec<Fr>> {
         let choice = &self.lowered.choice;
         let mut t = self.lowered.lanes::<Fr>(choice.columns.chain_relays);
         let indicators = self.indicators(powers);
@@ -392,7 +397,7 @@ impl ModelWitness<'_> {
         let fractions = ledger.fractions(&plan.identities).into_iter().zip(&chains.t).map(|(rows_of, t)| {
             let numbers: HashMap<u32, u32> = rows_of.into_iter().collect();
             let number = |row: u32| Fr::from(numbers.get(&row).copied().unwrap_or_default());
-            let relays = (0u32..).zip(t).filter(|(_, t)| !t.is_zero());
+            let relays = (0u32..).zip(t.iter()).filter(|(_, t)| !t.is_zero());
             quotients(rows, relays.map(|(row, t)| (row, *t, mu - number(row))))
         });
         let inverses = Ledger::inverses(&plan.identities, offsets).into_iter().enumerate();
@@ -474,7 +479,6 @@ impl ModelWitness<'_> {
 
     fn small_cells(&self) -> Vec<ColumnValues> {
         let cells = &self.cells;
-        let small = |lanes: &Lanes| lanes.iter().cloned().map(ColumnValues::small).collect::<Vec<_>>();
         let edge =
             |values: &Vec<i64>| match values.iter().map(|v| i32::try_from(*v)).collect::<Result<Vec<_>, _>>()
             {
@@ -488,7 +492,6 @@ impl ModelWitness<'_> {
 
 impl Witness for ModelWitness<'_> {
     fn phase(&self, phase: u8, challenges: &[Fr]) -> Result<Vec<ColumnValues>, WitnessError> {
-        let full = |columns: &[Vec<Fr>]| columns.iter().cloned().map(ColumnValues::full).collect::<Vec<_>>();
         if phase == 0 {
             return Ok(self.small_cells());
         }
@@ -540,6 +543,5 @@ impl Witness for WitnessToCome<'_> {
 
 /// As [`Witness::value_bytes`].
 fn value_bytes(phase: u8) -> usize {
-    // From phase 1 until all is made, the chains are also kept here.
-    if phase == 0 { 4 } else { 64 }
+    if phase == 0 { 4 } else { 32 }
 }

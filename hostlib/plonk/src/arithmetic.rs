@@ -31,4 +31,8 @@ impl Arithmetic for ProcessorArithmetic {
     fn roots(&self, values: &mut [Fq]) {
         self.0.roots(values);
     }
+
+    fn both(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
+        rayon::join(first, second);
+    }
 }

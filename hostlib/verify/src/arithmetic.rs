@@ -1,24 +1,41 @@
-//! The two computations that most of a verification consists of, and this crate's own way to do them.
+//! The two computations that most of a verification consists of, this crate's own way to do them, and threads.
 //!
 //! A verification is a sum of multiples of some hundreds of points, and a square root for each point of a proof. Libraries with
-//! faster arithmetic can stand in for these two ([`Arithmetic`]); everything else stays here. Roots are checked wherever they are used; the
-//! sum is taken as given, so that whoever passes their own answers for it.
+//! faster arithmetic can stand in for these two, and run parts of the rest at the same time ([`Arithmetic`]); what the parts do stays
+//! here. Roots are checked wherever they are used; the sum is taken as given, so that whoever passes their own answers for it.
 
 use ark_bn254::{Fq, FqConfig, Fr, G1Affine, G1Projective};
 use ark_ff::{AdditiveGroup, BigInt, Field, MontConfig};
 
 use crate::multiexp;
 
-/// Arithmetic in the curve and its coordinates' field.
-pub trait Arithmetic {
+/// Arithmetic in the curve and its coordinates' field, and the threads for it.
+pub trait Arithmetic: Sync {
     /// `Σ scalar·point`. May take time that depends on the terms: they are public.
     fn sum_of_multiples_vartime(&self, terms: &[(G1Affine, Fr)]) -> G1Projective;
 
     /// Replaces every x by `x^((q + 1)/4)`, a square root of x if it has one (q ≡ 3 modulo 4).
     fn roots(&self, values: &mut [Fq]);
+
+    /// Does both, at the same time where there are threads for it.
+    fn both(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
+        first();
+        second();
+    }
 }
 
-/// This crate's own: plain Rust for any processor.
+/// The results of two computations by [`Arithmetic::both`]. What that leaves undone is done here.
+pub(crate) fn both<A: Send, B: Send>(
+    arithmetic: &dyn Arithmetic,
+    first: impl Fn() -> A + Sync,
+    second: impl Fn() -> B + Sync,
+) -> (A, B) {
+    let (mut a, mut b) = (None, None);
+    arithmetic.both(&mut || a = Some(first()), &mut || b = Some(second()));
+    (a.unwrap_or_else(first), b.unwrap_or_else(second))
+}
+
+/// This crate's own: plain Rust for any processor, on one thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Portable;
 
@@ -65,6 +82,26 @@ mod tests {
     use rand_chacha::rand_core::SeedableRng;
 
     use super::*;
+
+    /// Does nothing at all of what it is asked to do.
+    struct Idle;
+
+    impl Arithmetic for Idle {
+        fn sum_of_multiples_vartime(&self, _: &[(G1Affine, Fr)]) -> G1Projective {
+            G1Projective::default()
+        }
+
+        fn roots(&self, _: &mut [Fq]) {}
+
+        fn both(&self, _: &mut (dyn FnMut() + Send), _: &mut (dyn FnMut() + Send)) {}
+    }
+
+    #[test]
+    fn both_are_done_whoever_should_do_them() {
+        for arithmetic in [&Portable as &dyn Arithmetic, &Idle] {
+            assert_eq!(both(arithmetic, || 1, || "two"), (1, "two"));
+        }
+    }
 
     #[test]
     fn squares_have_the_root_and_other_values_are_told_by_its_square() {

@@ -10,7 +10,7 @@ use ark_ff::{Field, One, Zero, batch_inversion};
 
 use crate::circuit::Circuit;
 use crate::expression::{Column, Expression, Monomial};
-use crate::formula::Run;
+use crate::formula::{InstanceCell, Run};
 use crate::plan::position;
 use crate::powers::ChallengePowers;
 
@@ -168,38 +168,46 @@ fn geometric_sum(step: Fr, inverse: Fr, len: u32) -> Fr {
     }
 }
 
+/// The values of instance cells, in order, by the powers of [`Circuit::instance_powers`].
+pub(crate) fn instance_values(
+    cells: &[InstanceCell],
+    public_inputs: &[Fr],
+    powers: &ChallengePowers,
+) -> Vec<Fr> {
+    let runs = || cells.iter().flat_map(|cell| &cell.runs);
+    // Runs that follow each other mostly differ in their first term only: what their terms add up to is worked out
+    // once for all of them.
+    let mut shared: Vec<(&Run, Fr)> = Vec::new();
+    let shares: Vec<usize> = runs()
+        .map(|run| {
+            if !shared.last().is_some_and(|(last, _)| run.has_same_terms(last)) {
+                // Most runs have one term, whose step is never taken.
+                shared.push((run, if run.len > 1 { powers.monomial(&run.step) } else { Fr::one() }));
+            }
+            shared.len().saturating_sub(1)
+        })
+        .collect();
+    // One inversion for all geometric sums.
+    let denominator = |run: &Run, step: Fr| if run.is_geometric() { step - Fr::one() } else { Fr::zero() };
+    let mut inverses: Vec<Fr> = shared.iter().map(|(run, step)| denominator(run, *step)).collect();
+    batch_inversion(&mut inverses);
+    let terms = shared.iter().zip(inverses);
+    let sums: Vec<Fr> =
+        terms.map(|((run, step), inverse)| run.sum_of_terms(public_inputs, *step, inverse)).collect();
+    let mut shares = shares.into_iter();
+    let mut of_run = |run: &Run| {
+        let sum = shares.next().and_then(|share| sums.get(share)).copied().unwrap_or_default();
+        let first = powers.monomial(&run.first);
+        times(if sum.is_one() { first } else { first * sum }, run.coefficient)
+    };
+    cells.iter().map(|cell| cell.runs.iter().map(&mut of_run).sum()).collect()
+}
+
 impl Circuit {
-    /// The values of all instance cells, in order.
-    pub fn instance_values(&self, public_inputs: &[Fr], challenges: &[Fr]) -> Vec<Fr> {
-        let runs = || self.instance_cells.iter().flat_map(|cell| &cell.runs);
-        let powers = ChallengePowers::new(challenges, runs().flat_map(|run| [&run.first, &run.step]));
-        // Runs that follow each other mostly differ in their first term only: what their terms add up to is worked out
-        // once for all of them.
-        let mut shared: Vec<(&Run, Fr)> = Vec::new();
-        let shares: Vec<usize> = runs()
-            .map(|run| {
-                if !shared.last().is_some_and(|(last, _)| run.has_same_terms(last)) {
-                    // Most runs have one term, whose step is never taken.
-                    shared.push((run, if run.len > 1 { powers.monomial(&run.step) } else { Fr::one() }));
-                }
-                shared.len().saturating_sub(1)
-            })
-            .collect();
-        // One inversion for all geometric sums.
-        let denominator =
-            |run: &Run, step: Fr| if run.is_geometric() { step - Fr::one() } else { Fr::zero() };
-        let mut inverses: Vec<Fr> = shared.iter().map(|(run, step)| denominator(run, *step)).collect();
-        batch_inversion(&mut inverses);
-        let terms = shared.iter().zip(inverses);
-        let sums: Vec<Fr> =
-            terms.map(|((run, step), inverse)| run.sum_of_terms(public_inputs, *step, inverse)).collect();
-        let mut shares = shares.into_iter();
-        let mut of_run = |run: &Run| {
-            let sum = shares.next().and_then(|share| sums.get(share)).copied().unwrap_or_default();
-            let first = powers.monomial(&run.first);
-            times(if sum.is_one() { first } else { first * sum }, run.coefficient)
-        };
-        self.instance_cells.iter().map(|cell| cell.runs.iter().map(&mut of_run).sum()).collect()
+    /// The powers of challenges that instance cells are made of.
+    pub(crate) fn instance_powers(&self, challenges: &[Fr]) -> ChallengePowers {
+        let runs = self.instance_cells.iter().flat_map(|cell| &cell.runs);
+        ChallengePowers::new(challenges, runs.flat_map(|run| [&run.first, &run.step]))
     }
 
     /// The challenge monomials in gates and lookups.
@@ -215,7 +223,8 @@ impl Circuit {
     /// All instance columns in full, `2^k` rows each. Cells named twice add up.
     pub fn instance_columns(&self, public_inputs: &[Fr], challenges: &[Fr]) -> Vec<Vec<Fr>> {
         let mut columns = vec![vec![Fr::zero(); self.rows()]; self.instance.len()];
-        let values = self.instance_values(public_inputs, challenges);
+        let powers = self.instance_powers(challenges);
+        let values = instance_values(&self.instance_cells, public_inputs, &powers);
         for (cell, value) in self.instance_cells.iter().zip(values) {
             let column = columns.get_mut(position(cell.column));
             if let Some(place) = column.and_then(|column| column.get_mut(position(cell.row))) {
@@ -230,7 +239,6 @@ impl Circuit {
 mod tests {
     use super::*;
     use crate::expression::Challenge;
-    use crate::formula::InstanceCell;
 
     fn monomial(exponents: &[(u32, i64)]) -> Monomial {
         Monomial(exponents.iter().map(|(challenge, exponent)| (Challenge(*challenge), *exponent)).collect())
@@ -306,7 +314,8 @@ mod tests {
             let cell = |run: &Run| InstanceCell { column: 0, row: 0, runs: vec![run.clone()] };
             let instance_cells = runs.iter().map(cell).collect();
             let circuit = Circuit { instance_cells, ..Circuit::default() };
-            let values = circuit.instance_values(&public, &challenges);
+            let powers = circuit.instance_powers(&challenges);
+            let values = instance_values(&circuit.instance_cells, &public, &powers);
             for (run, value) in runs.iter().zip(values) {
                 let expected = run_by_definition(run, &public, &challenges);
                 assert_eq!(value, expected, "{run:?}");

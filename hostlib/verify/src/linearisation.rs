@@ -3,19 +3,22 @@
 //! Every constraint is affine in the linear polynomials (plans make sure of it). With all other polynomials replaced
 //! by their values at ζ, `Σ α^i·constraint_i − (X^n − 1)·t` becomes a combination of commitments that must open to zero.
 
-use alloc::vec::Vec;
-
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::ops::Range;
 
 use ark_bn254::Fr;
 use ark_ff::{Field, One, Zero, batch_inversion};
 
+use crate::arithmetic::{Arithmetic, both};
 use crate::check::Check;
 use crate::circuit::Circuit;
 use crate::constraints::{self, Algebra, Challenges, Oracle};
 use crate::domain::root_of_unity;
 use crate::encoding::count;
+use crate::evaluate::instance_values;
 use crate::expression::Monomial;
+use crate::formula::InstanceCell;
 use crate::plan::{Plan, is_linear};
 use crate::powers::{ChallengePowers, PowerTable};
 
@@ -40,6 +43,7 @@ impl Evaluations {
     /// Adds to the evaluations that are in the proof, in the plan's order, those that both sides know: the instance
     /// columns and the identity. `None` if ζ is a row, which happens with negligible probability.
     pub fn new(
+        arithmetic: &dyn Arithmetic,
         circuit: &Circuit,
         plan: &Plan,
         challenges: &Challenges,
@@ -49,7 +53,7 @@ impl Evaluations {
     ) -> Option<Self> {
         let mut values: BTreeMap<_, _> = plan.queries.iter().copied().zip(sent.iter().copied()).collect();
         values.insert((Oracle::Identity, 0), zeta);
-        values.extend(instance_evaluations(circuit, plan, challenges, public_inputs, zeta)?);
+        values.extend(instance_evaluations(arithmetic, circuit, plan, challenges, public_inputs, zeta)?);
         Some(Self { zeta, values })
     }
 
@@ -70,6 +74,7 @@ pub fn rotated(plan: &Plan, zeta: Fr, rotation: i32) -> Fr {
 /// Values of the instance columns at ζ·ω^rotation, from their cells: `Σ value·L_row`, where
 /// `L_row(x) = ω^row·(x^n − 1)/(n·(x − ω^row))`.
 fn instance_evaluations(
+    arithmetic: &dyn Arithmetic,
     circuit: &Circuit,
     plan: &Plan,
     challenges: &Challenges,
@@ -84,59 +89,93 @@ fn instance_evaluations(
     let scale = vanishing * Fr::from(rows).inverse()?;
     let cells = &circuit.instance_cells;
     let names = PowerTable::new(root_of_unity(plan.k), rows, cells.len());
+    let powers = circuit.instance_powers(&challenges.circuit);
+    let queries = &plan.instance_queries;
+    let points: Vec<(u32, Fr)> =
+        queries.iter().map(|&(column, rotation)| (column, rotated(plan, zeta, rotation))).collect();
+    let sums = |cells: &[InstanceCell]| {
+        lagrange_sums(cells, instance_values(cells, public_inputs, &powers), &names, &points)
+    };
+    let (some, others) = cells.split_at(cells.len() / 2);
+    let (some, others) = both(arithmetic, || sums(some), || sums(others));
+    let values = queries.iter().zip(some).zip(others);
+    Some(
+        values
+            .map(|((&(column, rotation), some), others)| {
+                ((Oracle::Instance(column), rotation), (some + others) * scale)
+            })
+            .collect(),
+    )
+}
+
+/// `Σ value·ω^row/(point − ω^row)` over the cells of a column, for each (column, point). `names` are the powers of ω.
+fn lagrange_sums(
+    cells: &[InstanceCell],
+    values: Vec<Fr>,
+    names: &PowerTable,
+    points: &[(u32, Fr)],
+) -> Vec<Fr> {
     let weighted: Vec<(u32, Fr, Fr)> = cells
         .iter()
-        .zip(circuit.instance_values(public_inputs, &challenges.circuit))
+        .zip(values)
         .map(|(cell, value)| {
             let name = names.power(u64::from(cell.row));
             (cell.column, name, value * name)
         })
         .collect();
     let cells_of = |column: u32| weighted.iter().filter(move |cell| cell.0 == column);
-    let mut inverses = Vec::new();
-    for &(column, rotation) in &plan.instance_queries {
-        let point = rotated(plan, zeta, rotation);
-        inverses.extend(cells_of(column).map(|(_, name, _)| point - name));
-    }
+    let differences =
+        points.iter().flat_map(|&(column, point)| cells_of(column).map(move |(_, name, _)| point - name));
+    let mut inverses: Vec<Fr> = differences.collect();
     batch_inversion(&mut inverses);
     let mut inverses = inverses.into_iter();
-    let value = |&(column, rotation): &(u32, i32)| {
+    let sum = |&(column, _): &(u32, Fr)| {
         let terms = cells_of(column).zip(&mut inverses);
-        let sum: Fr = terms.map(|((_, _, value), inverse)| *value * inverse).sum();
-        ((Oracle::Instance(column), rotation), sum * scale)
+        terms.map(|((_, _, value), inverse)| *value * inverse).sum()
     };
-    Some(plan.instance_queries.iter().map(value).collect())
+    points.iter().map(sum).collect()
 }
 
 impl Linearisation {
     /// Linearises all constraints, combined with powers of α.
     pub fn new(
+        arithmetic: &dyn Arithmetic,
         circuit: &Circuit,
         plan: &Plan,
         challenges: &Challenges,
         alpha: Fr,
         evaluations: &Evaluations,
     ) -> Self {
-        let mut terms: BTreeMap<Oracle, Fr> =
-            plan.linear.iter().map(|oracle| (*oracle, Fr::zero())).collect();
-        let mut constant = Fr::zero();
-        let mut power = Fr::one();
         let powers = ChallengePowers::new(&challenges.circuit, circuit.monomials().into_iter());
-        let mut algebra = Affine { circuit, evaluations, powers };
-        for i in 0..constraints::count(circuit, plan) {
-            let (_, value) = constraints::constraint(circuit, plan, challenges, i, &mut algebra);
-            if Check::Constraint(i).is_on() {
-                constant += power * value.constant;
-                for (oracle, factor) in value.terms {
-                    *terms.entry(oracle).or_default() += power * factor;
+        let algebra = Affine { circuit, evaluations, powers: &powers };
+        let sum = |constraints: Range<usize>| {
+            let mut algebra = algebra;
+            let mut terms: BTreeMap<Oracle, Fr> =
+                plan.linear.iter().map(|oracle| (*oracle, Fr::zero())).collect();
+            let mut constant = Fr::zero();
+            let mut power = alpha.pow([count(constraints.start)]);
+            for i in constraints {
+                let (_, value) = constraints::constraint(circuit, plan, challenges, i, &mut algebra);
+                if Check::Constraint(i).is_on() {
+                    constant += power * value.constant;
+                    for (oracle, factor) in value.terms {
+                        *terms.entry(oracle).or_default() += power * factor;
+                    }
                 }
+                power *= alpha;
             }
-            power *= alpha;
+            (terms, constant)
+        };
+        let all = constraints::count(circuit, plan);
+        let ((mut terms, constant), (others, other)) =
+            both(arithmetic, || sum(0..all / 2), || sum(all / 2..all));
+        for (oracle, factor) in others {
+            *terms.entry(oracle).or_default() += factor;
         }
         let zeta_n = evaluations.zeta.pow([count(plan.rows())]);
         let first = Fr::one() - zeta_n;
         let pieces = core::iter::successors(Some(first), |factor| Some(*factor * zeta_n)).take(plan.pieces);
-        Self { terms: terms.into_iter().collect(), pieces: pieces.collect(), constant }
+        Self { terms: terms.into_iter().collect(), pieces: pieces.collect(), constant: constant + other }
     }
 }
 
@@ -155,10 +194,11 @@ impl AffineValue {
 }
 
 /// The algebra of affine combinations of linear polynomials.
+#[derive(Clone, Copy)]
 struct Affine<'a> {
     circuit: &'a Circuit,
     evaluations: &'a Evaluations,
-    powers: ChallengePowers,
+    powers: &'a ChallengePowers,
 }
 
 impl Algebra for Affine<'_> {

@@ -5,12 +5,26 @@ use crate::graph::requantise;
 use crate::interpret::Trace;
 use crate::lower::chain::Family;
 use crate::lower::identity::Source;
+use kiln_kernels::Values;
+use zeroize::Zeroize;
 
 /// The sample with its layout and run.
 pub(super) struct Case {
     pub(super) sample: Sample,
     pub(super) lowered: Lowered,
     pub(super) trace: Trace,
+}
+
+/// Changes one value of a column.
+fn alter<T: Zeroize + Copy>(column: &mut Values<T>, row: usize, to: impl FnOnce(T) -> T) {
+    let mut values = column.to_vec();
+    values[row] = to(values[row]);
+    *column = values.into();
+}
+
+/// Gives a column one value.
+pub(super) fn put<T: Zeroize + Copy>(column: &mut Values<T>, row: usize, value: T) {
+    alter(column, row, |_| value);
 }
 
 impl Case {
@@ -52,11 +66,11 @@ impl Case {
         let (lane, row) = self.spot(node, element);
         let operator = &self.sample.0.nodes[node];
         let q = requantise(z, operator.shift);
-        witness.cells.q[lane][row] = q as i32;
-        witness.cells.y[lane][row] = self.sample.0.apply(operator.table, q) as i32;
+        put(&mut witness.cells.q[lane], row, q as i32);
+        put(&mut witness.cells.y[lane], row, self.sample.0.apply(operator.table, q) as i32);
         if operator.shift > 0 {
             let half = 1i64 << (operator.shift - 1);
-            witness.cells.r[lane][row] = (z + half - (q << operator.shift)) as i32;
+            put(&mut witness.cells.r[lane], row, (z + half - (q << operator.shift)) as i32);
         }
     }
 }
@@ -130,7 +144,7 @@ fn a_wrong_entry_of_a_listed_table_is_caught() {
         for y in entries {
             let mut witness = case.witness();
             assert_ne!(i64::from(witness.cells.y[lane][row]), y, "a wrong entry is another one");
-            witness.cells.y[lane][row] = y as i32;
+            put(&mut witness.cells.y[lane], row, y as i32);
             let told = case.failures(&witness);
             assert!(told.iter().any(|failure| matches!(failure, MockFailure::Lookup { .. })), "node {node}");
         }
@@ -143,16 +157,16 @@ fn a_wrong_activation_is_not_in_the_table() {
     for index in 0..case.sample.0.nodes.len() {
         let (lane, row) = case.spot(index, 0);
         let mut witness = case.witness();
-        witness.cells.y[lane][row] += 1;
+        alter(&mut witness.cells.y[lane], row, |value| value + 1);
         assert!(case.failures(&witness).iter().any(|failure| matches!(failure, MockFailure::Lookup { .. })));
     }
     let (lane, row) = case.spot(1, 0);
     for change in [64, -64] {
         let mut witness = case.witness();
-        witness.cells.r[lane][row] += change;
+        alter(&mut witness.cells.r[lane], row, |value| value + change);
         assert!(!case.failures(&witness).is_empty());
         // The same sum in other limbs.
-        witness.cells.q[lane][row] -= change / 64;
+        alter(&mut witness.cells.q[lane], row, |value| value - change / 64);
         assert!(!case.failures(&witness).is_empty());
     }
 }
@@ -174,7 +188,7 @@ fn what_is_beyond_a_narrow_layers_range_is_not_in_its_table() {
                     continue;
                 }
                 beyond += usize::from(y == wider && y != q.clamp(lo, hi));
-                witness.cells.y[lane][row] = y as i32;
+                put(&mut witness.cells.y[lane], row, y as i32);
                 let told = case.failures(&witness);
                 let refused = |failure: &MockFailure| matches!(failure, MockFailure::Lookup { .. });
                 assert!(told.iter().any(refused), "{}, {q} as {y}", node.name);
@@ -259,7 +273,7 @@ fn a_wrong_relay_is_caught() {
             let row = place.row as usize;
             match (relay.source, place.column) {
                 (Source::Cell(_), ledger::RelayColumn::Cell(column)) => {
-                    witness.cells.v[column][row] += 1;
+                    alter(&mut witness.cells.v[column], row, |value| value + 1);
                     cells += 1;
                 }
                 (Source::Chain(_) | Source::Indicator { .. }, ledger::RelayColumn::Chain(column)) => {
@@ -341,7 +355,7 @@ pub(super) fn spoil_chain_relay(case: &Case, witness: &mut ModelWitness<'_>, col
     let challenges = mock_challenges(case);
     kiln_plonk::Witness::phase(witness, 1, &challenges).unwrap();
     if let Some((_, chains)) = witness.chains.get_mut().unwrap() {
-        std::sync::Arc::make_mut(chains).t[column][row] += ark_bn254::Fr::from(1);
+        alter(&mut std::sync::Arc::make_mut(chains).t[column], row, |value| value + ark_bn254::Fr::from(1));
     }
 }
 
@@ -397,7 +411,8 @@ fn a_wrong_part_of_the_input_is_caught_where_it_is_public_or_committed_and_only_
             (0..3).filter(move |part| parts[*part] == visibility).map(|part| graphs::PARTS[part])
         };
         assert_eq!(statement.len(), shown(public).sum::<usize>() + case.trace.output.len());
-        let kept: i64 = case.witness().cells.x.iter().flatten().map(|x| i64::from(*x != 0)).sum();
+        let kept: i64 =
+            case.witness().cells.x.iter().flat_map(|lane| lane.iter()).map(|x| i64::from(*x != 0)).sum();
         assert_eq!(kept, shown(committed).sum::<usize>() as i64, "nothing else is in the commitment");
         let mut first = 0;
         for (len, bound) in graphs::PARTS.into_iter().zip(bound) {
@@ -467,15 +482,15 @@ fn garbage_in_unused_cells_changes_nothing() {
         let mut witness = case.witness();
         for (lane, row) in free_cells(&case, Family::Y) {
             // Every table has an entry for 2.
-            witness.cells.q[lane][row] = 2;
-            witness.cells.y[lane][row] = case.table_entry(row, 2);
+            put(&mut witness.cells.q[lane], row, 2);
+            put(&mut witness.cells.y[lane], row, case.table_entry(row, 2));
             if let Some(r) = witness.cells.r.get_mut(lane) {
-                r[row] = 3;
+                put(r, row, 3);
             }
         }
         for (lane, row) in free_cells(&case, Family::W) {
             if let Some(w) = witness.cells.w.get_mut(lane) {
-                w[row] = 77;
+                put(w, row, 77);
             }
         }
         for (lane, row) in free_cells(&case, Family::E) {
@@ -515,7 +530,7 @@ fn no_tree_reaches_two_leaves_or_none() {
     for element in 0..40 {
         let mut witness = case.witness();
         let (lane, row) = case.spot(last, element);
-        witness.cells.y[lane][row] = 1 - witness.cells.y[lane][row];
+        alter(&mut witness.cells.y[lane], row, |value| 1 - value);
         assert!(!case.failures(&witness).is_empty(), "leaf {element}");
     }
 }

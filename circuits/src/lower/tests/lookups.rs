@@ -2,7 +2,7 @@
 
 use kiln_plonk::Witness;
 
-use super::cheating::{Case, Forged, mock_challenges, place_of, spoil_chain_relay};
+use super::cheating::{Case, Forged, mock_challenges, place_of, put, spoil_chain_relay};
 use super::*;
 use crate::import::check::{Onnx, int, value_info};
 use crate::lower::identity::Source;
@@ -28,8 +28,8 @@ fn indicator(case: &Case, of: usize, number: u32) -> (usize, usize) {
 
 fn set_id(case: &Case, witness: &mut ModelWitness<'_>, position: usize, id: i32) {
     let (lane, row) = case.spot(0, position);
-    witness.cells.q[lane][row] = id;
-    witness.cells.y[lane][row] = id;
+    put(&mut witness.cells.q[lane], row, id);
+    put(&mut witness.cells.y[lane], row, id);
 }
 
 /// The names of all that fails.

@@ -3,6 +3,8 @@
 use ark_bn254::{Fq, FqConfig, Fr, G1Affine, G1Projective};
 use ark_ff::{BigInt, Field, MontConfig};
 
+use rayon::prelude::*;
+
 use super::vectors::Vectors;
 use super::{Features, Instructions, msm};
 
@@ -14,6 +16,9 @@ const ROOT_EXPONENT: BigInt<4> = match FqConfig::MODULUS_PLUS_ONE_DIV_FOUR {
 
 /// As many terms are summed by two threads apart.
 const APART_MAX: usize = 1 << 12;
+
+/// A thread of its own pays for this many roots.
+const ROOTS_MIN: usize = 32;
 
 /// The curve's arithmetic by this processor's instructions.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +49,12 @@ impl CurveArithmetic {
 
     /// Replaces every x by `x^((q + 1)/4)`, a square root of x if it has one. Takes the same time for all x.
     pub fn roots(&self, values: &mut [Fq]) {
-        match self.features.vectors {
+        let all = |values: &mut [Fq]| match self.features.vectors {
             Some(Vectors::Ifma(ifma)) => ifma.powers(values, ROOT_EXPONENT),
             _ => values.iter_mut().for_each(|x| *x = x.pow(ROOT_EXPONENT)),
-        }
+        };
+        let each = values.len().div_ceil(rayon::current_num_threads()).max(ROOTS_MIN);
+        values.par_chunks_mut(each.next_multiple_of(ROOTS_MIN)).for_each(all);
     }
 }
 

@@ -21,8 +21,8 @@ use crate::linearisation::Linearisation;
 use crate::proving_key::ProvingKey;
 use crate::randomness::Randomness;
 use crate::witness::{ColumnValues, Witness, WitnessError};
-use kiln_verify::Statement;
 use kiln_verify::verify;
+use kiln_verify::{Portable, Statement};
 use kiln_verify::{Rejection, VerifyError};
 
 /// A round that is about to begin.
@@ -61,7 +61,8 @@ fn prove_cheating<'a>(
     cheat(Before::Evaluations, &mut prover, &mut pieces);
     let evaluations = evaluations::round(&mut prover, &challenges).unwrap();
     let vk = &prover.pk.vk;
-    let linearisation = Linearisation::new(vk.circuit(), vk.plan(), &challenges, alpha, &evaluations);
+    let linearisation =
+        Linearisation::new(&Portable, vk.circuit(), vk.plan(), &challenges, alpha, &evaluations);
     cheat(Before::Opening, &mut prover, &mut pieces);
     opening::round(prover, &pieces, &linearisation, evaluations.zeta).unwrap()
 }

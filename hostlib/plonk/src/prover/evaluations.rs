@@ -7,7 +7,7 @@ use kiln_kernels::{Graph, Vector};
 
 use super::Prover;
 use crate::constraints::{Challenges, Oracle};
-use kiln_verify::{Rejection, VerifyError};
+use kiln_verify::{Portable, Rejection, VerifyError};
 
 use crate::error::ProveError;
 use crate::linearisation::{Evaluations, rotated};
@@ -34,6 +34,6 @@ pub(super) fn round(prover: &mut Prover<'_>, challenges: &Challenges) -> Result<
     }
     sent.iter().for_each(|value| prover.writer.scalar(value));
     let public_inputs = &prover.statement.public_inputs;
-    Evaluations::new(vk.circuit(), vk.plan(), challenges, public_inputs, zeta, &sent)
+    Evaluations::new(&Portable, vk.circuit(), vk.plan(), challenges, public_inputs, zeta, &sent)
         .ok_or(ProveError::Unsatisfied(VerifyError::Rejected(Rejection::Challenge)))
 }

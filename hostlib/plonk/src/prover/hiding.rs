@@ -23,7 +23,7 @@ use crate::proving_key::ProvingKey;
 use crate::randomness::Randomness;
 use crate::srs::Srs;
 use crate::witness::{ColumnValues, Witness, WitnessError};
-use crate::{Statement, verify};
+use crate::{Portable, Statement, verify};
 
 const ROWS: usize = 4;
 /// Proofs of each witness.
@@ -147,7 +147,7 @@ fn prove(engine: &Engine, srs: &Srs, pk: &ProvingKey, witness: &Factors, seed: u
             residues.push(evaluations.value(*oracle, *rotation) - interpolated(&rows, point));
         }
     }
-    let linearisation = Linearisation::new(circuit, plan, &challenges, alpha, &evaluations);
+    let linearisation = Linearisation::new(&Portable, circuit, plan, &challenges, alpha, &evaluations);
     let proof = opening::round(prover, &pieces, &linearisation, evaluations.zeta).unwrap();
     if matches!(fault, Fault::None | Fault::SameRandomness) {
         assert_eq!(verify(vk, statement, &proof), Ok(()));

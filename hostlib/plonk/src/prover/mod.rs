@@ -35,8 +35,8 @@ use crate::proving_key::ProvingKey;
 use crate::randomness::Randomness;
 use crate::srs::Srs;
 use crate::witness::Witness;
-use kiln_verify::Statement;
 use kiln_verify::verify;
+use kiln_verify::{Portable, Statement};
 
 pub use self::memory::{Holding, MemoryPlan};
 pub use self::work::Work;
@@ -111,7 +111,8 @@ pub fn prove_within(
     clock.next_round();
     let evaluations = evaluations::round(&mut prover, &challenges)?;
     let vk = &pk.vk;
-    let linearisation = Linearisation::new(vk.circuit(), vk.plan(), &challenges, alpha, &evaluations);
+    let linearisation =
+        Linearisation::new(&Portable, vk.circuit(), vk.plan(), &challenges, alpha, &evaluations);
     // 6 ----- opening
     clock.next_round();
     let proof = opening::round(prover, &pieces, &linearisation, evaluations.zeta)?;

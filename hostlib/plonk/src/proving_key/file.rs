@@ -1,8 +1,9 @@
 //! The proving key as a file that is used in place, laid out as [`crate::sections`] says.
 //!
 //! Section 0 is the verifying key, as its own file. Then come the values of the fixed columns, the values of the columns σ,
-//! and the coefficients of all of these in the same order. Values are field elements, or four-byte integers where all of
-//! a column are that small; coefficients are field elements, in Montgomery form, 4 limbs of 64 bits, least first.
+//! and, unless they are large, the coefficients of all of these in the same order. Values are field elements, or four-byte
+//! integers where all of a column are that small; coefficients are field elements, in Montgomery form, 4 limbs of 64 bits,
+//! least first.
 
 use std::io::{Read, Seek, Write};
 use std::path::Path;
@@ -24,6 +25,11 @@ const FORM_BYTES: u32 = 0;
 const FORM_SMALL: u32 = 1;
 const FORM_FULL: u32 = 2;
 
+/// The coefficients are left out if they take more than this. They spare a proof a transform wherever it reads them, but they are
+/// eight times as large as small values, and if they do not stay in memory beside the proof, reading them from disk takes longer
+/// than the transforms.
+const COEFFICIENTS_BYTES_MAX: u64 = 4 << 30;
+
 /// Why there is no usable proving key.
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "the fields say what their names say")]
@@ -35,7 +41,9 @@ pub enum ProvingKeyError {
     #[error("the verifying key in the proving key cannot be used")]
     VerifyingKey(#[from] FileError),
     /// The number of sections does not fit the circuit.
-    #[error("the proving key has {got} sections, but its circuit needs {expected}; make it again")]
+    #[error(
+        "the proving key has {got} sections, but its circuit needs {expected}, or one more for each column with coefficients; make it again"
+    )]
     SectionCount { expected: usize, got: usize },
     /// A column holds numbers that are no field elements.
     #[error(
@@ -51,13 +59,34 @@ pub enum ProvingKeyError {
 }
 
 impl ProvingKey {
-    /// Writes the key from the start of `out`. `engine` works out the coefficients, a column at a time.
+    /// Writes the key from the start of `out`. `engine` works out the coefficients, a column at a time, unless they would take
+    /// more than 4 GiB, or the key was opened from a file without them: then they are left out.
     ///
     /// # Errors
     /// [`ProvingKeyError::File`], [`ProvingKeyError::Kernel`].
     pub fn write<W: Write + Seek>(&self, engine: &Engine, out: W) -> Result<W, ProvingKeyError> {
+        let columns = self.fixed.iter().chain(&self.sigma);
+        let bytes: usize = columns.map(|column| size_of::<Fr>() * column.len()).sum();
+        let with_coefficients = match &self.file {
+            Some(_) => self.coefficients.is_some(),
+            None => bytes as u64 <= COEFFICIENTS_BYTES_MAX,
+        };
+        self.write_sections(with_coefficients.then_some(engine), out)
+    }
+
+    /// Writes the key without coefficients: the smallest file, with which proofs take more transforms.
+    ///
+    /// # Errors
+    /// [`ProvingKeyError::File`].
+    pub fn write_values<W: Write + Seek>(&self, out: W) -> Result<W, ProvingKeyError> {
+        self.write_sections(None, out)
+    }
+
+    /// Writes the key, with coefficients if there is an engine to work them out.
+    fn write_sections<W: Write + Seek>(&self, engine: Option<&Engine>, out: W) -> Result<W, ProvingKeyError> {
         let columns: Vec<&ColumnValues> = self.fixed.iter().chain(&self.sigma).collect();
-        let mut writer = SectionWriter::new(&PROVING_KEY, out, Vec::new(), 1 + 2 * columns.len())?;
+        let sections = 1 + columns.len() * if engine.is_some() { 2 } else { 1 };
+        let mut writer = SectionWriter::new(&PROVING_KEY, out, Vec::new(), sections)?;
         writer.section(FORM_BYTES, [self.vk.to_file_bytes().as_slice()])?;
         for column in &columns {
             match column {
@@ -65,6 +94,7 @@ impl ProvingKey {
                 HostData::Full(values) => writer.section(FORM_FULL, [&**values])?,
             }
         }
+        let Some(engine) = engine else { return Ok(writer.finish()?) };
         for (i, values) in columns.into_iter().enumerate() {
             match self.coefficients.as_ref().and_then(|all| all.get(i)) {
                 Some(HostData::Full(known)) => writer.section(FORM_FULL, [&**known])?,
@@ -110,8 +140,9 @@ impl ProvingKey {
         let vk = VerifyingKey::from_file_bytes(file.checked_bytes(0)?)?;
         let (rows, fixed) = (vk.circuit().rows(), vk.circuit().fixed.len());
         let columns = fixed + vk.circuit().copy_columns.len();
-        let (expected, got) = (1 + 2 * columns, file.count());
-        if expected != got {
+        let (expected, got) = (1 + columns, file.count());
+        let with_coefficients = got != expected;
+        if with_coefficients && got != expected + columns {
             return Err(ProvingKeyError::SectionCount { expected, got });
         }
         // There is one way to write a key.
@@ -121,12 +152,13 @@ impl ProvingKey {
         let column = |section| column(&file, section, rows);
         let mut fixed_columns = (1..=columns).map(column).collect::<Result<Vec<_>, _>>()?;
         let sigma = fixed_columns.split_off(fixed);
-        let coefficients = (columns + 1..=2 * columns).map(|section| match column(section)? {
+        let coefficients = (columns + 1..got).map(|section| match column(section)? {
             values @ HostData::Full(_) => Ok(values),
             HostData::Small(_) => Err(file.malformed(section, "does not hold coefficients".into())),
         });
         let coefficients = coefficients.collect::<Result<Vec<_>, SectionError>>()?;
-        Ok(Self { vk, fixed: fixed_columns, sigma, coefficients: Some(coefficients), file: Some(file) })
+        let coefficients = with_coefficients.then_some(coefficients);
+        Ok(Self { vk, fixed: fixed_columns, sigma, coefficients, file: Some(file) })
     }
 }
 

@@ -51,6 +51,19 @@ fn a_key_in_place_gives_the_same_proof_as_the_key_in_memory() {
 }
 
 #[test]
+fn a_key_without_coefficients_is_smaller_gives_the_same_proof_and_stays_as_it_is() {
+    let setting = Setting::new(Sample::new(3, 4));
+    let bytes = setting.pk.write_values(Cursor::new(Vec::new())).unwrap().into_inner();
+    let file = written(&setting);
+    let columns = FIXED + setting.sample.circuit.copy_columns.len();
+    assert_eq!(bytes.len() + columns * PAGE_BYTES, file.len());
+    let key = ProvingKey::read(bytes.as_slice()).unwrap();
+    key.check().unwrap();
+    assert_eq!(proof(&setting, &key).unwrap(), setting.prove(4));
+    assert_eq!(key.write(&setting.engine, Cursor::new(Vec::new())).unwrap().into_inner(), bytes);
+}
+
+#[test]
 fn damage_is_found_by_a_check_and_never_makes_a_wrong_proof() {
     let setting = Setting::new(Sample::new(3, 4));
     let (file, expected) = (written(&setting), setting.prove(4));

@@ -10,6 +10,7 @@ use super::polynomial::{add_scaled, evaluate};
 use super::prover::{Prover, Step, honest, prove};
 use super::sample::{CHAIN, EDGE, FAR, NEAR, ONE, ROWS, SQUARE, Setting, WEIGHTED, X};
 use super::{FALSE, bites, bites_bytes};
+use crate::arithmetic::Portable;
 use crate::check::{Check, without};
 use crate::constraints::{Challenges, Oracle};
 use crate::domain::root_of_unity;
@@ -205,7 +206,9 @@ fn a_point_that_is_a_row_has_no_evaluations() {
     let (circuit, plan) = (&setting.vk.circuit, &setting.vk.plan);
     let challenges = Challenges::placeholder(2);
     let sent = vec![Fr::zero(); plan.queries.len()];
-    let at = |zeta| Evaluations::new(circuit, plan, &challenges, &setting.values, zeta, &sent).is_some();
+    let at = |zeta| {
+        Evaluations::new(&Portable, circuit, plan, &challenges, &setting.values, zeta, &sent).is_some()
+    };
     let row = root_of_unity(plan.k);
     assert!(!at(Fr::one()) && !at(row) && !at(row * row));
     assert!(at(Fr::from(2)));

@@ -13,6 +13,7 @@ use super::polynomial::{
     Polynomial, add_scaled, divide_by_root, divide_by_vanishing, evaluate, interpolate, powers,
 };
 use super::sample::{K, ROWS, Setting, blinded};
+use crate::arithmetic::Portable;
 use crate::check::Check;
 use crate::constraints::{self, Algebra, Challenges, Oracle, joined_fractions};
 use crate::domain::root_of_unity;
@@ -305,13 +306,14 @@ impl<'a> Prover<'a> {
     pub fn claimed(&self) -> Evaluations {
         let vk = &self.setting.vk;
         let public = &self.statement.public_inputs;
-        Evaluations::new(&vk.circuit, &vk.plan, &self.challenges, public, self.zeta, &self.sent).unwrap()
+        Evaluations::new(&Portable, &vk.circuit, &vk.plan, &self.challenges, public, self.zeta, &self.sent)
+            .unwrap()
     }
 
     /// The linearisation that the verifier will work out.
     pub fn linearisation(&self) -> Linearisation {
         let vk = &self.setting.vk;
-        Linearisation::new(&vk.circuit, &vk.plan, &self.challenges, self.alpha, &self.claimed())
+        Linearisation::new(&Portable, &vk.circuit, &vk.plan, &self.challenges, self.alpha, &self.claimed())
     }
 
     /// The linearised polynomial, constant included: it should be zero at ζ.

@@ -4,6 +4,7 @@
 
 use alloc::vec::Vec;
 
+use crate::arithmetic::Arithmetic;
 use crate::constraints::Challenges;
 use crate::error::{Rejection, VerifyError};
 use crate::keys::VerifyingKey;
@@ -13,6 +14,7 @@ use crate::statement::Statement;
 
 /// Draws ζ, reads the evaluations and works out those of the instance columns.
 pub(super) fn round(
+    arithmetic: &dyn Arithmetic,
     vk: &VerifyingKey,
     statement: &Statement,
     challenges: &Challenges,
@@ -23,6 +25,7 @@ pub(super) fn round(
     for _ in &vk.plan.queries {
         sent.push(reader.scalar("an evaluation")?);
     }
-    Evaluations::new(&vk.circuit, &vk.plan, challenges, &statement.public_inputs, zeta, &sent)
+    let public_inputs = &statement.public_inputs;
+    Evaluations::new(arithmetic, &vk.circuit, &vk.plan, challenges, public_inputs, zeta, &sent)
         .ok_or(VerifyError::Rejected(Rejection::Challenge))
 }

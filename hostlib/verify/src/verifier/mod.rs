@@ -72,8 +72,8 @@ fn claim(
     // 4 ----- quotient
     let (alpha, pieces) = quotient::round(plan, &mut reader)?;
     // 5 ----- evaluations at ζ, linearisation
-    let evaluations = evaluations::round(vk, statement, &challenges, &mut reader)?;
-    let linearisation = Linearisation::new(circuit, plan, &challenges, alpha, &evaluations);
+    let evaluations = evaluations::round(arithmetic, vk, statement, &challenges, &mut reader)?;
+    let linearisation = Linearisation::new(arithmetic, circuit, plan, &challenges, alpha, &evaluations);
     // 6 ----- opening
     opening::round(vk, &commitments, &pieces, &linearisation, &evaluations, reader)
 }

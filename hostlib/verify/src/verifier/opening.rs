@@ -5,12 +5,11 @@
 use alloc::vec::Vec;
 
 use ark_bn254::{Bn254, Fr, G1Affine};
-use ark_ec::CurveGroup;
-use ark_ec::pairing::Pairing;
+use ark_ec::pairing::{MillerLoopOutput, Pairing};
 use ark_ff::{One, Zero};
 
 use super::Commitments;
-use crate::arithmetic::Arithmetic;
+use crate::arithmetic::{Arithmetic, both};
 use crate::check::Check;
 use crate::constraints::Oracle;
 use crate::error::{Rejection, VerifyError};
@@ -75,9 +74,10 @@ pub(super) struct Claim {
 impl Claim {
     /// Checks it with two pairings.
     pub fn holds(&self, arithmetic: &dyn Arithmetic, srs: &SrsVerifier) -> bool {
-        let left = arithmetic.sum_of_multiples_vartime(&self.left).into_affine();
-        let check = Bn254::multi_pairing([left, -self.right], [srs.g2, srs.tau_g2]);
-        check.is_zero() || !Check::Pairing.is_on()
+        let left = || Bn254::miller_loop(arithmetic.sum_of_multiples_vartime(&self.left), srs.g2);
+        let (left, right) = both(arithmetic, left, || Bn254::miller_loop(-self.right, srs.tau_g2));
+        let check = Bn254::final_exponentiation(MillerLoopOutput(left.0 * right.0));
+        check.is_some_and(|check| check.is_zero()) || !Check::Pairing.is_on()
     }
 }
 
