@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use kiln_kernels::return_freed_memory;
 use kiln_plonk::{Holding, MemoryPlan, ProveError, ProvingKey, Srs, Witness};
 use serde::Serialize;
 
@@ -67,6 +68,7 @@ impl MemoryArgs {
         witness: &dyn Witness,
     ) -> Result<(MemoryPlan, Option<MemoryUse>), Failure> {
         let Some(bound_bytes) = self.memory else { return Ok((MemoryPlan::default(), None)) };
+        return_freed_memory();
         let in_use = resources::rss_bytes().unwrap_or(0);
         let options = MemoryPlan::options(key, srs, witness, in_use, self.spill_dir.as_deref())
             .map_err(|e| Failure::refused("estimate the memory", e))?;

@@ -20,6 +20,8 @@ pub mod cpu;
 mod device;
 mod engine;
 mod error;
+#[allow(unsafe_code, reason = "a call of the C library")]
+mod freed;
 mod graph;
 mod host;
 mod host_data;
@@ -39,6 +41,7 @@ pub use device::{
 };
 pub use engine::{Engine, Outcome};
 pub use error::KernelFailure;
+pub use freed::return_freed_memory;
 pub use graph::{Graph, PendingPoint, PendingScalars};
 pub use host_data::HostData;
 pub use kernel::{Kernel, LOG_DOMAIN_MAX, ScalarBound, ScanKind};
