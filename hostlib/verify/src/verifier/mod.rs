@@ -15,7 +15,7 @@ use alloc::collections::BTreeMap;
 
 use ark_bn254::G1Affine;
 
-use crate::arithmetic::{Arithmetic, Portable};
+use crate::arithmetic::{Arithmetic, Portable, both};
 use crate::constraints::Oracle;
 use crate::error::{Rejection, VerifyError};
 use crate::keys::VerifyingKey;
@@ -47,12 +47,16 @@ pub fn verify_by(
     statement: &Statement,
     proof: &[u8],
 ) -> Result<(), VerifyError> {
-    // ----- the pairing check of the opening
-    if claim(arithmetic, vk, statement, proof)?.holds(arithmetic, &vk.srs) {
-        Ok(())
-    } else {
-        Err(VerifyError::Rejected(Rejection::Pairing))
-    }
+    let check = || {
+        // ----- the pairing check of the opening
+        if claim(arithmetic, vk, statement, proof)?.holds(arithmetic, &vk.srs) {
+            Ok(())
+        } else {
+            Err(VerifyError::Rejected(Rejection::Pairing))
+        }
+    };
+    // All of it on one of the library's threads, if it has any: from there it takes less to hand work to another.
+    both(arithmetic, check, || ()).0
 }
 
 /// Reads a proof down to the one thing that is left to check.
