@@ -16,7 +16,7 @@ from transformer import Transformer
 
 SIZES = {"tiny": (192, 3), "base": (768, 12)}
 SIDE, PATCH, CLASSES = 224, 16, 1000
-MEMORY = {"tiny": "12GiB", "base": "34GiB"}
+MEMORY = {"tiny": "12GiB", "base": "22GiB"}
 
 
 def main(directory, size="tiny", layers=12):

@@ -31,7 +31,7 @@ use kiln_circuits::samples::{GraphBuilder, Noise};
 use kiln_circuits::{
     InputVisibility, PlanOptions, Visibility, WeightValues, WeightVisibility, lower, run as interpret,
 };
-use kiln_kernels::{Engine, Graph, KernelFailure, Program, ProgramBuilder};
+use kiln_kernels::{Engine, Graph, KernelFailure, Program, ProgramBuilder, return_freed_memory};
 use kiln_plonk::{ColumnValues, MemoryPlan, Randomness, Srs, Statement, Work, commit_group, keygen, prove};
 use serde::Serialize;
 
@@ -229,8 +229,9 @@ impl<'a> Bench<'a> {
         let witness = lowered.witness(&trace, &weights).map_err(failed)?;
         let memory = MemoryPlan::default();
         let counted = Work::of(&key, &self.srs, &witness, &memory).map_err(failed)?;
-        // With an engine of its own, as a proof of `kiln prove` has.
+        // With an engine of its own and memory that is fresh from the system, as a proof of `kiln prove` has.
         let made = || -> Result<kiln_kernels::Report, Failure> {
+            return_freed_memory();
             let engine = backend::engine(&Backend::Cpu)?;
             let trace = interpret(&graph, &weights, &record).map_err(failed)?;
             let public_inputs = lowered.public_inputs(&trace).map_err(failed)?;
