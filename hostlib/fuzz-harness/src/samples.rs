@@ -52,7 +52,10 @@ pub struct SrsFile {
 }
 
 static VALID: LazyLock<Vec<Valid>> = LazyLock::new(|| {
-    vec![valid(Sample::new(2, 3)), valid(Sample::new(3, 4)), valid(plain(Sample::new(2, 3)))]
+    let mut all = vec![valid(Sample::new(2, 3)), valid(Sample::new(3, 4)), valid(plain(Sample::new(2, 3)))];
+    // One key in the form of large ones.
+    all[2].pk_file = without_coefficients(&all[2].pk_file);
+    all
 });
 
 static SRS_FILES: LazyLock<Vec<SrsFile>> = LazyLock::new(|| {
@@ -124,6 +127,12 @@ pub fn written_key(key: &ProvingKey) -> Vec<u8> {
     static ENGINE: LazyLock<Engine> =
         LazyLock::new(|| Engine::new(vec![kiln_kernels::reference::device()]).unwrap());
     key.write(&ENGINE, Cursor::new(Vec::new())).unwrap().into_inner()
+}
+
+/// A file of the same proving key without coefficients.
+fn without_coefficients(pk_file: &[u8]) -> Vec<u8> {
+    let key = ProvingKey::read(pk_file).unwrap();
+    key.write_values(Cursor::new(Vec::new())).unwrap().into_inner()
 }
 
 /// What `write` writes.
