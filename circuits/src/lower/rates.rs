@@ -109,7 +109,7 @@ impl Default for Rates {
 }
 
 /// By `kiln tune --sizes …`, on two cores of an AMD EPYC (Zen 5) with AVX-512, rounded to three digits: at 2^10 to 2^12 rows medians of four runs, from
-/// there one run each that other work shared. (Runs differ by a fifth, and proofs as much, with what else the machine does.)
+/// there one run each that other work shared, in memory that was used before. (Runs differ by a fifth, and proofs as much, with what else the machine does.)
 const MEASURED: [Rate; 6] = [
     measured(10, [3_150.0, 224.0, 17.5, 7.22, 84.0, 832.0]),
     measured(11, [2_380.0, 154.0, 15.8, 5.73, 58.6, 464.0]),

@@ -2,7 +2,6 @@
 
 use ark_bn254::{Fq, FqConfig, Fr, G1Affine, G1Projective};
 use ark_ff::{BigInt, Field, MontConfig};
-
 use rayon::prelude::*;
 
 use super::vectors::Vectors;
