@@ -12,8 +12,8 @@ use kiln_circuits::{
 };
 use kiln_kernels::{Engine, KernelFailure};
 use kiln_plonk::{
-    ColumnValues, CommittedPublic, CommittedSecret, KeyError, MemoryPlan, ProveError, ProvingKey,
-    ProvingKeyError, Randomness, Srs, Statement, VerifyingKey, Work, commit_group, keygen, prove,
+    ColumnValues, CommittedPublic, CommittedSecret, KeyError, MemoryPlan, ProcessorArithmetic, ProveError,
+    ProvingKey, ProvingKeyError, Randomness, Srs, Statement, VerifyingKey, Work, commit_group, keygen, prove,
     prove_within,
 };
 use serde::{Deserialize, Serialize};
@@ -435,7 +435,8 @@ impl Compiled {
         let mut randomness = randomness;
         let (public, secrets) = self.public_side(engine, record, input, &trace, &mut randomness)?;
         drop(trace);
-        let statement = public.statement(self.key.verifying_key(), &self.meaning)?;
+        let statement =
+            public.statement(&ProcessorArithmetic::detect(), self.key.verifying_key(), &self.meaning)?;
         let (key, srs) = (&self.key, &self.srs);
         let (plan, mut used) = memory.choose(key, srs, &witness)?;
         let work = Work::of(key, srs, &witness, &plan).map_err(|e| prove_failure(e.into()))?;
@@ -758,7 +759,7 @@ fn graph_bytes(file: &GraphFileView<'_>) -> postcard::Result<Zeroizing<Vec<u8>>>
 /// What is wrong with it, in words.
 pub fn parse_commitment(bytes: &[u8]) -> Result<CommittedPublic, Source> {
     let file: CommitmentFile = serde_json::from_slice(bytes)?;
-    let group = file.commitment.group(&file.name)?;
+    let group = file.commitment.group(&ProcessorArithmetic::detect(), &file.name)?;
     if commitment_text(&group).as_bytes() != bytes {
         return Err("it is not what kiln wrote; get an intact copy".into());
     }

@@ -12,9 +12,8 @@
 use std::path::Path;
 
 use ark_bn254::{Fr, G1Affine};
-use kiln_plonk::ProcessorArithmetic;
 use kiln_verify::encoding::{WORD_BYTES, g1_to_bytes, g1s_from_bytes};
-use kiln_verify::{CommittedPublic, Statement, VerifyingKey};
+use kiln_verify::{Arithmetic, CommittedPublic, Statement, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 use crate::artefact::{self, SMALL_FILE_BYTES_MAX};
@@ -135,8 +134,8 @@ impl Commitment {
     }
 
     /// Back to the points. The id must be that of the points.
-    pub fn group(&self, name: &str) -> Result<CommittedPublic, Failure> {
-        let commitments = points(&self.commitments)?;
+    pub fn group(&self, arithmetic: &dyn Arithmetic, name: &str) -> Result<CommittedPublic, Failure> {
+        let commitments = points(arithmetic, &self.commitments)?;
         let group = CommittedPublic { name: name.to_owned(), commitments };
         if hexadecimal::encode(&group.id()) != self.id {
             return Err(Failure::Invalid(format!(
@@ -147,14 +146,14 @@ impl Commitment {
     }
 }
 
-fn points(texts: &[String]) -> Result<Vec<G1Affine>, Failure> {
+fn points(arithmetic: &dyn Arithmetic, texts: &[String]) -> Result<Vec<G1Affine>, Failure> {
     const ACTION: &str = "read a commitment in the public file";
     let word = |text: &String| {
         hexadecimal::decode(text)
             .ok_or_else(|| Failure::refused(ACTION, "it is not 64 lower-case hexadecimal digits"))
     };
     let words = texts.iter().map(word).collect::<Result<Vec<[u8; WORD_BYTES]>, _>>()?;
-    let points = g1s_from_bytes(&ProcessorArithmetic::detect(), words.iter());
+    let points = g1s_from_bytes(arithmetic, words.iter());
     points.into_iter().map(|point| point.map_err(|e| Failure::refused(ACTION, e))).collect()
 }
 
@@ -207,12 +206,17 @@ impl PublicFile {
     }
 
     /// Checks that these values are of a proof with this key, and puts the statement together.
-    pub fn statement(&self, key: &VerifyingKey, meaning: &Meaning) -> Result<Statement, Failure> {
+    pub fn statement(
+        &self,
+        arithmetic: &dyn Arithmetic,
+        key: &VerifyingKey,
+        meaning: &Meaning,
+    ) -> Result<Statement, Failure> {
         self.check_key(key)?;
         if !self.output.fits(&meaning.output) {
             return Err(mismatch("output's shape or scale"));
         }
-        let model = self.model.group(MODEL_GROUP)?;
+        let model = self.model.group(arithmetic, MODEL_GROUP)?;
         // A model without weights has an empty commitment, and its circuit no such group.
         let mut committed = if model.commitments.is_empty() { Vec::new() } else { vec![model] };
         let mut public_inputs = Vec::new();
@@ -225,12 +229,14 @@ impl PublicFile {
                 public_inputs.extend(field_elements(&tensor.values));
             }
             (PublicInput::Committed(commitment), InputVisibility::Committed) => {
-                committed.push(commitment.group(INPUT_GROUP)?);
+                committed.push(commitment.group(arithmetic, INPUT_GROUP)?);
             }
             (PublicInput::Several { public, commitment }, InputVisibility::Several) => {
                 public_inputs.extend(public_parts(public, meaning)?);
                 match commitment {
-                    Some(commitment) if meaning.commits() => committed.push(commitment.group(INPUT_GROUP)?),
+                    Some(commitment) if meaning.commits() => {
+                        committed.push(commitment.group(arithmetic, INPUT_GROUP)?)
+                    }
                     None if !meaning.commits() => {}
                     _ => return Err(mismatch("input's visibility")),
                 }

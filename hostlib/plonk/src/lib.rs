@@ -68,7 +68,7 @@ pub use kiln_verify::{
     expression, formula, verify, verify_batch, verify_batch_by, verify_by,
 };
 
-pub use arithmetic::ProcessorArithmetic;
+pub use arithmetic::{PortableThreads, ProcessorArithmetic};
 pub use commit::commit_group;
 pub use error::{KeyError, ProveError};
 pub use keygen::keygen;

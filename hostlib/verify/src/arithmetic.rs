@@ -1,18 +1,26 @@
 //! The two computations that most of a verification consists of, this crate's own way to do them, and threads.
 //!
 //! A verification is a sum of multiples of some hundreds of points, and a square root for each point of a proof. Libraries with
-//! faster arithmetic can stand in for these two, and run parts of the rest at the same time ([`Arithmetic`]); what the parts do stays
-//! here. Roots are checked wherever they are used; the sum is taken as given, so that whoever passes their own answers for it.
+//! faster arithmetic can stand in for what these two are made of, and run parts of all at the same time ([`Arithmetic`]); what the
+//! parts do stays here. Roots are checked wherever they are used; sums of points are taken as given, so that whoever passes their
+//! own answers for them.
+
+use alloc::vec::Vec;
 
 use ark_bn254::{Fq, FqConfig, Fr, G1Affine, G1Projective};
 use ark_ff::{AdditiveGroup, BigInt, Field, MontConfig};
 
-use crate::multiexp;
+use crate::multiexp::{self, Summand};
 
 /// Arithmetic in the curve and its coordinates' field, and the threads for it.
 pub trait Arithmetic: Sync {
+    /// Replaces `sums` by the sums of pairs of points. Points may be infinity, equal, and each other's negative.
+    fn add_pairs(&self, points: &[G1Affine], pairs: &[[Summand; 2]], sums: &mut Vec<G1Affine>);
+
     /// `Σ scalar·point`. May take time that depends on the terms: they are public.
-    fn sum_of_multiples_vartime(&self, terms: &[(G1Affine, Fr)]) -> G1Projective;
+    fn sum_of_multiples_vartime(&self, terms: &[(G1Affine, Fr)]) -> G1Projective {
+        multiexp::sum_of_multiples_vartime(self, terms)
+    }
 
     /// Replaces every x by `x^((q + 1)/4)`, a square root of x if it has one (q ≡ 3 modulo 4).
     fn roots(&self, values: &mut [Fq]);
@@ -26,7 +34,7 @@ pub trait Arithmetic: Sync {
 
 /// The results of two computations by [`Arithmetic::both`]. What that leaves undone is done here.
 pub(crate) fn both<A: Send, B: Send>(
-    arithmetic: &dyn Arithmetic,
+    arithmetic: &(impl Arithmetic + ?Sized),
     first: impl Fn() -> A + Sync,
     second: impl Fn() -> B + Sync,
 ) -> (A, B) {
@@ -40,8 +48,8 @@ pub(crate) fn both<A: Send, B: Send>(
 pub struct Portable;
 
 impl Arithmetic for Portable {
-    fn sum_of_multiples_vartime(&self, terms: &[(G1Affine, Fr)]) -> G1Projective {
-        multiexp::sum_of_multiples_vartime(terms)
+    fn add_pairs(&self, points: &[G1Affine], pairs: &[[Summand; 2]], sums: &mut Vec<G1Affine>) {
+        multiexp::add_pairs(points, pairs, sums);
     }
 
     fn roots(&self, values: &mut [Fq]) {
@@ -75,8 +83,6 @@ fn root(x: Fq) -> Fq {
 
 #[cfg(test)]
 mod tests {
-    use std::vec::Vec;
-
     use ark_ff::UniformRand;
     use rand_chacha::ChaCha20Rng;
     use rand_chacha::rand_core::SeedableRng;
@@ -87,9 +93,7 @@ mod tests {
     struct Idle;
 
     impl Arithmetic for Idle {
-        fn sum_of_multiples_vartime(&self, _: &[(G1Affine, Fr)]) -> G1Projective {
-            G1Projective::default()
-        }
+        fn add_pairs(&self, _: &[G1Affine], _: &[[Summand; 2]], _: &mut Vec<G1Affine>) {}
 
         fn roots(&self, _: &mut [Fq]) {}
 

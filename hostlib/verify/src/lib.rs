@@ -49,6 +49,7 @@ pub use arithmetic::{Arithmetic, Portable};
 pub use error::{CircuitError, MalformedProof, Rejection, VerifyError};
 pub use file_error::FileError;
 pub use keys::{CommittedPublic, SrsVerifier, VerifyingKey};
+pub use multiexp::Summand;
 pub use proof::PROOF_VERSION;
 pub use statement::Statement;
 pub use verifier::{BatchError, BatchItem, verify, verify_batch, verify_batch_by, verify_by};

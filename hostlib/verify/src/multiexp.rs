@@ -3,14 +3,17 @@
 //! Scalars are split in two of half the length by the curve's endomorphism (Gallant, Lambert, Vanstone, CRYPTO 2001), both
 //! halves are recoded with signed odd digits, and the multiples that belong to one bit are added up together
 //! (Straus 1964). All additions of one round share one inversion, so that points can stay affine: six multiplications an
-//! addition (Montgomery's trick, fused with the additions).
+//! addition (Montgomery's trick, fused with the additions). The endomorphism is applied to the sums of the high halves.
 
 use alloc::vec::Vec;
+use core::mem;
 
 use ark_bn254::{Fq, Fr, G1Affine, G1Projective, g1};
 use ark_ec::AffineRepr;
 use ark_ec::scalar_mul::glv::GLVConfig;
 use ark_ff::{AdditiveGroup, BigInt, BigInteger, Field, MontFp, PrimeField, Zero};
+
+use crate::arithmetic::{Arithmetic, both};
 
 /// Odd multiples kept of each point: P, 3P, …, 15P.
 const MULTIPLES: usize = 8;
@@ -27,92 +30,114 @@ const FRACTION_A_PLUS_B: BigInt<4> = BigInt!("7826605440890808531313261425274314
 /// ⌊2^256·b / r⌋
 const FRACTION_B: BigInt<4> = BigInt!("52538187511802934231");
 
-/// A point by its affine coordinates. Infinity is (0, 0), which is not on the curve.
-#[derive(Clone, Copy, Default)]
-struct Point {
-    x: Fq,
-    y: Fq,
+/// One of a list of points, or its negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summand {
+    /// Twice the number of the point, and one more if its negative is meant.
+    code: u32,
 }
 
-impl Point {
-    /// A point other than infinity.
-    fn new(point: &G1Affine) -> Self {
-        Self { x: point.x, y: point.y }
+impl Summand {
+    /// Point `index`, below 2^31, or its negative.
+    fn new(index: usize, negative: bool) -> Self {
+        Self { code: u32::try_from(index).unwrap_or(u32::MAX) << 1 | u32::from(negative) }
     }
 
-    /// No point of the curve has y = 0: the order of the group is odd.
-    fn is_infinity(&self) -> bool {
-        self.y.is_zero()
+    /// Which point of the list.
+    pub fn index(self) -> u32 {
+        self.code >> 1
     }
 
-    /// A point other than infinity.
-    fn to_affine(self) -> G1Affine {
-        G1Affine::new_unchecked(self.x, self.y)
+    /// Whether its negative is meant.
+    pub fn is_negative(self) -> bool {
+        self.code & 1 == 1
     }
 
-    fn times_lambda(self) -> Self {
-        Self::new(&g1::Config::endomorphism_affine(&self.to_affine()))
-    }
-
-    fn negated(self) -> Self {
-        Self { x: self.x, y: -self.y }
-    }
-
-    /// The denominator of the slope of the line through both, of the tangent if they are one. Zero if no line is needed:
-    /// one of them is infinity, or they are each other's negative.
-    fn denominator(&self, other: &Self) -> Fq {
-        if self.is_infinity() || other.is_infinity() {
-            Fq::ZERO
-        } else if self.x == other.x {
-            self.y + other.y
-        } else {
-            other.x - self.x
-        }
-    }
-
-    /// The sum, given the inverse of a denominator that is not zero.
-    fn plus_with_inverse(&self, other: &Self, inverse: Fq) -> Self {
-        let numerator = if self.x == other.x {
-            let square = self.x.square();
-            square.double() + square
-        } else {
-            other.y - self.y
-        };
-        let slope = numerator * inverse;
-        let x = slope.square() - self.x - other.x;
-        Self { x, y: slope * (self.x - x) - self.y }
-    }
-
-    /// The sum where the denominator is zero.
-    fn plus_without_line(&self, other: &Self) -> Self {
-        match (self.is_infinity(), other.is_infinity()) {
-            (true, _) => *other,
-            (_, true) => *self,
-            _ => Self::default(),
-        }
+    /// The point meant. One that is not there counts as infinity.
+    fn of(self, points: &[G1Affine]) -> G1Affine {
+        let point = usize::try_from(self.index()).ok().and_then(|index| points.get(index));
+        let point = point.copied().unwrap_or_default();
+        if self.is_negative() { -point } else { point }
     }
 }
 
 /// `Σ scalar·point`. Takes time that depends on the scalars: for what is public only.
-pub fn sum_of_multiples_vartime(terms: &[(G1Affine, Fr)]) -> G1Projective {
+pub fn sum_of_multiples_vartime<A: Arithmetic + ?Sized>(
+    arithmetic: &A,
+    terms: &[(G1Affine, Fr)],
+) -> G1Projective {
     let terms: Vec<_> =
         terms.iter().filter(|(point, scalar)| !point.is_zero() && !scalar.is_zero()).copied().collect();
-    let Some(halves) = terms.iter().map(|(_, scalar)| split(scalar)).collect::<Option<Vec<_>>>() else {
+    let (some, others) = terms.split_at(terms.len() / 2);
+    let (some, others) = both(arithmetic, || bit_sums(arithmetic, some), || bit_sums(arithmetic, others));
+    let (Some(mut sums), Some(others)) = (some, others) else {
         // Scalars always split, see `split`; should that be wrong, this is right and only slower.
         return terms.iter().map(|(point, scalar)| *point * scalar).sum();
     };
-    // What is to be added at each bit.
-    let mut summands = vec![Vec::new(); HALF_BITS];
-    for (multiples, [low, high]) in odd_multiples(&terms).iter().zip(halves) {
-        low.place(multiples, &mut summands);
-        high.place(&multiples.map(Point::times_lambda), &mut summands);
+    sums.extend(others);
+    let mut low = add_halves(arithmetic, &sums);
+    let high = low.split_off(low.len() / 2);
+    low.extend(high.iter().map(g1::Config::endomorphism_affine));
+    let sums = add_halves(arithmetic, &low);
+    sums.iter().rev().fold(G1Projective::zero(), |sum, point| sum.double() + point)
+}
+
+/// The sums of the points in the first half with those in the second.
+fn add_halves<A: Arithmetic + ?Sized>(arithmetic: &A, points: &[G1Affine]) -> Vec<G1Affine> {
+    let half = points.len() / 2;
+    let pairs = (0..half).map(|i| [i, i.saturating_add(half)].map(|i| Summand::new(i, false)));
+    let mut sums = Vec::new();
+    arithmetic.add_pairs(points, &pairs.collect::<Vec<_>>(), &mut sums);
+    sums
+}
+
+/// Of digits that begin at each bit, the sums of their multiples: those of all low halves, then of all high ones. No point is
+/// infinity and no scalar zero. `None` if a scalar does not split.
+fn bit_sums<A: Arithmetic + ?Sized>(arithmetic: &A, terms: &[(G1Affine, Fr)]) -> Option<Vec<G1Affine>> {
+    let mut points = odd_multiples(arithmetic, terms);
+    // Some half of all digits are not zero; this is what a list has of them, and a little more.
+    let list = || Vec::with_capacity(terms.len() / 4);
+    let mut low: Vec<_> = (0..HALF_BITS).map(|_| list()).collect();
+    let mut high: Vec<_> = (0..HALF_BITS).map(|_| list()).collect();
+    for (index, (_, scalar)) in terms.iter().enumerate() {
+        let multiple = |step: usize| step.saturating_mul(terms.len()).saturating_add(index);
+        for (half, lists) in split(scalar)?.into_iter().zip([&mut low, &mut high]) {
+            half.place(multiple, lists);
+        }
     }
-    while summands.iter().any(|list| list.len() > 1) {
-        add_pairs(&mut summands);
+    let mut lists = low;
+    lists.append(&mut high);
+    let (mut pairs, mut sums) = (Vec::new(), Vec::new());
+    while lists.iter().any(|list| list.len() > 1) {
+        add_neighbours(arithmetic, &points, &mut lists, &mut pairs, &mut sums);
+        mem::swap(&mut points, &mut sums);
     }
-    let add =
-        |sum: G1Projective, point: &Point| if point.is_infinity() { sum } else { sum + point.to_affine() };
-    summands.iter().rev().fold(G1Projective::zero(), |sum, list| list.iter().fold(sum.double(), add))
+    let sum = |list: &Vec<Summand>| list.first().map_or(G1Affine::zero(), |summand| summand.of(&points));
+    Some(lists.iter().map(sum).collect())
+}
+
+/// Adds neighbours in every list, which leaves half of it, and replaces `sums` by the points that the lists name then.
+fn add_neighbours<A: Arithmetic + ?Sized>(
+    arithmetic: &A,
+    points: &[G1Affine],
+    lists: &mut [Vec<Summand>],
+    pairs: &mut Vec<[Summand; 2]>,
+    sums: &mut Vec<G1Affine>,
+) {
+    pairs.clear();
+    pairs.extend(lists.iter().flat_map(|list| list.as_chunks().0));
+    arithmetic.add_pairs(points, pairs, sums);
+    let mut places = 0..pairs.len();
+    for list in lists {
+        let (pairs, odd) = list.as_chunks::<2>();
+        let (count, odd) = (pairs.len(), odd.first().copied());
+        list.clear();
+        list.extend(places.by_ref().take(count).map(|place| Summand::new(place, false)));
+        if let Some(odd) = odd {
+            list.push(Summand::new(sums.len(), false));
+            sums.push(odd.of(points));
+        }
+    }
 }
 
 /// An integer with a sign.
@@ -148,9 +173,10 @@ impl Half {
     }
 
     /// Puts multiples of a point where this many of it are to be added: at each bit that an odd digit begins at.
-    fn place(self, multiples: &[Point; MULTIPLES], summands: &mut [Vec<Point>]) {
+    /// `multiple` says where one is, of all odd ones.
+    fn place(self, multiple: impl Fn(usize) -> usize, lists: &mut [Vec<Summand>]) {
         let mut rest = self.magnitude;
-        let mut lists = summands.iter_mut();
+        let mut lists = lists.iter_mut();
         while rest != 0 {
             // The next digit begins at the lowest one, which is in the list after the zeros.
             let zeros = rest.trailing_zeros();
@@ -161,69 +187,90 @@ impl Half {
             let digit = if negative { DIGIT_MODULUS.saturating_sub(residue) } else { residue };
             rest = if negative { rest.saturating_add(digit) } else { rest.saturating_sub(digit) };
             rest >>= 1;
-            if let Some(point) = usize::try_from(digit / 2).ok().and_then(|index| multiples.get(index)) {
-                list.push(if negative == self.negative { *point } else { point.negated() });
+            if let Ok(step) = usize::try_from(digit / 2) {
+                list.push(Summand::new(multiple(step), negative != self.negative));
             }
         }
     }
 }
 
-/// P, 3P, …, 15P of all points P, none of them infinity.
-///
-/// No two points of different sign and magnitude that are added here are equal: the order of the group is a large prime.
-fn odd_multiples(terms: &[(G1Affine, Fr)]) -> Vec<[Point; MULTIPLES]> {
-    let points: Vec<Point> = terms.iter().map(|(point, _)| Point::new(point)).collect();
-    let twice = add_all(&points.iter().map(|point| [*point; 2]).collect::<Vec<_>>());
-    let mut multiples: Vec<_> = points.iter().map(|point| [*point; MULTIPLES]).collect();
-    let mut last = points;
-    for step in 1..MULTIPLES {
-        last = add_all(&last.iter().zip(&twice).map(|(last, twice)| [*last, *twice]).collect::<Vec<_>>());
-        for (multiples, point) in multiples.iter_mut().zip(&last) {
-            if let Some(multiple) = multiples.get_mut(step) {
-                *multiple = *point;
-            }
-        }
+/// P of all points P, then 3P of all, …, then 15P. No point is infinity.
+fn odd_multiples<A: Arithmetic + ?Sized>(arithmetic: &A, terms: &[(G1Affine, Fr)]) -> Vec<G1Affine> {
+    let count = terms.len();
+    let mut multiples = Vec::with_capacity(count.saturating_mul(MULTIPLES));
+    multiples.extend(terms.iter().map(|(point, _)| *point));
+    let pairs = (0..count).map(|i| [Summand::new(i, false); 2]);
+    let mut twice = Vec::new();
+    arithmetic.add_pairs(&multiples, &pairs.collect::<Vec<_>>(), &mut twice);
+    let mut last = multiples.clone();
+    for _ in 1..MULTIPLES {
+        last.extend(&twice);
+        last = add_halves(arithmetic, &last);
+        multiples.extend(&last);
     }
     multiples
 }
 
-/// Adds neighbours in every list, which leaves half of it.
-fn add_pairs(lists: &mut [Vec<Point>]) {
-    let pairs: Vec<[Point; 2]> = lists.iter().flat_map(|list| list.as_chunks().0).copied().collect();
-    let mut sums = add_all(&pairs).into_iter();
-    for list in lists {
-        let (pairs, odd) = list.as_chunks::<2>();
-        let (count, odd) = (pairs.len(), odd.first().copied());
-        list.clear();
-        list.extend(sums.by_ref().take(count).chain(odd));
-    }
-}
-
-/// The sums of pairs, with one inversion for all of them.
-fn add_all(pairs: &[[Point; 2]]) -> Vec<Point> {
+/// Replaces `sums` by the sums of the pairs, with one inversion for all of them.
+pub(crate) fn add_pairs(points: &[G1Affine], pairs: &[[Summand; 2]], sums: &mut Vec<G1Affine>) {
     // What the denominators ahead of a pair multiply to.
     let mut product = Fq::ONE;
     let mut ahead = Vec::with_capacity(pairs.len());
-    for [a, b] in pairs {
+    for pair in pairs {
         ahead.push(product);
-        let denominator = a.denominator(b);
+        let denominator = denominator(&pair.map(|summand| summand.of(points)));
         if !denominator.is_zero() {
             product *= denominator;
         }
     }
     let mut inverse = product.inverse().unwrap_or_default();
-    let mut sums = vec![Point::default(); pairs.len()];
-    for (([a, b], ahead), sum) in pairs.iter().zip(ahead).zip(&mut sums).rev() {
-        let denominator = a.denominator(b);
+    sums.clear();
+    sums.resize(pairs.len(), G1Affine::identity());
+    for ((pair, ahead), sum) in pairs.iter().zip(ahead).zip(sums).rev() {
+        let pair = pair.map(|summand| summand.of(points));
+        let denominator = denominator(&pair);
         *sum = if denominator.is_zero() {
-            a.plus_without_line(b)
+            sum_without_line(pair)
         } else {
             let own = inverse * ahead;
             inverse *= denominator;
-            a.plus_with_inverse(b, own)
+            sum_with_inverse(pair, own)
         };
     }
-    sums
+}
+
+/// The denominator of the slope of the line through both, of the tangent if they are one. Zero if no line is needed:
+/// one of them is infinity, or they are each other's negative.
+fn denominator([a, b]: &[G1Affine; 2]) -> Fq {
+    if a.is_zero() || b.is_zero() {
+        Fq::ZERO
+    } else if a.x == b.x {
+        a.y + b.y
+    } else {
+        b.x - a.x
+    }
+}
+
+/// The sum, given the inverse of a denominator that is not zero.
+fn sum_with_inverse([a, b]: [G1Affine; 2], inverse: Fq) -> G1Affine {
+    let numerator = if a.x == b.x {
+        let square = a.x.square();
+        square.double() + square
+    } else {
+        b.y - a.y
+    };
+    let slope = numerator * inverse;
+    let x = slope.square() - a.x - b.x;
+    G1Affine::new_unchecked(x, slope * (a.x - x) - a.y)
+}
+
+/// The sum where the denominator is zero.
+fn sum_without_line([a, b]: [G1Affine; 2]) -> G1Affine {
+    match (a.is_zero(), b.is_zero()) {
+        (true, _) => b,
+        (_, true) => a,
+        _ => G1Affine::identity(),
+    }
 }
 
 #[cfg(test)]
@@ -234,6 +281,7 @@ mod tests {
     use rand_chacha::rand_core::SeedableRng;
 
     use super::*;
+    use crate::Portable;
 
     fn by_definition(terms: &[(G1Affine, Fr)]) -> G1Projective {
         terms.iter().map(|(point, scalar)| *point * scalar).sum()
@@ -267,7 +315,7 @@ mod tests {
         for len in [0, 1, 2, 3, 7, 40, 130] {
             let mut term = || (G1Projective::rand(&mut rng).into_affine(), Fr::rand(&mut rng));
             let terms: Vec<_> = (0..len).map(|_| term()).collect();
-            assert_eq!(sum_of_multiples_vartime(&terms), by_definition(&terms), "{len} terms");
+            assert_eq!(sum_of_multiples_vartime(&Portable, &terms), by_definition(&terms), "{len} terms");
         }
     }
 
@@ -282,10 +330,18 @@ mod tests {
             for other in [scalar, -scalar, Fr::one(), g1::Config::LAMBDA] {
                 let terms: Vec<_> =
                     points.iter().zip([scalar, other].into_iter().cycle()).map(|(p, s)| (*p, s)).collect();
-                assert_eq!(sum_of_multiples_vartime(&terms), by_definition(&terms), "{scalar}, {other}");
+                assert_eq!(
+                    sum_of_multiples_vartime(&Portable, &terms),
+                    by_definition(&terms),
+                    "{scalar}, {other}"
+                );
             }
             let cancelling = [(g, scalar), (-g, scalar), (g, scalar), (multiple(3), scalar)];
-            assert_eq!(sum_of_multiples_vartime(&cancelling), by_definition(&cancelling), "{scalar}");
+            assert_eq!(
+                sum_of_multiples_vartime(&Portable, &cancelling),
+                by_definition(&cancelling),
+                "{scalar}"
+            );
         }
     }
 
@@ -293,7 +349,8 @@ mod tests {
     fn infinity_and_zero_add_nothing() {
         let g = G1Affine::generator();
         let terms = [(G1Affine::identity(), Fr::from(7)), (g, Fr::zero()), (g, Fr::from(2))];
-        assert_eq!(sum_of_multiples_vartime(&terms), g * Fr::from(2));
-        assert_eq!(sum_of_multiples_vartime(&[(g, Fr::one()), (-g, Fr::one())]), G1Projective::zero());
+        assert_eq!(sum_of_multiples_vartime(&Portable, &terms), g * Fr::from(2));
+        let cancelling = [(g, Fr::one()), (-g, Fr::one())];
+        assert_eq!(sum_of_multiples_vartime(&Portable, &cancelling), G1Projective::zero());
     }
 }

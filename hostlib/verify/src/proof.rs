@@ -30,6 +30,7 @@ pub fn proof_bytes(plan: &Plan) -> usize {
 }
 
 /// Reads a proof.
+#[derive(Clone)]
 pub struct ProofReader<'a> {
     /// What has been read so far, hashed.
     pub transcript: Transcript,
@@ -60,6 +61,12 @@ impl<'a> ProofReader<'a> {
         let points = words.filter(|(i, _)| !(first..end).contains(i)).map(|(_, word)| word);
         let points = encoding::g1s_from_bytes(arithmetic, points).into_iter();
         Ok(Self { transcript: Transcript::new(DOMAIN), rest, points })
+    }
+
+    /// The last point of a proof that nothing has been read of, ahead of its turn. Infinity if it is none.
+    pub fn last_point(&self, plan: &Plan) -> G1Affine {
+        let point = self.points.as_slice().get(plan.proof_points().saturating_sub(1));
+        point.and_then(|point| point.as_ref().ok()).copied().unwrap_or_default()
     }
 
     fn word(&mut self) -> Option<&'a [u8; 32]> {

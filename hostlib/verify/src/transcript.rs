@@ -18,7 +18,7 @@ use crate::encoding;
 type Word = [u8; 32];
 
 /// The state of one side's transcript.
-#[cfg_attr(test, derive(Clone))]
+#[derive(Clone)]
 pub struct Transcript {
     state: Word,
     pending: Keccak256,

@@ -164,8 +164,9 @@ fn calldata(args: &CalldataArgs) -> Result<CallFile, Failure> {
     let (key, meaning) = verify::read_key(&args.vk)?;
     let public = PublicFile::read(&args.public)?;
     let proof = artefact::read("read the proof", &args.proof, SMALL_FILE_BYTES_MAX)?;
-    verify::check(&ProcessorArithmetic::detect(), &key, &meaning, &public, &proof)?;
-    let statement = public.statement(&key, &meaning)?;
+    let arithmetic = ProcessorArithmetic::detect();
+    verify::check(&arithmetic, &key, &meaning, &public, &proof)?;
+    let statement = public.statement(&arithmetic, &key, &meaning)?;
     let known: Vec<_> =
         statement.committed.iter().filter(|group| group.name == MODEL_GROUP).cloned().collect();
     let call =

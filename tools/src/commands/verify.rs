@@ -26,8 +26,8 @@ mod batch;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use kiln_plonk::ProcessorArithmetic;
-use kiln_verify::{Arithmetic, Portable, VerifyError, VerifyingKey, verify_by};
+use kiln_plonk::{PortableThreads, ProcessorArithmetic};
+use kiln_verify::{Arithmetic, VerifyError, VerifyingKey, verify_by};
 use serde::Serialize;
 
 use super::setup;
@@ -99,7 +99,7 @@ pub struct Verified {
 impl Args {
     /// What points are added with.
     fn arithmetic(&self) -> Box<dyn Arithmetic> {
-        if self.portable { Box::new(Portable) } else { Box::new(ProcessorArithmetic::detect()) }
+        if self.portable { Box::new(PortableThreads) } else { Box::new(ProcessorArithmetic::detect()) }
     }
 }
 
@@ -165,7 +165,7 @@ fn check_range(
     const ACTION: &str = "read the range proof";
     let bytes = artefact::read(ACTION, path, SMALL_FILE_BYTES_MAX)?;
     let range = RangeProof::parse(&bytes).map_err(|source| Failure::file(ACTION, path, source))?;
-    range.check(arithmetic, key, &public.model.group(MODEL_GROUP)?)
+    range.check(arithmetic, key, &public.model.group(arithmetic, MODEL_GROUP)?)
 }
 
 /// Reads a verifying key.
@@ -200,7 +200,7 @@ pub fn check(
     public: &PublicFile,
     proof: &[u8],
 ) -> Result<(), Failure> {
-    let statement = public.statement(key, meaning)?;
+    let statement = public.statement(arithmetic, key, meaning)?;
     verify_by(arithmetic, key, &statement, proof).map_err(|error| match error {
         VerifyError::Rejected(_) => Failure::Invalid(error.to_string()),
         VerifyError::Malformed(_) => Failure::refused("read the proof", error),

@@ -1,6 +1,6 @@
 //! Arithmetic of points by itself, for those who check proofs: no device, no graph.
 
-use ark_bn254::{Fq, FqConfig, Fr, G1Affine, G1Projective};
+use ark_bn254::{Fq, FqConfig, G1Affine};
 use ark_ff::{BigInt, Field, MontConfig};
 use rayon::prelude::*;
 
@@ -12,9 +12,6 @@ const ROOT_EXPONENT: BigInt<4> = match FqConfig::MODULUS_PLUS_ONE_DIV_FOUR {
     Some(exponent) => exponent,
     None => unreachable!(),
 };
-
-/// As many terms are summed by two threads apart.
-const APART_MAX: usize = 1 << 12;
 
 /// A thread of its own pays for this many roots.
 const ROOTS_MIN: usize = 32;
@@ -31,19 +28,20 @@ impl CurveArithmetic {
         Self { features: Features::detect(limit) }
     }
 
-    /// `Σ scalar·point`, for at most 2^31 terms. Takes time that depends on the terms.
-    pub fn sum_of_multiples_vartime(&self, terms: &[(G1Affine, Fr)]) -> G1Projective {
-        let sum = |terms: &[(G1Affine, Fr)]| {
-            let (points, scalars): (Vec<_>, Vec<_>) = terms.iter().copied().unzip();
-            msm::sum_of_multiples_vartime(self.features, &points, &scalars)
-        };
-        // Few terms are too little work for threads to share, but two sums of half as many take less time than one.
-        if terms.len() > APART_MAX || rayon::current_num_threads() == 1 {
-            return sum(terms);
-        }
-        let (first, second) = terms.split_at(terms.len() / 2);
-        let (first, second) = rayon::join(|| sum(first), || sum(second));
-        first + second
+    /// Replaces `sums` by the sums of pairs of points, of which there are at most 2^28; an operand is the number of a point, and
+    /// whether its negative is meant. Points may be infinity, equal, and each other's negative. Takes time that depends on
+    /// which are.
+    ///
+    /// # Panics
+    /// If an operand has no point.
+    pub fn add_pairs_vartime<P>(
+        &self,
+        points: &[G1Affine],
+        pairs: &[P],
+        operands: impl Fn(&P) -> [(u32, bool); 2],
+        sums: &mut Vec<G1Affine>,
+    ) {
+        msm::add_pairs(self.features, points, pairs, operands, sums);
     }
 
     /// Replaces every x by `x^((q + 1)/4)`, a square root of x if it has one. Takes the same time for all x.
@@ -59,6 +57,7 @@ impl CurveArithmetic {
 
 #[cfg(test)]
 mod tests {
+    use ark_bn254::G1Projective;
     use ark_ec::{AffineRepr, CurveGroup};
     use ark_ff::{AdditiveGroup, UniformRand};
     use rand_chacha::ChaCha20Rng;
@@ -86,25 +85,30 @@ mod tests {
     }
 
     #[test]
-    fn sums_agree_with_their_definition() {
+    fn pairs_are_added_whatever_they_are_and_however_many() {
         let mut rng = ChaCha20Rng::from_seed([22; 32]);
-        for len in [0, 1, 2, 3, 8, 33, 300] {
-            let g = G1Affine::generator();
-            // Equal and opposite points, infinity, zero, one and r − 1 among the others.
-            let edges = [
-                (g, -Fr::ONE),
-                (g, Fr::ONE),
-                (-g, Fr::from(5)),
-                (G1Affine::identity(), Fr::from(7)),
-                (g, Fr::ZERO),
-            ];
-            let mut term = |_| (G1Projective::rand(&mut rng).into_affine(), Fr::rand(&mut rng));
-            let random: Vec<_> = (0..len).map(&mut term).collect();
-            let terms: Vec<_> = edges.into_iter().cycle().take(len).chain(random).collect();
-            let expected: G1Projective = terms.iter().map(|(point, scalar)| *point * scalar).sum();
+        let g = G1Affine::generator();
+        let random = (0..20).map(|_| G1Projective::rand(&mut rng).into_affine());
+        let points: Vec<G1Affine> = [G1Affine::identity(), g, -g].into_iter().chain(random).collect();
+        // More than share an inversion, too.
+        for len in [0, 1, 2, 7, 16, 33, 3000] {
+            let operand = |i: usize| ((i % points.len()) as u32, i % 3 == 1);
+            let pairs: Vec<_> = (0..len).map(|i| [operand(i), operand(i * i + i / 5)]).collect();
+            let point = |(index, negative): (u32, bool)| {
+                let point = points[index as usize];
+                if negative { -point } else { point }
+            };
+            let expected: Vec<G1Affine> =
+                pairs.iter().map(|[a, b]| (point(*a) + point(*b)).into_affine()).collect();
             for limit in LIMITS {
-                let sum = CurveArithmetic::limited_to(limit).sum_of_multiples_vartime(&terms);
-                assert_eq!(sum, expected, "{len} terms, {limit:?}");
+                let mut sums = vec![g; 5];
+                CurveArithmetic::limited_to(limit).add_pairs_vartime(
+                    &points,
+                    &pairs,
+                    |pair| *pair,
+                    &mut sums,
+                );
+                assert_eq!(sums, expected, "{len} pairs, {limit:?}");
             }
         }
     }

@@ -15,8 +15,8 @@ use ark_ec::AffineRepr;
 use ark_ff::{One, PrimeField, Zero};
 use thiserror::Error;
 
-use super::claim;
 use super::opening::Claim;
+use super::{claim, open};
 use crate::arithmetic::{Arithmetic, Portable};
 use crate::check::Check;
 use crate::error::VerifyError;
@@ -79,7 +79,8 @@ pub fn verify_batch_by(arithmetic: &dyn Arithmetic, items: &[BatchItem<'_>]) -> 
         return Err(BatchError::AnotherSrs { index });
     }
     let read = |(index, item): (usize, &BatchItem<'_>)| {
-        claim(arithmetic, item.key, item.statement, item.proof)
+        open(arithmetic, item.key, item.statement, item.proof)
+            .and_then(|reader| claim(arithmetic, item.key, item.statement, reader))
             .map_err(|source| BatchError::Item { index, source })
     };
     let claims = items.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;

@@ -20,10 +20,11 @@ use crate::constraints::Oracle;
 use crate::error::{Rejection, VerifyError};
 use crate::keys::VerifyingKey;
 use crate::linearisation::Linearisation;
+use crate::proof::ProofReader;
 use crate::statement::Statement;
 
 pub use batch::{BatchError, BatchItem, verify_batch, verify_batch_by};
-use opening::Claim;
+use opening::{Claim, HalfPairing};
 
 /// Commitments of all polynomials that have one.
 type Commitments = BTreeMap<Oracle, G1Affine>;
@@ -48,8 +49,11 @@ pub fn verify_by(
     proof: &[u8],
 ) -> Result<(), VerifyError> {
     let check = || {
-        // ----- the pairing check of the opening
-        if claim(arithmetic, vk, statement, proof)?.holds(arithmetic, &vk.srs) {
+        let reader = open(arithmetic, vk, statement, proof)?;
+        // Half of the pairing check can be had before anything else is known.
+        let half = || HalfPairing::new(&vk.srs, reader.last_point(&vk.plan));
+        let (claim, half) = both(arithmetic, || claim(arithmetic, vk, statement, reader.clone()), half);
+        if claim?.holds_with(arithmetic, half) {
             Ok(())
         } else {
             Err(VerifyError::Rejected(Rejection::Pairing))
@@ -59,16 +63,27 @@ pub fn verify_by(
     both(arithmetic, check, || ()).0
 }
 
+/// Checks the statement's form and the proof's.
+fn open<'a>(
+    arithmetic: &dyn Arithmetic,
+    vk: &VerifyingKey,
+    statement: &Statement,
+    proof: &'a [u8],
+) -> Result<ProofReader<'a>, VerifyError> {
+    statement.check(vk)?;
+    Ok(ProofReader::new(arithmetic, proof, &vk.plan)?)
+}
+
 /// Reads a proof down to the one thing that is left to check.
 fn claim(
     arithmetic: &dyn Arithmetic,
     vk: &VerifyingKey,
     statement: &Statement,
-    proof: &[u8],
+    mut reader: ProofReader<'_>,
 ) -> Result<Claim, VerifyError> {
     let (circuit, plan) = (&vk.circuit, &vk.plan);
     // 1 ----- bind to key and statement
-    let (mut reader, mut commitments) = statement::round(arithmetic, vk, statement, proof)?;
+    let mut commitments = statement::round(vk, statement, &mut reader);
     // 2 ----- advice of each phase, the circuit's challenges, multiplicities
     let circuit_challenges = phases::round(vk, &mut reader, &mut commitments)?;
     // 3 ----- helpers and running sum of lookups and copies

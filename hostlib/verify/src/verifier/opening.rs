@@ -2,14 +2,16 @@
 //!
 //! Specified in `docs/protocol.md`, "Round 6: `opening`".
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use ark_bn254::{Bn254, Fr, G1Affine};
+use ark_bn254::{Bn254, Config, Fr, G1Affine};
+use ark_ec::bn::G2Prepared;
 use ark_ec::pairing::{MillerLoopOutput, Pairing};
 use ark_ff::{One, Zero};
 
 use super::Commitments;
-use crate::arithmetic::{Arithmetic, both};
+use crate::arithmetic::Arithmetic;
 use crate::check::Check;
 use crate::constraints::Oracle;
 use crate::error::{Rejection, VerifyError};
@@ -41,7 +43,7 @@ pub(super) fn round(
         let basis = points.lagrange_at(set, u).ok_or(VerifyError::Rejected(Rejection::Challenge))?;
         if set == 0 {
             if Check::Linearised.is_on() {
-                sum.add_linearisation(vk, commitments, pieces, linearisation, weight);
+                sum.add_linearisation(pieces, linearisation, weight);
             }
             power *= v;
         }
@@ -51,7 +53,7 @@ pub(super) fn round(
             if !Check::Opened(*oracle).is_on() {
                 continue;
             }
-            sum.add(commitment(commitments, *oracle), factor);
+            sum.add_commitment(*oracle, factor);
             let values = content.rotations.iter().map(|rotation| evaluations.value(*oracle, *rotation));
             let value: Fr = basis.iter().zip(values).map(|(l, value)| *l * value).sum();
             sum.constant -= factor * value;
@@ -60,7 +62,8 @@ pub(super) fn round(
     sum.add(w, -points.all_at(u));
     sum.add(w_prime, u);
     sum.add(vk.srs.g1, sum.constant);
-    Ok(Claim { left: sum.terms, right: w_prime })
+    let terms = sum.factors.into_iter().map(|(oracle, factor)| (commitment(commitments, oracle), factor));
+    Ok(Claim { left: terms.chain(sum.terms).collect(), right: w_prime })
 }
 
 /// What a proof comes down to: `e(Σ factor·point, [1]_2) = e(right, [τ]_2)`.
@@ -74,10 +77,31 @@ pub(super) struct Claim {
 impl Claim {
     /// Checks it with two pairings.
     pub fn holds(&self, arithmetic: &dyn Arithmetic, srs: &SrsVerifier) -> bool {
-        let left = || Bn254::miller_loop(arithmetic.sum_of_multiples_vartime(&self.left), srs.g2);
-        let (left, right) = both(arithmetic, left, || Bn254::miller_loop(-self.right, srs.tau_g2));
-        let check = Bn254::final_exponentiation(MillerLoopOutput(left.0 * right.0));
-        check.is_some_and(|check| check.is_zero()) || !Check::Pairing.is_on()
+        self.holds_with(arithmetic, HalfPairing::new(srs, self.right))
+    }
+
+    /// [`Self::holds`], given the half that rests on the right side. False if it is that of another point.
+    pub fn holds_with(&self, arithmetic: &dyn Arithmetic, half: HalfPairing) -> bool {
+        let left = arithmetic.sum_of_multiples_vartime(&self.left);
+        let left = Bn254::miller_loop(left, half.one_lines);
+        let check = Bn254::final_exponentiation(MillerLoopOutput(left.0 * half.right.0));
+        half.point == self.right && check.is_some_and(|check| check.is_zero()) || !Check::Pairing.is_on()
+    }
+}
+
+/// What of a pairing check can be done without its left side.
+pub(super) struct HalfPairing {
+    /// The point on the right.
+    point: G1Affine,
+    /// The Miller loop of (−point, \[τ\]_2).
+    right: MillerLoopOutput<Bn254>,
+    /// The lines of \[1\]_2's Miller loop.
+    one_lines: G2Prepared<Config>,
+}
+
+impl HalfPairing {
+    pub fn new(srs: &SrsVerifier, point: G1Affine) -> Self {
+        Self { point, right: Bn254::miller_loop(-point, srs.tau_g2), one_lines: srs.g2.into() }
     }
 }
 
@@ -89,29 +113,55 @@ fn commitment(commitments: &Commitments, oracle: Oracle) -> G1Affine {
 /// A linear combination of points.
 #[derive(Default)]
 struct Combination {
+    /// Factors of commitments. Some are opened to zero within the linearisation, and to a value by themselves.
+    factors: BTreeMap<Oracle, Fr>,
+    /// Other points and their factors.
     terms: Vec<(G1Affine, Fr)>,
+    /// The factor of \[1\]_1.
     constant: Fr,
 }
 
 impl Combination {
+    fn add_commitment(&mut self, oracle: Oracle, factor: Fr) {
+        *self.factors.entry(oracle).or_default() += factor;
+    }
+
     fn add(&mut self, point: G1Affine, factor: Fr) {
         self.terms.push((point, factor));
     }
 
-    fn add_linearisation(
-        &mut self,
-        vk: &VerifyingKey,
-        commitments: &Commitments,
-        pieces: &[G1Affine],
-        linearisation: &Linearisation,
-        weight: Fr,
-    ) {
+    fn add_linearisation(&mut self, pieces: &[G1Affine], linearisation: &Linearisation, weight: Fr) {
         for (oracle, factor) in &linearisation.terms {
-            self.add(commitment(commitments, *oracle), weight * factor);
+            self.add_commitment(*oracle, weight * factor);
         }
         for (piece, factor) in pieces.iter().zip(&linearisation.pieces) {
             self.add(*piece, weight * factor);
         }
-        self.add(vk.srs.g1, weight * linearisation.constant);
+        self.constant += weight * linearisation.constant;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ark_bn254::G2Affine;
+    use ark_ec::{AffineRepr, CurveGroup};
+
+    use super::*;
+    use crate::arithmetic::Portable;
+
+    #[test]
+    fn half_of_a_pairing_counts_for_its_own_point_only() {
+        let (g1, g2) = (G1Affine::generator(), G2Affine::generator());
+        let tau = Fr::from(7);
+        let tau_g2 = (g2 * tau).into_affine();
+        let srs = SrsVerifier { g1, g2, tau_g2, id: [0; 32], insecure: true };
+        // e(τ·s, 1) = e(s, τ)
+        let right = |s: u64| (g1 * Fr::from(s)).into_affine();
+        let claim = |s: u64, of: u64| Claim { left: vec![(g1, tau * Fr::from(s))], right: right(of) };
+        assert!(claim(3, 3).holds_with(&Portable, HalfPairing::new(&srs, right(3))));
+        assert!(!claim(3, 3).holds_with(&Portable, HalfPairing::new(&srs, right(4))));
+        assert!(!claim(4, 3).holds_with(&Portable, HalfPairing::new(&srs, right(3))));
+        // The equation would hold, for a point that the proof's transcript has not seen.
+        assert!(!claim(4, 3).holds_with(&Portable, HalfPairing::new(&srs, right(4))));
     }
 }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use kiln_plonk::ProcessorArithmetic;
-use kiln_verify::{Arithmetic, Portable};
+use kiln_plonk::{PortableThreads, ProcessorArithmetic};
+use kiln_verify::Arithmetic;
 use serde::Serialize;
 
 use super::machine;
@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> Result<Measured, Failure> {
         read_key_s: median(args.runs, || read_key(&args.vk))?,
         read_public_s: median(args.runs, || PublicFile::read(&args.public))?,
         check_s: check_by(&ProcessorArithmetic::detect())?,
-        check_portable_s: check_by(&Portable)?,
+        check_portable_s: check_by(&PortableThreads)?,
     })
 }
 

@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> Result<Batch, Failure> {
     check_counts(args)?;
     let keys = args.vk.iter().map(|path| read_key(path)).collect::<Result<Vec<_>, _>>()?;
     keys.iter().try_for_each(|(key, _)| expect_ceremony(args, key))?;
-    let read = |number| read_one(args, &keys, number);
+    let read = |number| read_one(args, arithmetic.as_ref(), &keys, number);
     let given = (0..args.proof.len()).map(read).collect::<Result<Vec<_>, _>>()?;
     let items: Vec<BatchItem<'_>> = given
         .iter()
@@ -109,7 +109,12 @@ fn check_counts(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read_one(args: &Args, keys: &[(VerifyingKey, Meaning)], number: usize) -> Result<Given, Failure> {
+fn read_one(
+    args: &Args,
+    arithmetic: &dyn Arithmetic,
+    keys: &[(VerifyingKey, Meaning)],
+    number: usize,
+) -> Result<Given, Failure> {
     let missing = || Failure::Input(format!("proof {number} lacks its key or its public values"));
     let key = if keys.len() == 1 { 0 } else { number };
     let (vk, meaning) = keys.get(key).ok_or_else(missing)?;
@@ -119,7 +124,7 @@ fn read_one(args: &Args, keys: &[(VerifyingKey, Meaning)], number: usize) -> Res
     if let Some(expected) = &args.model_id {
         check_model_id(expected, &public.model.id)?;
     }
-    let statement = public.statement(vk, meaning)?;
+    let statement = public.statement(arithmetic, vk, meaning)?;
     Ok(Given { path: path.display().to_string(), key, public, statement, proof })
 }
 

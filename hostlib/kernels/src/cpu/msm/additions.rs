@@ -7,7 +7,7 @@ use ark_bn254::{Fq, FqConfig, G1Affine};
 use ark_ec::AffineRepr;
 use ark_ff::{AdditiveGroup, BigInt, Field, One};
 
-use super::entries::{Entry, Lists};
+use super::entries::{Entry, List, Lists};
 use crate::cpu::Features;
 use crate::cpu::field::{self, Limbs, Multiplier, Portable};
 use crate::cpu::prefetch::prefetch;
@@ -71,6 +71,29 @@ impl Special {
             let x = slope.square() - point.x.double();
             sums[at] = G1Affine::new_unchecked(x, slope * (point.x - x) - point.y);
         }
+    }
+}
+
+/// Pairs whose sums share an inversion where nothing else says how many: more would not stay in a cache.
+const SHARED: usize = 1 << 10;
+
+/// Replaces `sums` by the sums of pairs of points; an operand is the number of a point, and whether its negative is meant.
+pub(in crate::cpu) fn add_pairs<P>(
+    features: Features,
+    points: &[G1Affine],
+    pairs: &[P],
+    operands: impl Fn(&P) -> [(u32, bool); 2],
+    sums: &mut Vec<G1Affine>,
+) {
+    let entry = |(index, negative)| Entry::new(List::Bases, index as usize).signed(negative);
+    let lists = Lists([points, &[], &[], &[], &[], &[], &[], &[]]);
+    let (mut additions, mut some) = (Additions::default(), Vec::new());
+    sums.clear();
+    for pairs in pairs.chunks(SHARED) {
+        additions.pairs.clear();
+        additions.pairs.extend(pairs.iter().map(|pair| operands(pair).map(entry)));
+        additions.finish(features, &lists, &mut some);
+        sums.extend(&some);
     }
 }
 
@@ -206,7 +229,6 @@ fn invert_each(products: [Limbs; CHAINS]) -> [Limbs; CHAINS] {
 mod tests {
     use super::*;
     use crate::cpu::Instructions;
-    use crate::cpu::msm::entries::List;
     use ark_bn254::{Fr, G1Projective};
     use ark_ec::{CurveGroup, PrimeGroup};
 

@@ -22,7 +22,7 @@ use ark_ff::Zero;
 use rayon::prelude::*;
 use zeroize::Zeroize;
 
-pub(super) use additions::Special;
+pub(super) use additions::{Special, add_pairs};
 pub(super) use entries::{Entry, Lists};
 
 use self::shape::{Kind, Shape};
