@@ -5,7 +5,7 @@
 
 use crate::meaning::Meaning;
 use crate::public::PublicFile;
-use kiln_verify::verify;
+use kiln_verify::{Portable, verify};
 
 use crate::bounded;
 use crate::edits::{self, Words};
@@ -57,7 +57,7 @@ fn read_public(sample: &Valid, text: &str) {
     let Ok(public) = PublicFile::from_text(text) else { return };
     let dense = |text: &str| text.split_ascii_whitespace().collect::<String>();
     assert_eq!(dense(&public.to_text()), dense(text), "what is read is written as another text");
-    let Ok(statement) = public.statement(&sample.vk, &sample.meaning) else { return };
+    let Ok(statement) = public.statement(&Portable, &sample.vk, &sample.meaning) else { return };
     let accepted = verify(&sample.vk, &statement, &sample.proof).is_ok();
     assert_eq!(accepted, public == sample.public, "other values than the proof's are accepted");
 }
