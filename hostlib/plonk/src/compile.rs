@@ -1,6 +1,6 @@
 //! Compiles constraints into pointwise programs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ark_bn254::Fr;
@@ -8,7 +8,7 @@ use ark_ff::{One, Zero};
 use kiln_kernels::{KernelFailure, Program, ProgramBuilder, Value};
 
 use crate::circuit::Circuit;
-use crate::combinations::{Combinations, Gather, Target, Terms};
+use crate::combinations::{Combinations, Gather, Gathered, Target, Terms};
 use crate::constraints::{self, Algebra, Challenges, Oracle};
 use crate::plan::Plan;
 
@@ -156,38 +156,91 @@ pub(crate) struct Constraints<'a> {
     pub combinations: &'a Combinations,
 }
 
+/// Where the sum of all constraints is cut into [`Stage`]s.
+#[derive(Clone, Copy)]
+pub(crate) struct Stages<'a> {
+    /// Whether a polynomial has to be made before a program can read it.
+    pub is_made: &'a dyn Fn(Oracle) -> bool,
+    /// How many of those a stage has at most, unless a single constraint has more.
+    pub columns_max: usize,
+}
+
+/// Some constraints: their programs, and the polynomials that have to be made for them.
+#[derive(Default)]
+pub(crate) struct Stage {
+    pub programs: Vec<Compiled>,
+    pub columns: BTreeSet<Oracle>,
+}
+
 /// Programs that together compute `Σ α^i·constraint_i`, the sum of all their outputs. Linear polynomials that no
-/// constraint multiplies by anything but a constant are added up in the last.
+/// constraint multiplies by anything but a constant are added up in the last. Where stages begin does not depend on how rotations are
+/// applied.
 ///
 /// # Errors
 /// [`KernelFailure`] if a single constraint does not fit a program.
 pub(crate) fn combined_constraints(
     source: Constraints<'_>,
     rotations: Rotations,
-) -> Result<Vec<Compiled>, KernelFailure> {
-    let Constraints { circuit, plan, challenges, alpha, combinations } = source;
-    let new = || Combining { compiler: Compiler::new(rotations), combinations };
-    let mut programs = Vec::new();
-    let mut gather = Gather::new(circuit, new());
+    cut: Stages<'_>,
+) -> Result<Vec<Stage>, KernelFailure> {
+    let Constraints { circuit, plan, challenges, alpha, .. } = source;
+    let mut stages = Vec::new();
+    let mut stage = Stage::default();
+    let mut gather = source.gather(rotations);
     let mut total = gather.constant(Fr::zero());
     let mut power = Fr::one();
     for i in 0..constraints::count(circuit, plan) {
+        let mut columns = source.reads(i);
+        columns.retain(|oracle| (cut.is_made)(*oracle));
+        if !stage.columns.is_empty() && stage.columns.union(&columns).count() > cut.columns_max {
+            stage.programs.extend(source.close(&mut gather, rotations, &mut total)?);
+            stages.push(std::mem::take(&mut stage));
+        }
+        stage.columns.append(&mut columns);
         let (_, value) = constraints::constraint(circuit, plan, challenges, i, &mut gather);
         let weight = gather.constant(power);
         let term = gather.mul(&weight, &value);
         total = gather.add(&total, &term);
         power *= alpha;
-        if gather.target.compiler.is_full()
-            && let Some(rest) = total.take_rest()
-        {
-            let mut full = std::mem::replace(&mut gather.target, new()).compiler;
-            full.output(rest);
-            programs.push(full.finish()?);
+        if gather.target.compiler.is_full() {
+            stage.programs.extend(source.close(&mut gather, rotations, &mut total)?);
         }
     }
     let rest = gather.finish(&total);
     let mut last = gather.target.compiler;
     last.output(rest);
-    programs.push(last.finish()?);
-    Ok(programs)
+    let last = last.finish()?;
+    stage
+        .columns
+        .extend(last.inputs.iter().map(|(oracle, _)| *oracle).filter(|oracle| (cut.is_made)(*oracle)));
+    stage.programs.push(last);
+    stages.push(stage);
+    Ok(stages)
+}
+
+impl<'a> Constraints<'a> {
+    fn gather(&self, rotations: Rotations) -> Gather<'a, Combining<'a>> {
+        let compiler = Compiler::new(rotations);
+        Gather::new(self.circuit, Combining { compiler, combinations: self.combinations })
+    }
+
+    /// The polynomials that a constraint reads, but for those that are added up in the end.
+    fn reads(&self, constraint: usize) -> BTreeSet<Oracle> {
+        let mut gather = self.gather(Rotations::Loaded);
+        constraints::constraint(self.circuit, self.plan, self.challenges, constraint, &mut gather);
+        gather.target.compiler.inputs.iter().map(|(oracle, _)| *oracle).collect()
+    }
+
+    /// Ends a program, of what of the sum is neither constant nor linear. None if there is nothing of the kind.
+    fn close(
+        &self,
+        gather: &mut Gather<'a, Combining<'a>>,
+        rotations: Rotations,
+        total: &mut Gathered<Value>,
+    ) -> Result<Option<Compiled>, KernelFailure> {
+        let Some(rest) = total.take_rest() else { return Ok(None) };
+        let mut full = std::mem::replace(gather, self.gather(rotations)).target.compiler;
+        full.output(rest);
+        full.finish().map(Some)
+    }
 }

@@ -7,20 +7,23 @@
 //!   which are often small), or on disk ([`Holding::Disk`]);
 //! - a coset is not taken as a whole but in 2^s *slices*, each a coset of a subgroup 2^s times smaller.
 //!
+//! Where columns are not held as coefficients, the quotient round can make those that some constraints read, a *stage*, and take them to
+//! all slices of all cosets, before it turns to other constraints; or, if there is no memory for that, make them again for each slice.
+//!
 //! Every way gives the same proof, byte for byte. Estimates are upper bounds for a device in the host's memory, found by adding
 //! up what lives in each round; a margin stands for what is not counted one by one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use ark_bn254::Fr;
 use ark_ff::{FftField, Field};
-use kiln_kernels::{HostData, Values};
+use kiln_kernels::{HostData, KernelFailure, Values};
 
 use crate::combinations::Combinations;
-use crate::compile::{Compiled, Constraints, Input, Rotations, combined_constraints};
-use crate::constraints::Challenges;
+use crate::compile::{Compiled, Constraints, Input, Rotations, Stage, Stages, combined_constraints};
+use crate::constraints::{Challenges, Oracle};
 use crate::error::ProveError;
 use crate::proving_key::ProvingKey;
 use crate::srs::Srs;
@@ -30,6 +33,8 @@ use crate::witness::{ColumnValues, Witness};
 const ELEMENT_BYTES: u64 = 32;
 /// Bytes of a small value.
 const SMALL_BYTES: u64 = 4;
+/// The largest stage has all columns, the next half of them, and so on.
+const STAGE_HALVINGS: u32 = 4;
 /// The most slices of a coset, log2.
 const SLICES_LOG2_MAX: u32 = 6;
 /// Fewest points of a slice, log2.
@@ -61,11 +66,37 @@ impl fmt::Display for Holding {
     }
 }
 
+/// How a polynomial is held once it is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    Coefficients,
+    Rows,
+    Disk,
+}
+
+impl Held {
+    /// As [`store`](super::store) holds it. `known` says that the coefficients of fixed columns lie in the key.
+    pub fn of(oracle: Oracle, holding: Holding, known: bool) -> Self {
+        match (oracle, holding) {
+            (Oracle::Identity, _) | (_, Holding::Memory) => Self::Coefficients,
+            (Oracle::Fixed(_) | Oracle::Sigma(_), _) if known => Self::Coefficients,
+            (Oracle::Fixed(_) | Oracle::Sigma(_) | Oracle::Committed(_) | Oracle::Instance(_), _) => {
+                Self::Rows
+            }
+            (_, Holding::Disk) => Self::Disk,
+            (Oracle::Combination(_), Holding::Rows) => Self::Coefficients,
+            (_, Holding::Rows) => Self::Rows,
+        }
+    }
+}
+
 /// How a proof uses memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
     holding: Holding,
     slices_log2: u32,
+    stage_columns: Option<usize>,
+    slowness: u64,
     peak_bytes: u64,
     disk_bytes: u64,
     directory: Option<PathBuf>,
@@ -74,7 +105,15 @@ pub struct MemoryPlan {
 impl Default for MemoryPlan {
     /// Everything in memory, without an estimate.
     fn default() -> Self {
-        Self { holding: Holding::Memory, slices_log2: 0, peak_bytes: 0, disk_bytes: 0, directory: None }
+        Self {
+            holding: Holding::Memory,
+            slices_log2: 0,
+            stage_columns: None,
+            slowness: 0,
+            peak_bytes: 0,
+            disk_bytes: 0,
+            directory: None,
+        }
     }
 }
 
@@ -91,22 +130,29 @@ impl MemoryPlan {
         in_use: u64,
         directory: Option<&Path>,
     ) -> Result<Vec<Self>, ProveError> {
-        let shape = Shape::new(pk, srs, witness)?;
-        let slices = (0..=SLICES_LOG2_MAX)
-            .filter(|slices| *slices == 0 || pk.vk.plan().k >= SLICE_POINTS_LOG2_MIN + slices);
-        let mut options: Vec<Self> = [Holding::Memory, Holding::Disk, Holding::Rows]
-            .into_iter()
-            .filter(|holding| *holding != Holding::Disk || directory.is_some())
-            .flat_map(|holding| slices.clone().map(move |slices| (holding, slices)))
-            .map(|(holding, slices_log2)| Self {
-                holding,
-                slices_log2,
-                peak_bytes: in_use + shape.peak_bytes(holding, slices_log2),
-                disk_bytes: if holding == Holding::Disk { shape.disk_bytes() } else { 0 },
-                directory: directory.filter(|_| holding == Holding::Disk).map(Path::to_owned),
-            })
-            .collect();
-        options.sort_by_key(Self::slowness);
+        let shape = Shape::new(pk, srs, witness);
+        let mut options = Vec::new();
+        for holding in [Holding::Memory, Holding::Disk, Holding::Rows] {
+            if holding == Holding::Disk && directory.is_none() {
+                continue;
+            }
+            let ways = QuotientShape::all(pk, holding)?;
+            for slices_log2 in 0..=SLICES_LOG2_MAX {
+                if slices_log2 > 0 && pk.vk.plan().k < SLICE_POINTS_LOG2_MIN + slices_log2 {
+                    continue;
+                }
+                options.extend(ways.iter().map(|way| Self {
+                    holding,
+                    slices_log2,
+                    stage_columns: way.stage_columns,
+                    slowness: way.slowness(holding, slices_log2, shape.pieces),
+                    peak_bytes: in_use + shape.peak_bytes(holding, slices_log2, way),
+                    disk_bytes: if holding == Holding::Disk { shape.disk_bytes(way) } else { 0 },
+                    directory: directory.filter(|_| holding == Holding::Disk).map(Path::to_owned),
+                }));
+            }
+        }
+        options.sort_by_key(|option| option.slowness);
         Ok(options)
     }
 
@@ -130,6 +176,12 @@ impl MemoryPlan {
         1 << self.slices_log2
     }
 
+    /// How many columns the quotient round makes at a time, to take them to all slices. None if it makes columns for each slice, or
+    /// has them all.
+    pub fn stage_columns(&self) -> Option<usize> {
+        self.stage_columns
+    }
+
     pub(super) fn slices_log2(&self) -> u32 {
         self.slices_log2
     }
@@ -148,23 +200,14 @@ impl MemoryPlan {
     pub(super) fn directory(&self) -> Option<&Path> {
         self.directory.as_deref()
     }
-
-    /// Transforms of a column for each coset, in sixteenths: folding it to slices costs a little for each, reading it back
-    /// some, and making it again another transform.
-    fn slowness(&self) -> u64 {
-        let slices = 1 << self.slices_log2;
-        let each = match self.holding {
-            Holding::Memory => 2,
-            Holding::Disk => 6,
-            Holding::Rows => 18,
-        };
-        16 + if slices == 1 && self.holding == Holding::Memory { 0 } else { each * slices }
-    }
 }
 
 impl fmt::Display for MemoryPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.holding)?;
+        if let Some(columns) = self.stage_columns {
+            write!(f, ", up to {columns} at a time")?;
+        }
         match self.slices() {
             1 => Ok(()),
             slices => write!(f, ", {slices} slices a coset"),
@@ -175,6 +218,99 @@ impl fmt::Display for MemoryPlan {
 /// How many columns are in memory as coefficients at a time where they are not held so.
 pub(super) fn columns_at_once() -> usize {
     rayon::current_num_threads().clamp(2, 8)
+}
+
+/// What the quotient round takes, one way or another. Counts are of columns.
+struct QuotientShape {
+    stage_columns: Option<usize>,
+    combinations: u64,
+    /// On whole cosets, and on slices.
+    whole: StagesShape,
+    sliced: StagesShape,
+}
+
+/// What stages take, all together or at most.
+struct StagesShape {
+    /// Made for all stages, and at most for one.
+    made: u64,
+    made_max: u64,
+    /// Taken to a coset for all stages; rotations count by themselves where programs do not apply them.
+    evaluated: u64,
+    /// On a coset that live at the same time.
+    live: u64,
+}
+
+impl QuotientShape {
+    /// The ways to go about it.
+    fn all(pk: &ProvingKey, holding: Holding) -> Result<Vec<Self>, KernelFailure> {
+        let (circuit, plan) = (pk.vk.circuit(), pk.vk.plan());
+        let (challenges, alpha) = placeholder(circuit.challenges.iter().map(Vec::len).sum());
+        let combinations = Combinations::choose(circuit, plan, &challenges, alpha);
+        let source =
+            Constraints { circuit, plan, challenges: &challenges, alpha, combinations: &combinations };
+        let known = pk.coefficients.is_some();
+        let is_made = |oracle| Held::of(oracle, holding, known) != Held::Coefficients;
+        let way = |stage_columns: Option<usize>| {
+            let cut = Stages { is_made: &is_made, columns_max: stage_columns.unwrap_or(usize::MAX) };
+            let shape = |rotations| {
+                combined_constraints(source, rotations, cut).map(|stages| StagesShape::new(&stages))
+            };
+            Ok(Self {
+                stage_columns,
+                combinations: combinations.all().count() as u64,
+                whole: shape(Rotations::Loaded)?,
+                sliced: shape(Rotations::Given)?,
+            })
+        };
+        let mut ways = vec![way(None)?];
+        let all = ways.iter().map(|way| way.whole.made_max as usize).max().unwrap_or(0);
+        // Fewer at a time are of use only if that makes fewer.
+        for columns in (0..STAGE_HALVINGS).map(|halvings| all >> halvings).filter(|columns| *columns > 0) {
+            let way = way(Some(columns))?;
+            let least =
+                ways.iter().filter(|way| way.stage_columns.is_some()).map(|way| way.whole.made_max).min();
+            if least.is_none_or(|least| way.whole.made_max < least) {
+                ways.push(way);
+            }
+        }
+        Ok(ways)
+    }
+
+    fn stages(&self, slices_log2: u32) -> &StagesShape {
+        if slices_log2 == 0 { &self.whole } else { &self.sliced }
+    }
+
+    /// Transforms of columns, in sixteenths: folding one to a slice costs a little, reading it back some more, and making it again
+    /// another transform.
+    fn slowness(&self, holding: Holding, slices_log2: u32, pieces: u64) -> u64 {
+        let stages = self.stages(slices_log2);
+        let slices = 1 << slices_log2;
+        let folding = if slices == 1 { 0 } else { 2 * slices };
+        let making = match holding {
+            Holding::Memory => 0,
+            Holding::Disk => 4,
+            Holding::Rows => 18,
+        };
+        // The small coset is one more slice.
+        let times = if self.stage_columns.is_some() { 1 } else { pieces * slices + 1 };
+        pieces * stages.evaluated * (16 + folding) + times * stages.made * making
+    }
+}
+
+impl StagesShape {
+    fn new(stages: &[Stage]) -> Self {
+        let made = || stages.iter().map(|stage| stage.columns.len() as u64);
+        let inputs = |stage: &Stage| {
+            let inputs = stage.programs.iter().flat_map(|program| &program.inputs);
+            inputs.filter(|(oracle, _)| *oracle != Oracle::Identity).collect::<BTreeSet<_>>().len() as u64
+        };
+        Self {
+            made: made().sum(),
+            made_max: made().max().unwrap_or(0),
+            evaluated: stages.iter().map(inputs).sum(),
+            live: stages.iter().map(|stage| live_at_once(&stage.programs) as u64).max().unwrap_or(0),
+        }
+    }
 }
 
 /// What an estimate rests on. Counts are of columns.
@@ -191,30 +327,20 @@ struct Shape {
     committed: u64,
     /// Fixed and σ columns that have no coefficients yet.
     fixed_without_coefficients: u64,
-    combinations: u64,
     point_sets: u64,
-    /// Columns on a whole coset that live at the same time, and columns of each rotation on a slice.
-    live_whole: u64,
-    live_slice: u64,
     /// What comes from files that are used in place \[bytes\].
     mapped_bytes: u64,
 }
 
 impl Shape {
-    fn new(pk: &ProvingKey, srs: &Srs, witness: &dyn Witness) -> Result<Self, ProveError> {
+    fn new(pk: &ProvingKey, srs: &Srs, witness: &dyn Witness) -> Self {
         let (circuit, plan) = (&pk.vk.circuit(), &pk.vk.plan());
-        let (challenges, alpha) = placeholder(circuit.challenges.iter().map(Vec::len).sum());
-        let combinations = Combinations::choose(circuit, plan, &challenges, alpha);
-        let source =
-            Constraints { circuit, plan, challenges: &challenges, alpha, combinations: &combinations };
-        let live =
-            |rotations| combined_constraints(source, rotations).map(|programs| live_at_once(&programs));
         let rows = plan.rows() as u64;
         let columns = pk.fixed.iter().chain(&pk.sigma).chain(pk.coefficients.iter().flatten());
         let points = [srs.monomial(), srs.lagrange()].into_iter().filter(|points| Values::is_lent(points));
         let phases = (0u8..).zip(&plan.phases);
         let count = |count: usize| count as u64;
-        Ok(Self {
+        Self {
             rows,
             pieces: count(plan.pieces),
             advice: count(circuit.advice.len()),
@@ -229,13 +355,10 @@ impl Shape {
                 Some(_) => 0,
                 None => count(pk.fixed.len() + pk.sigma.len()),
             },
-            combinations: count(combinations.all().count()),
             point_sets: count(plan.point_sets.len()),
-            live_whole: count(live(Rotations::Loaded)?),
-            live_slice: count(live(Rotations::Given)?),
             mapped_bytes: columns.map(mapped_bytes).sum::<u64>()
                 + points.map(|points| 64 * count(points.len())).sum::<u64>(),
-        })
+        }
     }
 
     /// Bytes of a column of field elements.
@@ -243,13 +366,13 @@ impl Shape {
         ELEMENT_BYTES * self.rows
     }
 
-    fn disk_bytes(&self) -> u64 {
-        let columns = self.advice + self.multiplicities + self.helpers + self.combinations;
+    fn disk_bytes(&self, way: &QuotientShape) -> u64 {
+        let columns = self.advice + self.multiplicities + self.helpers + way.combinations;
         columns * self.column()
     }
 
     /// The most that lives at the same time, besides what is in use already.
-    fn peak_bytes(&self, holding: Holding, slices_log2: u32) -> u64 {
+    fn peak_bytes(&self, holding: Holding, slices_log2: u32, way: &QuotientShape) -> u64 {
         let column = self.column();
         let at_once = columns_at_once() as u64;
         // What rounds work with, besides columns: scalars of a multi-scalar multiplication and its digits, transforms.
@@ -261,10 +384,10 @@ impl Shape {
         let brought = self.instance + self.committed + self.fixed_without_coefficients;
         let (held_first, held_helpers, held_brought, combinations) = match holding {
             Holding::Memory => {
-                (first * column, self.helpers * column, brought * column, self.combinations * column)
+                (first * column, self.helpers * column, brought * column, way.combinations * column)
             }
             Holding::Disk => (0, 0, 0, 0),
-            Holding::Rows => (0, self.helpers * column, 0, self.combinations * column),
+            Holding::Rows => (0, self.helpers * column, 0, way.combinations * column),
         };
         let phases = rows + held_brought + held_first + tools + at_once * column;
         let lookup = rows + held_brought + held_first + held_helpers + (2 * at_once + 4) * column + tools;
@@ -275,11 +398,13 @@ impl Shape {
         };
         let held = kept + held_brought + held_first + held_helpers;
         let slice = column >> slices_log2;
-        let live = if slices_log2 == 0 { self.live_whole } else { self.live_slice };
-        let evaluating = (live + 3) * slice + 2 * at_once * slice;
+        let stages = way.stages(slices_log2);
+        let evaluating = (stages.live + 3) * slice + 2 * at_once * slice;
+        let staged = if way.stage_columns.is_some() { stages.made_max * column } else { 0 };
         let making = if holding == Holding::Memory { 0 } else { 2 * at_once * column };
         let joining = if slices_log2 == 0 { column } else { 4 * column };
-        let quotient = held + combinations + self.pieces * column + evaluating + making + joining;
+        let sums = held + combinations + self.pieces * column;
+        let quotient = sums + (staged + making + evaluating).max(joining);
         let assembling = held + (2 * self.pieces + 2) * column + tools;
         let opening = held + (self.pieces + 2 * self.point_sets + 2) * column + tools;
         let peak = [phases, lookup, quotient, assembling, opening].into_iter().max().unwrap_or(0);
@@ -327,19 +452,13 @@ fn live_at_once(programs: &[Compiled]) -> usize {
 mod tests {
     use super::*;
 
-    fn option(holding: Holding, slices_log2: u32, peak_bytes: u64) -> MemoryPlan {
-        MemoryPlan { holding, slices_log2, peak_bytes, disk_bytes: 0, directory: None }
+    fn option(slowness: u64, peak_bytes: u64) -> MemoryPlan {
+        MemoryPlan { slowness, peak_bytes, ..MemoryPlan::default() }
     }
 
     #[test]
     fn the_fastest_way_within_the_bound_is_chosen_or_the_smallest_bound_named() {
-        let mut options = vec![
-            option(Holding::Rows, 0, 60),
-            option(Holding::Memory, 2, 70),
-            option(Holding::Memory, 0, 100),
-            option(Holding::Disk, 0, 50),
-        ];
-        options.sort_by_key(MemoryPlan::slowness);
+        let options = [option(16, 100), option(20, 50), option(24, 70), option(34, 60)];
         for (bound, expected) in [(100, 100), (99, 50), (1000, 100), (50, 50)] {
             assert_eq!(MemoryPlan::choose(&options, bound).unwrap().peak_bytes(), expected, "{bound}");
         }

@@ -55,7 +55,7 @@ struct Prover<'a> {
     coefficients: BTreeMap<Oracle, Vector>,
     /// The polynomials that are not held as coefficients in memory.
     store: Store,
-    slices_log2: u32,
+    memory: MemoryPlan,
 }
 
 /// Proves a statement. `committed` are the secret halves of the statement's committed groups, in order. The proof is

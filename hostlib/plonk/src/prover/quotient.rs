@@ -22,7 +22,7 @@ use super::lookup::inputs;
 use crate::combinations::Combinations;
 use crate::combine::combine;
 use crate::commit::extend;
-use crate::compile::{Compiled, Constraints, Input, Rotations, combined_constraints};
+use crate::compile::{Compiled, Constraints, Input, Rotations, Stages, combined_constraints};
 use crate::constraints::{Challenges, Oracle};
 use crate::domain::root_of_unity;
 use crate::error::ProveError;
@@ -38,8 +38,9 @@ pub(super) fn round(
     let combinations = Combinations::choose(circuit, plan, challenges, alpha);
     prover.combine_linear(&combinations)?;
     let constraints = Constraints { circuit, plan, challenges, alpha, combinations: &combinations };
-    let remainder = Cosets::new(prover).remainder(prover, constraints)?;
-    let excess = SmallCoset::new(prover).excess(prover, constraints, &remainder)?;
+    let sums = prover.sums(constraints)?;
+    let remainder = Cosets::new(prover).remainder(prover, sums.whole)?;
+    let excess = SmallCoset::new(prover).excess(prover, &sums.small, &remainder)?;
     prover.forget(|oracle| matches!(oracle, Oracle::Combination(_)));
     let pieces = prover.pieces(remainder, &excess)?;
     Ok((alpha, pieces))
@@ -68,23 +69,20 @@ impl Cosets {
         Self { k: plan.k, n, constants: (0..plan.pieces).map(|i| shift(i).pow([n as u64])).collect() }
     }
 
-    /// The `pieces` parts, n coefficients each, of t mod M.
-    fn remainder(
-        &self,
-        prover: &Prover<'_>,
-        constraints: Constraints<'_>,
-    ) -> Result<Vec<Vector>, ProveError> {
-        let slices_log2 = prover.slices_log2;
-        let rotations = if slices_log2 == 0 { Rotations::Loaded } else { Rotations::Given };
-        let programs = combined_constraints(constraints, rotations)?;
-        let local = (0..self.constants.len()).map(|coset| {
-            let slices = (0..1 << slices_log2).map(|slice| {
-                let shift = shift(coset) * root_of_unity(self.k).pow([slice]);
-                let on = Coset { k: self.k, log_size: self.k - slices_log2, shift };
-                let total = on.evaluate(prover, &programs)?;
+    /// The slices of a coset.
+    fn slices(&self, coset: usize, slices_log2: u32) -> impl Iterator<Item = Coset> {
+        let (k, log_size) = (self.k, self.k - slices_log2);
+        let on = move |slice| Coset { k, log_size, shift: shift(coset) * root_of_unity(k).pow([slice]) };
+        (0..1 << slices_log2).map(on)
+    }
+
+    /// The `pieces` parts, n coefficients each, of t mod M, from the sum of all constraints on the slices of each coset.
+    fn remainder(&self, prover: &Prover<'_>, sums: Vec<Vec<Vector>>) -> Result<Vec<Vector>, ProveError> {
+        let local = sums.into_iter().enumerate().map(|(coset, sums)| {
+            let slices = self.slices(coset, prover.memory.slices_log2()).zip(sums).map(|(on, sum)| {
                 let mut graph = Graph::new();
-                let coefficients = graph.interpolate_coset(&[&total], shift).swap_remove(0);
-                drop(total);
+                let coefficients = graph.interpolate_coset(&[&sum], on.shift).swap_remove(0);
+                drop(sum);
                 prover.engine.run(graph)?;
                 prover.settle(&coefficients);
                 Ok(coefficients)
@@ -194,18 +192,19 @@ impl SmallCoset {
         Self { log_size, shift, points, n: n as u64, excess: plan.excess, constants }
     }
 
-    /// Coefficients of q.
+    fn coset(&self, k: u32) -> Coset {
+        Coset { k, log_size: self.log_size, shift: self.shift }
+    }
+
+    /// Coefficients of q, from the sum of all constraints.
     fn excess(
         &self,
         prover: &Prover<'_>,
-        constraints: Constraints<'_>,
+        sum: &Vector,
         remainder: &[Vector],
     ) -> Result<Zeroizing<Vec<Fr>>, ProveError> {
-        let programs = combined_constraints(constraints, Rotations::Given)?;
-        let on = Coset { k: prover.pk.vk.plan().k, log_size: self.log_size, shift: self.shift };
-        let sum = on.evaluate(prover, &programs)?;
         let mut graph = Graph::new();
-        let sum = graph.download(&sum, 0, self.points.len());
+        let sum = graph.download(sum, 0, self.points.len());
         let parts: Vec<&Vector> = remainder.iter().collect();
         let parts = graph.evaluate_on_coset(&parts, self.log_size, self.shift);
         let parts: Vec<_> = parts.iter().map(|part| graph.download(part, 0, self.points.len())).collect();
@@ -246,17 +245,63 @@ struct Coset {
     shift: Fr,
 }
 
+/// The sum of all constraints.
+struct Sums {
+    /// On each slice of each coset.
+    whole: Vec<Vec<Vector>>,
+    /// On the small coset.
+    small: Vector,
+}
+
+impl Prover<'_> {
+    /// Evaluates all constraints, stage by stage.
+    fn sums(&mut self, constraints: Constraints<'_>) -> Result<Sums, ProveError> {
+        let slices_log2 = self.memory.slices_log2();
+        let rotations = if slices_log2 == 0 { Rotations::Loaded } else { Rotations::Given };
+        let columns_max = self.memory.stage_columns();
+        let is_made = |oracle| oracle != Oracle::Identity && !self.coefficients.contains_key(&oracle);
+        let cut = Stages { is_made: &is_made, columns_max: columns_max.unwrap_or(usize::MAX) };
+        let stages = combined_constraints(constraints, rotations, cut)?;
+        let turned = combined_constraints(constraints, Rotations::Given, cut)?;
+        let (cosets, small) = (Cosets::new(self), SmallCoset::new(self).coset(self.pk.vk.plan().k));
+        let on = |coset| cosets.slices(coset, slices_log2).map(|on| (on, None)).collect::<Vec<_>>();
+        let mut whole: Vec<Vec<(Coset, Option<Vector>)>> = (0..cosets.constants.len()).map(on).collect();
+        let mut excess = None;
+        for (stage, turned) in stages.iter().zip(&turned) {
+            if columns_max.is_some() {
+                self.hold(&stage.columns)?;
+            }
+            for (on, sum) in whole.iter_mut().flatten() {
+                on.add(self, &stage.programs, sum)?;
+            }
+            small.add(self, &turned.programs, &mut excess)?;
+            if columns_max.is_some() {
+                self.release(&stage.columns);
+            }
+        }
+        let there = |sum: Option<Vector>| sum.ok_or_else(unreachable_slices);
+        let of_coset =
+            |slices: Vec<(Coset, Option<Vector>)>| slices.into_iter().map(|(_, sum)| there(sum)).collect();
+        let whole = whole.into_iter().map(of_coset).collect::<Result<_, _>>()?;
+        Ok(Sums { whole, small: there(excess)? })
+    }
+}
+
 impl Coset {
-    /// The sum of the programs' outputs on the coset. A polynomial is evaluated when the first program reads it, once, and let
+    /// Adds the programs' outputs on the coset to a sum. A polynomial is evaluated when the first program reads it, once, and let
     /// go after the last.
-    fn evaluate(&self, prover: &Prover<'_>, programs: &[Compiled]) -> Result<Vector, ProveError> {
+    fn add(
+        &self,
+        prover: &Prover<'_>,
+        programs: &[Compiled],
+        total: &mut Option<Vector>,
+    ) -> Result<(), ProveError> {
         let len = 1 << self.log_size;
         let mut last_reader: BTreeMap<Input, usize> = BTreeMap::new();
         for (at, compiled) in programs.iter().enumerate() {
             last_reader.extend(compiled.inputs.iter().map(|input| (*input, at)));
         }
         let mut values: BTreeMap<Input, Vector> = BTreeMap::new();
-        let mut total: Option<Vector> = None;
         for (at, compiled) in programs.iter().enumerate() {
             let mut graph = Graph::new();
             let new = compiled.inputs.iter().filter(|input| !values.contains_key(input));
@@ -264,7 +309,7 @@ impl Coset {
             self.bring_in(prover, &mut graph, &new, &mut values)?;
             let inputs = inputs(compiled, |oracle, rotation| values.get(&(oracle, rotation)))?;
             let sum = graph.pointwise(compiled.program.clone(), &inputs, len).swap_remove(0);
-            total = Some(match total {
+            *total = Some(match total.take() {
                 None => sum,
                 Some(total) => combine(&mut graph, &[(&total, Fr::one()), (&sum, Fr::one())], len)?,
             });
@@ -272,7 +317,7 @@ impl Coset {
             prover.engine.run(graph)?;
             total.iter().for_each(|total| prover.settle(total));
         }
-        total.ok_or_else(|| unreachable_slices().into())
+        Ok(())
     }
 
     /// Values of polynomials, each turned by its rotation.

@@ -43,9 +43,9 @@ pub(super) fn round<'a>(
     let committer = Committer::new(srs, vk.circuit().k)?;
     let (rows, coefficients) = (BTreeMap::new(), BTreeMap::new());
     let store = Store::new(memory)?;
-    let slices_log2 = memory.slices_log2();
+    let memory = memory.clone();
     let mut prover =
-        Prover { engine, pk, statement, committer, rng, writer, rows, coefficients, store, slices_log2 };
+        Prover { engine, pk, statement, committer, rng, writer, rows, coefficients, store, memory };
     prover.bring_in(committed)?;
     Ok(prover)
 }

@@ -3,7 +3,7 @@
 //! What a round needs of a polynomial are its coefficients. They are in memory; or made again from the values on the rows
 //! and the blinding; or read back from disk. Whichever it is, they are the same, so the proof is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ark_bn254::Fr;
 use kiln_kernels::{Graph, HostData, KernelFailure, ScalarBound, Vector};
@@ -189,6 +189,24 @@ impl Prover<'_> {
         let column = file.store(&elements).map_err(ProveError::Spill)?;
         self.store.held.insert(oracle, Held::Spilled(column));
         Ok(())
+    }
+
+    /// Makes the coefficients of polynomials that are not held by these, to be read often.
+    pub(super) fn hold(&mut self, oracles: &BTreeSet<Oracle>) -> Result<(), ProveError> {
+        let oracles: Vec<Oracle> = oracles.iter().copied().collect();
+        for some in oracles.chunks(self.columns_at_once(oracles.len())) {
+            let mut graph = Graph::new();
+            let made = self.polynomials(&mut graph, some)?;
+            self.engine.run(graph)?;
+            made.iter().for_each(|made| self.settle(made));
+            self.coefficients.extend(some.iter().copied().zip(made));
+        }
+        Ok(())
+    }
+
+    /// Lets go of what [`Self::hold`] made.
+    pub(super) fn release(&mut self, oracles: &BTreeSet<Oracle>) {
+        self.coefficients.retain(|oracle, _| !oracles.contains(oracle));
     }
 
     /// Lets go of a polynomial.

@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use kiln_kernels::{Instruction, KernelFailure, Program};
 use serde::Serialize;
 
-use super::memory::{self, Holding, MemoryPlan, placeholder};
+use super::memory::{self, Held, Holding, MemoryPlan, placeholder};
 use crate::circuit::Circuit;
 use crate::combinations::Combinations;
 use crate::combine::TERMS_MAX;
-use crate::compile::{Compiled, Compiler, Constraints, Input, Rotations, combined_constraints};
+use crate::compile::{Compiled, Compiler, Constraints, Input, Rotations, Stages, combined_constraints};
 use crate::constraints::{Challenges, Oracle, joined_fractions};
 use crate::error::KeyError;
 use crate::plan::{COMMITTED_BLINDING, Plan, index};
@@ -97,20 +97,13 @@ impl Work {
     }
 }
 
-/// How a polynomial is held.
-#[derive(Clone, Copy)]
-enum Held {
-    Coefficients,
-    Rows,
-    Disk,
-}
-
 /// Counts round by round.
 struct Counter<'a> {
     circuit: &'a Circuit,
     plan: &'a Plan,
-    holding: Holding,
-    slices_log2: u32,
+    memory: &'a MemoryPlan,
+    /// Polynomials whose coefficients were made for a stage of the quotient.
+    staged: BTreeSet<Oracle>,
     /// Whether the coefficients of fixed columns lie in the key.
     known: bool,
     /// Whether the reference string has a Lagrange basis of this size.
@@ -128,14 +121,14 @@ impl<'a> Counter<'a> {
     fn new(
         circuit: &'a Circuit,
         plan: &'a Plan,
-        memory: &MemoryPlan,
+        memory: &'a MemoryPlan,
         known: bool,
         lagrange: bool,
         witness: &'a dyn Witness,
     ) -> Self {
-        let (holding, slices_log2, n) = (memory.holding(), memory.slices_log2(), count(plan.rows()));
+        let (n, staged) = (count(plan.rows()), BTreeSet::new());
         let work = Work { k: plan.k, ..Work::default() };
-        Self { circuit, plan, holding, slices_log2, known, lagrange, n, witness, work }
+        Self { circuit, plan, memory, staged, known, lagrange, n, witness, work }
     }
 
     fn count(mut self) -> Result<Work, KernelFailure> {
@@ -155,7 +148,7 @@ impl<'a> Counter<'a> {
 
     // 1 ----- what is known ahead
     fn statement(&mut self) {
-        if self.holding != Holding::Memory {
+        if self.memory.holding() != Holding::Memory {
             return;
         }
         let brought = if self.known { 0 } else { self.circuit.fixed.len() + self.circuit.copy_columns.len() };
@@ -179,7 +172,7 @@ impl<'a> Counter<'a> {
                 self.commit(Oracle::Advice(*column), small, self.filled(Oracle::Advice(*column)));
             }
         }
-        if self.holding == Holding::Memory {
+        if self.memory.holding() == Holding::Memory {
             for _ in &self.circuit.instance {
                 self.coefficients(0);
             }
@@ -239,13 +232,29 @@ impl<'a> Counter<'a> {
             self.keep(len);
             lens.insert(oracle, len);
         }
-        let whole = self.slices_log2 == 0;
-        let rotations = if whole { Rotations::Loaded } else { Rotations::Given };
-        let programs = combined_constraints(constraints, rotations)?;
-        let (slices, log_size) = (1u64 << self.slices_log2, self.plan.k - self.slices_log2);
+        let slices_log2 = self.memory.slices_log2();
+        let rotations = if slices_log2 == 0 { Rotations::Loaded } else { Rotations::Given };
+        let columns_max = self.memory.stage_columns();
+        let (holding, known) = (self.memory.holding(), self.known);
+        let is_made = |oracle| Held::of(oracle, holding, known) != Held::Coefficients;
+        let cut = Stages { is_made: &is_made, columns_max: columns_max.unwrap_or(usize::MAX) };
+        let stages = combined_constraints(constraints, rotations, cut)?;
+        let turned = combined_constraints(constraints, Rotations::Given, cut)?;
+        let (slices, log_size) = (1u64 << slices_log2, self.plan.k - slices_log2);
+        let small_log_size = self.plan.excess.next_power_of_two().ilog2();
+        for (at, (stage, turned)) in stages.iter().zip(&turned).enumerate() {
+            if columns_max.is_some() {
+                stage.columns.iter().for_each(|oracle| self.read(*oracle, &lens));
+                self.staged.clone_from(&stage.columns);
+            }
+            for _ in 0..pieces * slices {
+                self.on_coset(&stage.programs, log_size, &lens, at > 0);
+            }
+            self.on_coset(&turned.programs, small_log_size, &lens, at > 0);
+            self.staged.clear();
+        }
         for _ in 0..pieces {
             for _ in 0..slices {
-                self.on_coset(&programs, log_size, &lens);
                 self.interpolate(log_size);
             }
             if slices > 1 {
@@ -259,12 +268,8 @@ impl<'a> Counter<'a> {
         for _ in 0..pieces {
             self.combine(pieces, n);
         }
-        // The small coset.
-        let log_size = self.plan.excess.next_power_of_two().ilog2();
-        let programs = combined_constraints(constraints, Rotations::Given)?;
-        self.on_coset(&programs, log_size, &lens);
         for _ in 0..pieces {
-            self.transform_to(log_size, n);
+            self.transform_to(small_log_size, n);
         }
         for piece in 1..=pieces {
             let high = if piece == pieces { count(self.plan.excess) } else { 1 };
@@ -275,11 +280,18 @@ impl<'a> Counter<'a> {
         Ok(())
     }
 
-    /// The programs on a coset of 2^log_size elements; each input is made when the first program reads it.
-    fn on_coset(&mut self, programs: &[Compiled], log_size: u32, lens: &BTreeMap<Oracle, u64>) {
+    /// The programs on a coset of 2^log_size elements; each input is made when the first program reads it. Their outputs are added to
+    /// what is there already.
+    fn on_coset(
+        &mut self,
+        programs: &[Compiled],
+        log_size: u32,
+        lens: &BTreeMap<Oracle, u64>,
+        mut is_there: bool,
+    ) {
         let rows = 1 << log_size;
         let mut made: BTreeSet<Input> = BTreeSet::new();
-        for (at, compiled) in programs.iter().enumerate() {
+        for compiled in programs {
             let new: BTreeSet<Input> =
                 compiled.inputs.iter().filter(|input| made.insert(**input)).copied().collect();
             let oracles: BTreeSet<Oracle> = new.iter().map(|(oracle, _)| *oracle).collect();
@@ -294,9 +306,10 @@ impl<'a> Counter<'a> {
                 }
             }
             self.program(&compiled.program, rows);
-            if at > 0 {
+            if is_there {
                 self.combine(2, rows);
             }
+            is_there = true;
         }
     }
 
@@ -338,18 +351,8 @@ impl<'a> Counter<'a> {
 
     // ----- columns, as `store.rs` has them
 
-    /// How a polynomial is held once it is there.
     fn held(&self, oracle: Oracle) -> Held {
-        match (oracle, self.holding) {
-            (Oracle::Identity, _) | (_, Holding::Memory) => Held::Coefficients,
-            (Oracle::Fixed(_) | Oracle::Sigma(_), _) if self.known => Held::Coefficients,
-            (Oracle::Fixed(_) | Oracle::Sigma(_) | Oracle::Committed(_) | Oracle::Instance(_), _) => {
-                Held::Rows
-            }
-            (_, Holding::Disk) => Held::Disk,
-            (Oracle::Combination(_), Holding::Rows) => Held::Coefficients,
-            (_, Holding::Rows) => Held::Rows,
-        }
+        Held::of(oracle, self.memory.holding(), self.known)
     }
 
     /// Coefficients of its blinding.
@@ -371,6 +374,7 @@ impl<'a> Counter<'a> {
     /// Brings in the coefficients of a polynomial of an earlier round. `lens` are those of combinations.
     fn read(&mut self, oracle: Oracle, lens: &BTreeMap<Oracle, u64>) {
         match self.held(oracle) {
+            _ if self.staged.contains(&oracle) => {}
             Held::Coefficients => {}
             Held::Rows => self.coefficients(self.blinding(oracle)),
             Held::Disk => {
@@ -408,7 +412,7 @@ impl<'a> Counter<'a> {
         } else {
             self.commit_full(self.n, if self.lagrange { filled } else { self.n });
         }
-        if self.holding != Holding::Rows {
+        if self.memory.holding() != Holding::Rows {
             self.coefficients(self.blinding(oracle));
             self.keep(self.len(oracle));
         }
@@ -416,7 +420,7 @@ impl<'a> Counter<'a> {
 
     /// Puts a column where later rounds find it.
     fn keep(&mut self, len: u64) {
-        if self.holding == Holding::Disk {
+        if self.memory.holding() == Holding::Disk {
             self.work.spilled += len;
         }
     }
@@ -433,7 +437,7 @@ impl<'a> Counter<'a> {
             self.coefficients(blinding);
         }
         self.combine(vectors + u64::from(!rows.is_empty()), len);
-        let at_once = match self.holding {
+        let at_once = match self.memory.holding() {
             Holding::Memory => others.len().max(1),
             Holding::Rows | Holding::Disk => memory::columns_at_once(),
         };
