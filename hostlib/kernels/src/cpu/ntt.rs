@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex};
 use ark_bn254::Fr;
 use ark_ff::{FftField, Field, One, Zero};
 use rayon::prelude::*;
-use zeroize::Zeroize;
 
 use super::fma::Fma;
 use super::four_step::{Plan, wipe};
@@ -164,21 +163,18 @@ pub(super) fn evaluate_on_coset(
     {
         return plan.transform(values, Fr::one());
     }
-    let mut values = vec![Fr::zero(); n];
-    coefficients.copy_to(0, &mut values);
-    // Higher coefficients fold: X^(i + kn) equals shift^(kn)·X^i on the coset.
+    // X^(i + kn) equals shift^(kn)·X^i on the coset.
     let step = shift.pow([n as u64]);
-    let mut factor = Fr::one();
-    let mut folded: Vec<Fr> = Vec::new();
-    for start in (n..coefficients.len()).step_by(n) {
-        factor *= step;
-        folded.clear();
-        folded.resize(n.min(coefficients.len() - start), Fr::zero());
-        coefficients.copy_to(start, &mut folded);
-        values.par_iter_mut().zip(&folded).with_min_len(GRAIN).for_each(|(v, f)| *v += factor * f);
-    }
-    // The high coefficients are what blinds a column.
-    folded.zeroize();
+    let vectors = transform.vectors();
+    let values = match coefficients {
+        HostData::Full(values) => polynomial::folded(vectors, values, n, step),
+        HostData::Small(_) => {
+            let mut values = coefficients.to_full();
+            let folded = polynomial::folded(vectors, &values, n, step);
+            wipe(&mut values);
+            folded
+        }
+    };
     transform.run(values, Fr::one())
 }
 
@@ -284,7 +280,7 @@ mod tests {
                         assert!(a == b, "interpolation from 2^{log_n}");
                     }
                 }
-                for len in [0, 1, n / 4 + 1, n / 2, n / 2 + 1, n - n / 8, n + 1, 2 * n + 3] {
+                for len in [0, 1, n / 4 + 1, n / 2, n / 2 + 1, n - n / 8, n + 1, 2 * n + 3, 8 * n] {
                     let values = HostData::full(random(&mut rng, len));
                     let [a, b] = [&lanes, &scalars].map(|t| {
                         evaluate_on_coset(&values, log_n, Fr::GENERATOR, &t.on_coset(log_n, Fr::GENERATOR))

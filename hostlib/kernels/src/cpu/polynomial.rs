@@ -136,6 +136,72 @@ fn horner_step<L: Lanes>(lanes: L, sum: &mut L::Stored, point: &L::Stored, run: 
     lanes.add(&above, c, sum);
 }
 
+/// The n coefficients that give the same values where X^n is `step`: the i-th is `Σ_k step^k·v[i + k·n]`.
+pub(super) fn folded(vectors: Option<Vectors>, v: &[Fr], n: usize, step: Fr) -> Vec<Fr> {
+    let mut out = vec![Fr::zero(); n];
+    out.par_chunks_mut(GRAIN).enumerate().for_each(|(piece, out)| {
+        let parts =
+            (piece * GRAIN..v.len()).step_by(n).map(|start| &v[start..v.len().min(start + out.len())]);
+        let mut parts: Vec<&[Fr]> = parts.collect();
+        // What is above all parts that reach as far as the piece.
+        if let Some(last) = parts.pop_if(|last| last.len() < out.len()) {
+            out[..last.len()].copy_from_slice(last);
+        }
+        match (parts.as_slice(), vectors) {
+            ([], _) => {}
+            ([only], _) => fold(&[only], step, out),
+            (parts, Some(vectors)) => vectors.run(Fold { parts, step, out }),
+            (parts, None) => fold(parts, step, out),
+        }
+    });
+    out
+}
+
+/// Horner's rule for each element, from what is there. Most elements of a piece that has one part have nothing above it.
+fn fold(parts: &[&[Fr]], step: Fr, out: &mut [Fr]) {
+    for part in parts.iter().rev() {
+        for (out, x) in out.iter_mut().zip(*part) {
+            *out = if out.is_zero() { *x } else { *out * step + x };
+        }
+    }
+}
+
+/// [`fold`] for parts that are as long as `out`.
+struct Fold<'a> {
+    parts: &'a [&'a [Fr]],
+    step: Fr,
+    out: &'a mut [Fr],
+}
+
+impl<L: Lanes> Job<L> for Fold<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self, lanes: L) {
+        let Fold { parts, step, out } = self;
+        let count = Stretches::count::<L>();
+        let (whole, rest) = out.split_at_mut(out.len() / count * count);
+        let ends: Vec<&[Fr]> = parts.iter().map(|part| &part[whole.len()..]).collect();
+        fold(&ends, step, rest);
+        let parts: Vec<&[L::Run]> = parts.iter().map(|part| L::runs(&part[..whole.len()])).collect();
+        let step = lanes.constant(step);
+        let (mut c, mut sums) = (L::ZERO, [L::ZERO; CHAINS]);
+        for (at, runs) in L::runs_mut(whole).chunks_exact_mut(CHAINS).enumerate() {
+            for (run, sum) in runs.iter().zip(&mut sums) {
+                lanes.load(run, sum);
+            }
+            for part in parts.iter().rev() {
+                for (run, sum) in part[at * CHAINS..][..CHAINS].iter().zip(&mut sums) {
+                    horner_step(lanes, sum, &step, run, &mut c);
+                }
+            }
+            for (run, sum) in runs.iter_mut().zip(&sums) {
+                lanes.store(sum, run);
+            }
+        }
+    }
+}
+
 /// The values of a piece at each point. Lane l of chain c adds up the coefficients l + WIDTH·(c + CHAINS·k), over all k.
 struct Values<'a> {
     coefficients: &'a [Fr],
@@ -284,5 +350,36 @@ impl<L: Lanes> Job<L> for Quotients<'_> {
         wipe::<L>(&mut run);
         divide(&mut piece[stretches.elements::<L>()..], values[values.len() - 1], root);
         values.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ark_ff::UniformRand;
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn folding_agrees_with_its_definition_wherever_a_part_ends() {
+        let mut rng = ChaCha20Rng::from_seed([8; 32]);
+        for n in [1, 2, 32, 64, GRAIN, 4 * GRAIN] {
+            for len in [0, 1, n / 2, n, n + 1, n + n / 2 + 3, 2 * n, 3 * n - 1, 3 * n + 40] {
+                let v: Vec<Fr> = (0..len).map(|_| Fr::rand(&mut rng)).collect();
+                let step = Fr::rand(&mut rng);
+                let expected: Vec<Fr> = (0..n)
+                    .map(|i| horner(&v.iter().skip(i).step_by(n).copied().collect::<Vec<_>>(), step))
+                    .collect();
+                for vectors in Vectors::all().map(Some).chain([None]) {
+                    assert!(folded(vectors, &v, n, step) == expected, "{len} to {n}, {vectors:?}");
+                }
+            }
+        }
+        let largest = vec![-Fr::from(1); 6 * GRAIN];
+        for vectors in Vectors::all() {
+            let expected = folded(None, &largest, GRAIN, -Fr::from(1));
+            assert!(folded(Some(vectors), &largest, GRAIN, -Fr::from(1)) == expected, "{vectors:?}");
+        }
     }
 }
