@@ -238,6 +238,8 @@ struct StagesShape {
     evaluated: u64,
     /// On a coset that live at the same time.
     live: u64,
+    /// Rotations that are not applied by programs, each with transforms of its own.
+    rotations: u64,
 }
 
 impl QuotientShape {
@@ -280,20 +282,20 @@ impl QuotientShape {
         if slices_log2 == 0 { &self.whole } else { &self.sliced }
     }
 
-    /// Transforms of columns, in sixteenths: folding one to a slice costs a little, reading it back some more, and making it again
-    /// another transform.
+    /// Transforms of columns, in 64ths: folding one to a slice costs a little, reading it back some more, and making it again another
+    /// transform.
     fn slowness(&self, holding: Holding, slices_log2: u32, pieces: u64) -> u64 {
         let stages = self.stages(slices_log2);
         let slices = 1 << slices_log2;
-        let folding = if slices == 1 { 0 } else { 2 * slices };
+        let folding = if slices == 1 { 0 } else { 3 * slices };
         let making = match holding {
             Holding::Memory => 0,
-            Holding::Disk => 4,
-            Holding::Rows => 18,
+            Holding::Disk => 16,
+            Holding::Rows => 72,
         };
         // The small coset is one more slice.
         let times = if self.stage_columns.is_some() { 1 } else { pieces * slices + 1 };
-        pieces * stages.evaluated * (16 + folding) + times * stages.made * making
+        pieces * stages.evaluated * (64 + folding) + times * stages.made * making
     }
 }
 
@@ -304,7 +306,10 @@ impl StagesShape {
             let inputs = stage.programs.iter().flat_map(|program| &program.inputs);
             inputs.filter(|(oracle, _)| *oracle != Oracle::Identity).collect::<BTreeSet<_>>().len() as u64
         };
+        let inputs_of_all =
+            stages.iter().flat_map(|stage| &stage.programs).flat_map(|program| &program.inputs);
         Self {
+            rotations: inputs_of_all.map(|(_, rotation)| rotation).collect::<BTreeSet<_>>().len() as u64,
             made: made().sum(),
             made_max: made().max().unwrap_or(0),
             evaluated: stages.iter().map(inputs).sum(),
@@ -376,7 +381,9 @@ impl Shape {
         let column = self.column();
         let at_once = columns_at_once() as u64;
         // What rounds work with, besides columns: scalars of a multi-scalar multiplication and its digits, transforms.
-        let transforms = (TRANSFORM_POINT_BYTES * self.rows * (self.pieces + 1)).min(TRANSFORM_BYTES_MAX);
+        let stages = way.stages(slices_log2);
+        let cosets = self.pieces * stages.rotations + 1;
+        let transforms = (TRANSFORM_POINT_BYTES * self.rows * cosets).min(TRANSFORM_BYTES_MAX);
         let fixed = FIXED_BYTES + transforms + self.mapped_bytes;
         let tools = 2 * at_once * column;
         let rows = self.advice_bytes + SMALL_BYTES * self.rows * self.multiplicities + self.instance * column;
@@ -398,7 +405,6 @@ impl Shape {
         };
         let held = kept + held_brought + held_first + held_helpers;
         let slice = column >> slices_log2;
-        let stages = way.stages(slices_log2);
         let evaluating = (stages.live + 3) * slice + 2 * at_once * slice;
         let staged = if way.stage_columns.is_some() { stages.made_max * column } else { 0 };
         let making = if holding == Holding::Memory { 0 } else { 2 * at_once * column };
@@ -408,8 +414,8 @@ impl Shape {
         let assembling = held + (2 * self.pieces + 2) * column + tools;
         let opening = held + (self.pieces + 2 * self.point_sets + 2) * column + tools;
         let peak = [phases, lookup, quotient, assembling, opening].into_iter().max().unwrap_or(0);
-        // What the allocator keeps beside: on proofs of some GiB, measured, nearly a tenth.
-        fixed + peak + peak / 10
+        // What the allocator keeps beside: on proofs of some GiB, measured, up to an eighth.
+        fixed + peak + peak / 7
     }
 }
 
