@@ -34,7 +34,7 @@ use crate::public::{
 };
 use crate::quantisation::{Quantisation, Quantised};
 use crate::range::RangeProof;
-use crate::resources::rss_bytes;
+use crate::resources::memory_in_use;
 
 const VERIFYING_KEY: &str = "model.vk";
 const PROVING_KEY: &str = "proving.key";
@@ -328,8 +328,7 @@ impl Compiled {
         let (key, path) = (open_proving_key(directory)?, directory.join(SRS));
         let srs = Srs::open(&path).map_err(|e| Failure::file("open the reference string", &path, e))?;
         let witness = self.lowered.witness_to_come();
-        let in_use = rss_bytes().unwrap_or(0);
-        let plan = plan_within((&key, &srs, &witness), in_use, bound).map_err(prove_failure)?;
+        let plan = plan_within((&key, &srs, &witness), memory_in_use(), bound).map_err(prove_failure)?;
         let work = Work::of(&key, &srs, &witness, &plan).map_err(|e| prove_failure(e.into()))?;
         Ok((plan, work))
     }

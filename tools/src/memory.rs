@@ -3,14 +3,13 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use kiln_kernels::return_freed_memory;
 use kiln_plonk::{Holding, MemoryPlan, ProveError, ProvingKey, Srs, Witness};
 use serde::Serialize;
 
 use crate::error::Failure;
 use crate::output::{self, bytes};
 use crate::progress::Progress;
-use crate::resources;
+use crate::resources::memory_in_use;
 
 /// The flags that bound memory.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -68,8 +67,7 @@ impl MemoryArgs {
         witness: &dyn Witness,
     ) -> Result<(MemoryPlan, Option<MemoryUse>), Failure> {
         let Some(bound_bytes) = self.memory else { return Ok((MemoryPlan::default(), None)) };
-        return_freed_memory();
-        let in_use = resources::rss_bytes().unwrap_or(0);
+        let in_use = memory_in_use();
         let options = MemoryPlan::options(key, srs, witness, in_use, self.spill_dir.as_deref())
             .map_err(|e| Failure::refused("estimate the memory", e))?;
         output::note(Estimates { in_use, bound_bytes, options: &options });

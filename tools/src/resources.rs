@@ -5,6 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use cpu_time::ProcessTime;
+use kiln_kernels::return_freed_memory;
 use serde::Serialize;
 
 use crate::output::{bytes, seconds};
@@ -61,6 +62,12 @@ impl fmt::Display for Used {
 pub fn reset_peak_rss() {
     // proc(5), clear_refs: 5 resets VmHWM.
     let _ = fs::write("/proc/self/clear_refs", "5");
+}
+
+/// Memory that the process holds, once what it has freed is given back \[bytes\]; 0 where the system does not say.
+pub fn memory_in_use() -> u64 {
+    return_freed_memory();
+    rss_bytes().unwrap_or(0)
 }
 
 /// Memory that the process holds now \[bytes\].

@@ -102,9 +102,11 @@ impl Graph {
         self.one(Kernel::Slice { start, len }, &[v], len)
     }
 
-    /// `len` elements: v at `offset`, zeros elsewhere. `offset + v.len() ≤ len`.
-    pub fn place(&mut self, v: &Vector, offset: usize, len: usize) -> Vector {
-        self.one(Kernel::Place { offset, len }, &[v], len)
+    /// `len` elements: each v at its offset, zeros elsewhere. `offset + v.len() ≤ len`. Where two overlap, the later is there. There is at
+    /// least one.
+    pub fn place(&mut self, places: &[(&Vector, usize)], len: usize) -> Vector {
+        let (vectors, offsets): (Vec<&Vector>, Vec<usize>) = places.iter().copied().unzip();
+        self.one(Kernel::Place { offsets, len }, &vectors, len)
     }
 
     /// `Σ v[i] · bases[offset + i]`; `offset + v.len() ≤ bases.len()`. `bound` says what the caller promises of v.

@@ -88,10 +88,10 @@ pub enum Kernel {
         /// Length.
         len: usize,
     },
-    /// v → w: `len` long, v at `offset`, zeros elsewhere.
+    /// v… → w: `len` long, each v at its offset, zeros elsewhere. Where two overlap, the later is there. At least one v.
     Place {
-        /// Where v goes.
-        offset: usize,
+        /// Where each goes.
+        offsets: Vec<usize>,
         /// Length.
         len: usize,
     },
@@ -178,9 +178,11 @@ impl Kernel {
                 Ok(vec![len])
             }
             Kernel::Slice { len, .. } => arity(inputs, 1).map(|()| vec![*len]),
-            Kernel::Place { offset, len } => {
-                arity(inputs, 1)?;
-                check_range("place", *offset, inputs[0], *len).map(|()| vec![*len])
+            Kernel::Place { offsets, len } => {
+                arity(inputs, offsets.len().max(1))?;
+                let mut places = inputs.iter().zip(offsets);
+                places.try_for_each(|(input, offset)| check_range("place", *offset, *input, *len))?;
+                Ok(vec![*len])
             }
             Kernel::Msm { bases, offset, bound } => {
                 arity(inputs, 1)?;

@@ -26,6 +26,11 @@ mod graph;
 mod host;
 mod host_data;
 mod kernel;
+#[allow(
+    unsafe_code,
+    reason = "memory that is written before it is read; one system call, which changes no value"
+)]
+mod large_pages;
 #[allow(unsafe_code, reason = "a file mapped into memory, read as points")]
 mod multiples;
 mod program;

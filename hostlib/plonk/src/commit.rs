@@ -12,6 +12,7 @@ use ark_ff::One;
 use kiln_kernels::{
     Engine, Graph, HostData, Instruction, Outcome, PendingPoint, Program, ScalarBound, Vector,
 };
+use zeroize::Zeroize;
 
 use crate::error::{KeyError, ProveError};
 use kiln_verify::CommittedPublic;
@@ -112,28 +113,34 @@ pub(crate) fn blinded_coefficients(
     plain.into_iter().zip(blinding).map(blind).collect()
 }
 
-/// `f + low + X^n·high`, for a long f and a few coefficients low and high.
-pub(crate) fn extend(graph: &mut Graph, f: &Vector, low: Vec<Fr>, high: Vec<Fr>, n: usize) -> Vector {
-    let len = f.len().max(low.len()).max(n + high.len());
+/// `f + low + X^n·high`, for f of at most n coefficients and a few low and high ones.
+pub(crate) fn extend(graph: &mut Graph, f: &Vector, mut low: Vec<Fr>, mut high: Vec<Fr>, n: usize) -> Vector {
+    // Of few rows the low coefficients reach into the high ones.
+    let mut over = low.split_off(low.len().min(n));
+    if over.len() > high.len() {
+        std::mem::swap(&mut over, &mut high);
+    }
+    high.iter_mut().zip(&over).for_each(|(high, over)| *high += over);
+    over.zeroize();
+    let start = graph.slice(f, 0, low.len());
+    let len = low.len();
     let low = graph.upload(HostData::full(low));
+    let start = graph.pointwise(sum_of_two(), &[&start, &low], len).swap_remove(0);
+    let len = n + high.len();
     let high = graph.upload(HostData::full(high));
-    let high = graph.place(&high, n, len);
-    let mut sums = graph.pointwise(sum_of_three(), &[f, &low, &high], len);
-    sums.swap_remove(0)
+    graph.place(&[(f, 0), (&start, 0), (&high, n)], len)
 }
 
-fn sum_of_three() -> Arc<Program> {
+fn sum_of_two() -> Arc<Program> {
     static PROGRAM: OnceLock<Arc<Program>> = OnceLock::new();
     let program = || {
         Arc::new(Program {
-            inputs: 3,
+            inputs: 2,
             outputs: 1,
             constants: Vec::new(),
             instructions: vec![
                 Instruction::Load { dst: 0, input: 0, rotation: 0 },
                 Instruction::Load { dst: 1, input: 1, rotation: 0 },
-                Instruction::Add { dst: 0, a: 0, b: 1 },
-                Instruction::Load { dst: 1, input: 2, rotation: 0 },
                 Instruction::Add { dst: 0, a: 0, b: 1 },
                 Instruction::Store { output: 0, src: 0 },
             ],

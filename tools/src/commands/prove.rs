@@ -13,8 +13,8 @@
 //!
 //! With `--memory 4GiB` the process keeps below that bound, or says before it starts what the least is. It prints what each way to
 //! prove would take and picks the fastest that fits: hold all columns in memory; keep them on disk (only with `--spill-dir`);
-//! make them again whenever they are needed. The first also shrinks the largest step by taking it in slices. The proof is
-//! the same. A spilled column is a secret: the file has no name, is the owner's alone, goes when the process ends, and is encrypted
+//! make them again whenever they are needed, some at a time or all. Each also shrinks the largest step by taking it in slices. The
+//! proof is the same. A spilled column is a secret: the file has no name, is the owner's alone, goes when the process ends, and is encrypted
 //! with a key that is drawn for this proof and never written. Estimates hold for `--backend cpu`.
 //!
 //! With `--multiples DIR` multiples of the reference string's points are kept in files there, eight times as large as the

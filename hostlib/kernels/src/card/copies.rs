@@ -4,7 +4,7 @@ use kiln_abi::ELEMENT_BYTES;
 use kiln_driver::Job;
 use zeroize::Zeroize;
 
-use super::{Call, CardDevice, Made, Results, Span, layout};
+use super::{Call, CardDevice, Made, Results, Span, layout, violation};
 use crate::error::KernelFailure;
 use crate::host_data::HostData;
 
@@ -48,17 +48,32 @@ pub(super) fn slice(
     let held = v.len.saturating_sub(start).min(len);
     // Where nothing is held the start may be past the end, even of the card's memory.
     let source = if held == 0 { v.address } else { v.at(start) };
-    surround(card, call, Span { address: source, len: held }, 0, len)
+    surround(card, call, Span { address: source, len: held }, 0, len).map(|(_, made)| made)
 }
 
 pub(super) fn place(
     card: &mut CardDevice,
     call: Call,
-    v: Span,
-    offset: usize,
+    vectors: &[Span],
+    offsets: &[usize],
     len: usize,
 ) -> Result<Made, KernelFailure> {
-    surround(card, call, v, offset, len)
+    let (mut vectors, mut offsets) = (vectors.iter(), offsets.iter());
+    let first = vectors.next().zip(offsets.next());
+    let (v, offset) = first.ok_or_else(|| violation(call.kernel, "there is nothing to place"))?;
+    let (out, made) = surround(card, call, *v, *offset, len)?;
+    // Commands of one queue run one after the other.
+    for (v, offset) in vectors.zip(offsets).filter(|(v, _)| v.len > 0) {
+        let job = Job::Place {
+            source: v.address,
+            length: v.len as u32,
+            destination: out.at(*offset),
+            before: 0,
+            total: v.len as u32,
+        };
+        card.send(call, &job)?;
+    }
+    Ok(made)
 }
 
 /// `before` zeros, v, zeros up to `total` elements; lengths were checked to fit 32 bits.
@@ -68,17 +83,18 @@ fn surround(
     v: Span,
     before: usize,
     total: usize,
-) -> Result<Made, KernelFailure> {
+) -> Result<(Span, Made), KernelFailure> {
     let out = card.allocate(call, total)?;
+    let span = out.span();
     if total > 0 {
         let job = Job::Place {
             source: v.address,
             length: v.len as u32,
-            destination: out.span().address,
+            destination: span.address,
             before: before as u32,
             total: total as u32,
         };
         card.send(call, &job)?;
     }
-    Ok(Made::vector(out))
+    Ok((span, Made::vector(out)))
 }

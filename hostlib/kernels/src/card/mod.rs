@@ -221,7 +221,7 @@ impl CardDevice {
             Kernel::Upload(data) => copies::upload(self, call, data),
             Kernel::Download { start, len } => copies::download(self, call, inputs[0], *start, *len),
             Kernel::Slice { start, len } => copies::slice(self, call, inputs[0], *start, *len),
-            Kernel::Place { offset, len } => copies::place(self, call, inputs[0], *offset, *len),
+            Kernel::Place { offsets, len } => copies::place(self, call, &inputs, offsets, *len),
             Kernel::EvaluateOnCoset { log_n, shift } => {
                 ntt::submit(self, call, &inputs, Direction::Forward, *log_n, *shift)
             }

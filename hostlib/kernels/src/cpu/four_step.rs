@@ -16,8 +16,8 @@ use zeroize::Zeroize;
 
 use super::GRAIN;
 use super::lanes::{Job, Lanes};
-use super::large_pages::zeros;
 use super::prefetch::prefetch;
+use crate::large_pages::zeros;
 use crate::vector::lock;
 
 /// Groups of columns or rows that a thread takes at least.

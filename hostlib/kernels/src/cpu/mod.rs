@@ -17,8 +17,6 @@ mod ifma;
 mod ifma;
 mod invert;
 mod lanes;
-#[allow(unsafe_code, reason = "one system call, which changes no value")]
-mod large_pages;
 mod msm;
 mod ntt;
 pub mod operations;
@@ -42,6 +40,7 @@ use crate::error::KernelFailure;
 use crate::host::{Arithmetic, HostDevice, Points};
 use crate::host_data::HostData;
 use crate::kernel::{ScalarBound, ScanKind};
+use crate::large_pages::filled;
 use crate::program::Program;
 
 /// A device made of this machine's processor cores.
@@ -101,6 +100,11 @@ impl Features {
 /// Elements that one task of a parallel loop handles: enough to pay for the task, few enough to share out.
 const GRAIN: usize = 4096;
 
+/// All elements as field elements.
+fn full(v: &HostData) -> Vec<Fr> {
+    filled(v.len(), |first, out| v.copy_to(first, out))
+}
+
 struct Cores {
     features: Features,
     transforms: ntt::Transforms,
@@ -122,13 +126,13 @@ impl Arithmetic for Cores {
         pointwise::run(self.features.vectors, program, inputs, len)
     }
     fn invert(&self, v: &HostData) -> Vec<Fr> {
-        invert::invert(self.features.vectors, v.to_full())
+        invert::invert(self.features.vectors, full(v))
     }
     fn scan(&self, v: &HostData, kind: ScanKind) -> Vec<Fr> {
-        scan::scan(self.features.vectors, v.to_full(), kind)
+        scan::scan(self.features.vectors, full(v), kind)
     }
     fn divide_linear(&self, v: &HostData, root: Fr) -> Vec<Fr> {
-        polynomial::divide_linear(self.features.vectors, v.to_full(), root)
+        polynomial::divide_linear(self.features.vectors, full(v), root)
     }
     fn msms_vartime(
         &self,

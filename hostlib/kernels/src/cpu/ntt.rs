@@ -15,7 +15,7 @@ use super::fma::Fma;
 use super::four_step::{Plan, wipe};
 use super::ifma::Ifma;
 use super::vectors::Vectors;
-use super::{GRAIN, polynomial};
+use super::{GRAIN, full, polynomial};
 use crate::host_data::HostData;
 use crate::vector::lock;
 
@@ -169,7 +169,7 @@ pub(super) fn evaluate_on_coset(
     let values = match coefficients {
         HostData::Full(values) => polynomial::folded(vectors, values, n, step),
         HostData::Small(_) => {
-            let mut values = coefficients.to_full();
+            let mut values = full(coefficients);
             let folded = polynomial::folded(vectors, &values, n, step);
             wipe(&mut values);
             folded
@@ -190,7 +190,7 @@ pub(super) fn interpolate_coset(
     let scale = inverse(Fr::from(1u64 << log_n));
     let mut values = match (evaluations, transform) {
         (HostData::Full(values), Transform::Lanes(plan)) => plan.transform(values, scale),
-        _ => transform.run(evaluations.to_full(), scale),
+        _ => transform.run(full(evaluations), scale),
     };
     // The inverse transform is the forward one read backwards: ω^(−ik) = ω^((n−i)k).
     reverse(&mut values[1..]);

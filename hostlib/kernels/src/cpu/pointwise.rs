@@ -12,6 +12,7 @@ use self::prepared::{BLOCK as LANES_BLOCK, Prepared};
 use super::lanes::Lanes;
 use super::vectors::Vectors;
 use crate::host_data::HostData;
+use crate::large_pages::zeros;
 use crate::program::{Instruction, Program};
 
 /// Rows per block: 64 registers of 128 elements are 256 KiB.
@@ -44,7 +45,7 @@ pub(super) fn run(
 }
 
 fn run_lanes(lanes: impl Lanes, program: &Program, inputs: &[&HostData], len: usize) -> Vec<Vec<Fr>> {
-    let mut outputs = vec![vec![Fr::zero(); len]; program.outputs];
+    let mut outputs: Vec<Vec<Fr>> = (0..program.outputs).map(|_| zeros(len)).collect();
     let prepared = Prepared::new(lanes, program);
     blocks_of(&mut outputs, LANES_BLOCK).into_par_iter().enumerate().for_each_init(
         || prepared.registers(),
@@ -58,7 +59,7 @@ fn run_lanes(lanes: impl Lanes, program: &Program, inputs: &[&HostData], len: us
 }
 
 fn run_scalar(program: &Program, inputs: &[&HostData], len: usize) -> Vec<Vec<Fr>> {
-    let mut outputs = vec![vec![Fr::zero(); len]; program.outputs];
+    let mut outputs: Vec<Vec<Fr>> = (0..program.outputs).map(|_| zeros(len)).collect();
     let registers = program.register_count();
     blocks_of(&mut outputs, BLOCK).into_par_iter().enumerate().for_each_init(
         || Registers(vec![vec![Fr::zero(); BLOCK]; registers]),

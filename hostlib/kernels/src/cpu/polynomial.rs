@@ -10,18 +10,17 @@ use super::lanes::{Job, Lanes};
 use super::stretches::{CHAINS, Ends, Stretches, wipe};
 use super::vectors::Vectors;
 use crate::host_data::HostData;
+use crate::large_pages::filled;
 
 /// `first·ratio^i`. `vectors`: the processor's vector instructions, if they are to be used; so below.
 pub(super) fn powers(vectors: Option<Vectors>, first: Fr, ratio: Fr, len: usize) -> Vec<Fr> {
-    let mut out = vec![Fr::zero(); len];
-    out.par_chunks_mut(GRAIN).enumerate().for_each(|(piece, out)| {
-        let first = first * ratio.pow([(piece * GRAIN) as u64]);
+    filled(len, |at, out| {
+        let first = first * ratio.pow([at as u64]);
         match vectors {
             Some(vectors) => vectors.run(Powers { out, first, ratio, scale: false }),
             None => walk(out, first, ratio, |out, power| *out = power),
         }
-    });
-    out
+    })
 }
 
 /// Multiplies `v[i]` by `first·ratio^i`.
@@ -138,12 +137,10 @@ fn horner_step<L: Lanes>(lanes: L, sum: &mut L::Stored, point: &L::Stored, run: 
 
 /// The n coefficients that give the same values where X^n is `step`: the i-th is `Σ_k step^k·v[i + k·n]`.
 pub(super) fn folded(vectors: Option<Vectors>, v: &[Fr], n: usize, step: Fr) -> Vec<Fr> {
-    let mut out = vec![Fr::zero(); n];
-    out.par_chunks_mut(GRAIN).enumerate().for_each(|(piece, out)| {
-        let parts =
-            (piece * GRAIN..v.len()).step_by(n).map(|start| &v[start..v.len().min(start + out.len())]);
+    filled(n, |first, out| {
+        let parts = (first..v.len()).step_by(n).map(|start| &v[start..v.len().min(start + out.len())]);
         let mut parts: Vec<&[Fr]> = parts.collect();
-        // What is above all parts that reach as far as the piece.
+        // What is above all parts that reach as far as the chunk.
         if let Some(last) = parts.pop_if(|last| last.len() < out.len()) {
             out[..last.len()].copy_from_slice(last);
         }
@@ -153,11 +150,10 @@ pub(super) fn folded(vectors: Option<Vectors>, v: &[Fr], n: usize, step: Fr) -> 
             (parts, Some(vectors)) => vectors.run(Fold { parts, step, out }),
             (parts, None) => fold(parts, step, out),
         }
-    });
-    out
+    })
 }
 
-/// Horner's rule for each element, from what is there. Most elements of a piece that has one part have nothing above it.
+/// Horner's rule for each element, from what is there. Most elements that have one part have nothing above it.
 fn fold(parts: &[&[Fr]], step: Fr, out: &mut [Fr]) {
     for part in parts.iter().rev() {
         for (out, x) in out.iter_mut().zip(*part) {

@@ -4,6 +4,7 @@ use ark_bn254::Fr;
 use ark_ff::Zero;
 
 use crate::host_data::HostData;
+use crate::large_pages::filled;
 
 /// `out[i] = v[start + i]`, zero past the end of v.
 pub(super) fn slice(v: &HostData, start: usize, len: usize) -> HostData {
@@ -14,12 +15,26 @@ pub(super) fn slice(v: &HostData, start: usize, len: usize) -> HostData {
     }
 }
 
-/// `len` long, v at `offset`, zeros elsewhere.
-pub(super) fn place(v: &HostData, offset: usize, len: usize) -> HostData {
-    match v {
-        HostData::Small(values) => HostData::small(place_of(values, offset, len, 0)),
-        HostData::Full(values) => HostData::full(place_of(values, offset, len, Fr::zero())),
+/// `len` long, each v at its offset, zeros elsewhere. Where two overlap, the later is there.
+pub(super) fn place(vectors: &[&HostData], offsets: &[usize], len: usize) -> HostData {
+    let places = || vectors.iter().zip(offsets.iter().copied());
+    if vectors.iter().all(|v| matches!(v, HostData::Small(_))) {
+        let mut out = vec![0; len];
+        for (v, offset) in places() {
+            if let HostData::Small(values) = v {
+                out[offset..offset + values.len()].copy_from_slice(values);
+            }
+        }
+        return HostData::small(out);
     }
+    HostData::full(filled(len, |first, out| {
+        for (v, offset) in places() {
+            let (start, end) = (first.max(offset), (first + out.len()).min(offset + v.len()));
+            if start < end {
+                v.copy_to(start - offset, &mut out[start - first..end - first]);
+            }
+        }
+    }))
 }
 
 fn slice_of<T: Copy>(values: &[T], start: usize, len: usize, zero: T) -> Vec<T> {
@@ -28,11 +43,5 @@ fn slice_of<T: Copy>(values: &[T], start: usize, len: usize, zero: T) -> Vec<T> 
     let mut out = Vec::with_capacity(len);
     out.extend_from_slice(&values[start..end]);
     out.resize(len, zero);
-    out
-}
-
-fn place_of<T: Copy>(values: &[T], offset: usize, len: usize, zero: T) -> Vec<T> {
-    let mut out = vec![zero; len];
-    out[offset..offset + values.len()].copy_from_slice(values);
     out
 }

@@ -159,7 +159,7 @@ impl<A: Arithmetic> HostDevice<A> {
             Kernel::Scan(kind) => one(arithmetic.scan(inputs[0], *kind)),
             Kernel::DivideLinear { root } => one(arithmetic.divide_linear(inputs[0], *root)),
             Kernel::Slice { start, len } => vec![column::slice(inputs[0], *start, *len)],
-            Kernel::Place { offset, len } => vec![column::place(inputs[0], *offset, *len)],
+            Kernel::Place { offsets, len } => vec![column::place(&inputs, offsets, *len)],
             // Runs later, in company.
             Kernel::Msm { .. } => vec![],
             Kernel::Evaluate { points } => {

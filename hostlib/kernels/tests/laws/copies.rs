@@ -10,6 +10,7 @@ laws!(
     what_goes_in_comes_out,
     a_slice_reads_zero_past_the_end,
     a_placed_vector_has_zeros_around_it,
+    of_placed_vectors_that_overlap_the_later_is_there,
     copies_of_small_integers_are_field_elements,
     ranges_outside_are_refused,
 );
@@ -42,18 +43,39 @@ fn a_slice_reads_zero_past_the_end(engine: &Engine) {
 fn a_placed_vector_has_zeros_around_it(engine: &Engine) {
     let values = random_values(13, 10);
     for (offset, len) in [(0, 10), (0, 17), (7, 17), (3, 40)] {
-        let got = map(engine, &values, |g, v| g.place(v, offset, len));
+        let got = map(engine, &values, |g, v| g.place(&[(v, offset)], len));
         let mut expected = vec![Fr::zero(); len];
         expected[offset..offset + 10].copy_from_slice(&values);
         assert_eq!(got, expected, "{offset}, {len}");
     }
 }
 
+fn of_placed_vectors_that_overlap_the_later_is_there(engine: &Engine) {
+    let values = random_values(15, 10);
+    let mut graph = Graph::new();
+    let long = upload(&mut graph, &values);
+    let small = graph.upload(HostData::small(vec![5, -6, 7]));
+    let none = graph.upload(HostData::small(Vec::new()));
+    let places = [(&long, 2), (&small, 0), (&none, 20), (&small, 11), (&long, 13)];
+    let placed = graph.place(&places, 25);
+    let small_alone = graph.place(&[(&small, 1), (&small, 2)], 6);
+    let (placed, small_alone) = (download(&mut graph, &placed), download(&mut graph, &small_alone));
+    let outcome = engine.run(graph).unwrap();
+    let mut expected = vec![Fr::zero(); 25];
+    let small = [Fr::from(5), -Fr::from(6), Fr::from(7)];
+    for (offset, part) in [(2, values.as_slice()), (0, &small), (11, &small), (13, &values)] {
+        expected[offset..offset + part.len()].copy_from_slice(part);
+    }
+    assert_eq!(outcome.scalars(placed), expected);
+    let zero = Fr::zero();
+    assert_eq!(outcome.scalars(small_alone), [zero, small[0], small[0], small[1], small[2], zero]);
+}
+
 fn copies_of_small_integers_are_field_elements(engine: &Engine) {
     let mut graph = Graph::new();
     let v = graph.upload(HostData::small(vec![-3, i32::MIN, i32::MAX]));
     let slice = graph.slice(&v, 1, 3);
-    let place = graph.place(&v, 1, 5);
+    let place = graph.place(&[(&v, 1)], 5);
     let (slice, place) = (download(&mut graph, &slice), download(&mut graph, &place));
     let outcome = engine.run(graph).unwrap();
     let f = |s: i64| if s < 0 { -Fr::from(s.unsigned_abs()) } else { Fr::from(s as u64) };
@@ -70,10 +92,13 @@ fn ranges_outside_are_refused(engine: &Engine) {
         matches!(engine.run(graph), Err(KernelFailure::InvariantViolation { .. }))
     };
     assert!(refused(&|g, v| {
-        g.place(v, 1, 8);
+        g.place(&[(v, 1)], 8);
     }));
     assert!(refused(&|g, v| {
-        g.place(v, usize::MAX, 8);
+        g.place(&[(v, 0), (v, usize::MAX)], 8);
+    }));
+    assert!(refused(&|g, _| {
+        g.place(&[], 8);
     }));
     assert!(refused(&|g, v| {
         g.download(v, 5, 4);

@@ -121,7 +121,7 @@ fn work(engine: &Engine) -> Result<(Vec<Fr>, G1Affine), KernelFailure> {
     let inverse = graph.invert(&mixed);
     let sum = graph.scan(&inverse, ScanKind::Sum);
     let quotient = graph.divide_linear(&sum, Fr::from(3));
-    let placed = graph.place(&quotient, 1, 40);
+    let placed = graph.place(&[(&quotient, 1)], 40);
     let values = graph.evaluate(&placed, &[Fr::from(11)]);
     let commitment = graph.msm(&bases, 0, &a, ScalarBound::Full);
     let first = engine.run(graph)?;

@@ -40,7 +40,7 @@ fn add(graph: &mut Graph, vectors: &[Vector], (kernel, a, b): Step) -> Vec<Vecto
         7 => vec![graph.scan(v, if b % 2 == 0 { ScanKind::Sum } else { ScanKind::Product })],
         8 => vec![graph.divide_linear(v, Fr::from(b as u64))].into_iter().filter(|v| !v.is_empty()).collect(),
         9 => vec![graph.slice(v, b % LEN_MAX, 1 + a % LEN_MAX)],
-        _ => vec![graph.place(v, b % (LEN_MAX - v.len() + 1), LEN_MAX)],
+        _ => vec![graph.place(&[(v, b % (LEN_MAX - v.len() + 1))], LEN_MAX)],
     }
 }
 

@@ -111,7 +111,7 @@ impl Cosets {
             let terms = slices.iter().zip(0u64..).map(|(v, j)| (v, factor * root.pow([j * part])));
             let mut graph = Graph::new();
             let sum = combine(&mut graph, &terms.collect::<Vec<_>>(), len)?;
-            let placed = graph.place(&sum, part as usize * len, self.n);
+            let placed = graph.place(&[(&sum, part as usize * len)], self.n);
             let terms: Vec<_> = total.iter().chain([&placed]).map(|v| (v, Fr::one())).collect();
             let next = combine(&mut graph, &terms, self.n)?;
             drop((sum, placed));

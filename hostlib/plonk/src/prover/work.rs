@@ -274,7 +274,7 @@ impl<'a> Counter<'a> {
         for piece in 1..=pieces {
             let high = if piece == pieces { count(self.plan.excess) } else { 1 };
             let len = n + high;
-            self.extend(len);
+            self.extend(len, self.plan.excess);
             self.commit_full(len, len);
         }
         Ok(())
@@ -387,7 +387,7 @@ impl<'a> Counter<'a> {
     fn coefficients(&mut self, blinding: usize) {
         self.interpolate(self.plan.k);
         if blinding > 0 {
-            self.extend(self.n + count(blinding));
+            self.extend(self.n + count(blinding), blinding);
         }
     }
 
@@ -526,8 +526,8 @@ impl<'a> Counter<'a> {
     }
 
     /// A vector made longer by a few coefficients, with others added at its start.
-    fn extend(&mut self, len: u64) {
+    fn extend(&mut self, len: u64, low: usize) {
+        self.rows(count(low).min(self.n), 0, 1, 2);
         self.place(len);
-        self.rows(len, 0, 2, 3);
     }
 }

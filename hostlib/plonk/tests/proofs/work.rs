@@ -102,3 +102,23 @@ fn making_columns_again_and_taking_slices_is_never_counted_as_less() {
         }
     }
 }
+
+#[test]
+fn columns_that_are_made_for_all_slices_are_never_made_more_often_than_for_each() {
+    let setting = Setting::new(Sample::new(10, 5));
+    let options = MemoryPlan::options(&setting.pk, &setting.srs, &setting.sample, 0, None).unwrap();
+    let of = |plan: &MemoryPlan| Work::of(&setting.pk, &setting.srs, &setting.sample, plan).unwrap();
+    let mut compared = 0;
+    for each in
+        options.iter().filter(|plan| plan.holding() == Holding::Rows && plan.stage_columns().is_none())
+    {
+        let same = |plan: &&MemoryPlan| plan.holding() == Holding::Rows && plan.slices() == each.slices();
+        for stages in options.iter().filter(same).filter(|plan| plan.stage_columns().is_some()) {
+            let (less, more) = (of(stages), of(each));
+            assert!(less.interpolated < more.interpolated, "{stages}, against {each}");
+            assert!(less.on_cosets >= more.on_cosets, "{stages}, against {each}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 6);
+}
