@@ -244,3 +244,61 @@ impl<'a> Constraints<'a> {
         full.finish().map(Some)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::circuit::{AdviceColumn, Gate};
+    use crate::expression::Column;
+
+    /// What stages have to make if each gate multiplies two of six neighbouring columns.
+    fn columns_of_stages(columns_max: usize, rotations: Rotations) -> Vec<BTreeSet<Oracle>> {
+        let column = |_| AdviceColumn { name: String::new(), phase: 0, linear: false };
+        let product = |i| Column::Advice(i).here() * Column::Advice(i + 1).previous();
+        let circuit = Circuit {
+            k: 4,
+            degree: 3,
+            advice: (0..6).map(column).collect(),
+            gates: (0..5).map(|i| Gate { name: String::new(), expression: product(i) }).collect(),
+            ..Circuit::default()
+        };
+        let plan = Plan::new(&circuit).unwrap();
+        let (challenges, alpha) = (Challenges::placeholder(0), Fr::from(7u64));
+        let combinations = Combinations::choose(&circuit, &plan, &challenges, alpha);
+        let source = Constraints {
+            circuit: &circuit,
+            plan: &plan,
+            challenges: &challenges,
+            alpha,
+            combinations: &combinations,
+        };
+        let cut = Stages { is_made: &|oracle| oracle != Oracle::Advice(5), columns_max };
+        let stages = combined_constraints(source, rotations, cut).unwrap();
+        for stage in &stages {
+            let read = stage.programs.iter().flat_map(|program| &program.inputs).map(|(oracle, _)| *oracle);
+            let made: BTreeSet<Oracle> = read.filter(|oracle| *oracle != Oracle::Advice(5)).collect();
+            assert_eq!(made, stage.columns, "{columns_max}");
+        }
+        stages.into_iter().map(|stage| stage.columns).collect()
+    }
+
+    #[test]
+    fn a_stage_makes_what_its_programs_read_and_no_more_columns_than_it_may() {
+        // Each gate reads two, but for the last, whose second is there already.
+        for (columns_max, expected) in [
+            (1, vec![2, 2, 2, 2, 1]),
+            (2, vec![2, 2, 2, 2]),
+            (3, vec![3, 3]),
+            (4, vec![4, 2]),
+            (5, vec![5]),
+            (usize::MAX, vec![5]),
+        ] {
+            let stages = columns_of_stages(columns_max, Rotations::Loaded);
+            assert_eq!(stages, columns_of_stages(columns_max, Rotations::Given), "{columns_max}");
+            let sizes: Vec<usize> = stages.iter().map(BTreeSet::len).collect();
+            assert_eq!(sizes, expected, "{columns_max}");
+            let all: BTreeSet<Oracle> = stages.into_iter().flatten().collect();
+            assert_eq!(all.len(), 5);
+        }
+    }
+}
