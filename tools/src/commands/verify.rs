@@ -61,7 +61,7 @@ pub struct Args {
     /// The model's range proof, made by `kiln range`
     #[arg(long, value_name = "FILE")]
     range: Option<PathBuf>,
-    /// Check with the small verifier's own arithmetic in plain Rust only, in about twice the time
+    /// Check with the small verifier's own arithmetic in plain Rust only, in about half as much time again
     #[arg(long)]
     portable: bool,
     /// How to print the result
