@@ -1,6 +1,8 @@
 //! New vectors, in large pages where the system has them: fewer to be asked for, and a transform, which walks a vector in long steps, need
 //! not look up another small page at each.
 
+use std::slice;
+
 use ark_bn254::Fr;
 use ark_ff::Zero;
 use rayon::prelude::*;
@@ -24,8 +26,9 @@ pub(crate) fn filled(n: usize, fill: impl Fn(usize, &mut [Fr]) + Sync) -> Vec<Fr
     let chunks = v.spare_capacity_mut()[..n].par_chunks_mut(CHUNK);
     chunks.enumerate().for_each(|(at, chunk)| {
         chunk.iter_mut().for_each(|x| _ = x.write(Fr::zero()));
-        // SAFETY: all of its elements have just been written.
-        fill(at * CHUNK, unsafe { chunk.assume_init_mut() });
+        // SAFETY: the memory is the chunk's own, borrowed as long, and all of its elements have just been written.
+        let chunk = unsafe { slice::from_raw_parts_mut(chunk.as_mut_ptr().cast::<Fr>(), chunk.len()) };
+        fill(at * CHUNK, chunk);
     });
     // SAFETY: the capacity is n or more, and the chunks, all of whose elements were written, are the first n.
     unsafe { v.set_len(n) };
