@@ -109,11 +109,11 @@ impl Default for Rates {
 }
 
 /// By `kiln tune --sizes …`, on two cores of an AMD EPYC (Zen 5) with AVX-512, rounded to three digits: at 2^10 to 2^12 rows
-/// medians of four runs on one day and of six on a quicker one, and their mean; from there one run each that other work shared, in memory that was used before. (Runs differ by a fifth, and proofs as much, with what else the machine does.)
+/// medians of six runs; from there one run each that other work shared, in memory that was used before. (Runs differ by a fifth, and proofs as much, with what else the machine does.)
 const MEASURED: [Rate; 6] = [
-    measured(10, [2_890.0, 204.0, 17.2, 6.27, 83.4, 751.0]),
-    measured(11, [2_210.0, 140.0, 15.5, 5.4, 58.4, 435.0]),
-    measured(12, [1_890.0, 104.0, 14.2, 5.62, 57.0, 293.0]),
+    measured(10, [2_620.0, 185.0, 16.9, 5.32, 82.7, 670.0]),
+    measured(11, [2_050.0, 126.0, 15.1, 5.06, 58.2, 406.0]),
+    measured(12, [1_790.0, 96.0, 14.1, 5.33, 63.3, 271.0]),
     measured(14, [1_610.0, 86.9, 13.8, 5.44, 37.4, 140.0]),
     measured(16, [1_500.0, 78.8, 11.3, 5.68, 29.2, 76.4]),
     measured(18, [1_510.0, 89.1, 15.4, 5.46, 33.9, 56.7]),
