@@ -3,6 +3,9 @@
 //! Every node is the same two steps. First an integer-linear map gives accumulators `z`; then requantisation gives
 //! `q = floor((z + 2^(shift−1)) / 2^shift)` (`q = z` when `shift` is 0) and a table gives `y = table(q)`. Reshape,
 //! flatten and transpose are not nodes but views. What the interpreter computes, the circuit proves.
+//!
+//! Accumulators of more bits than that are divided by a [`Node::modulus`] first, and what is left is a node of its own, [`Linear::Rest`]: so a
+//! wide number becomes digits, each with a table.
 
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -147,7 +150,9 @@ pub enum Linear {
     Input,
     /// `z[o,y,x] = bias[o] + Σ weight[o,c,ky,kx] · input[g·C/groups + c, y·stride + ky·dilation − pad, …]`; input is
     /// (C,H,W), weight is (O, C/groups, KH, KW). The terms of `residual`, as many elements as the output each and without
-    /// targets, are added to `z`: the sum at the end of a residual block needs no tensor of its own before it.
+    /// targets, are added to `z`: the sum at the end of a residual block needs no tensor of its own before it. Where `low_bits` is not 0,
+    /// numbers of more bits than a weight has take two: those of output channel `o` are `2^low_bits` times what stands for channel `2·o` in
+    /// weight and bias, plus what stands for `2·o + 1`.
     Conv {
         input: View,
         weight: WeightId,
@@ -155,6 +160,8 @@ pub enum Linear {
         geometry: ConvGeometry,
         #[serde(default)]
         residual: Vec<Term>,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        low_bits: u32,
     },
     /// `z[m,n] = bias[n] + Σ_k input[m,k] · weight[k,n]`; input is (M,K), weight is (K,N), output is (M,N).
     MatMul { input: View, weight: WeightId, bias: Option<WeightId> },
@@ -167,6 +174,13 @@ pub enum Linear {
     Spread { terms: Vec<BlockTerm>, sums: Vec<BlockSum>, blocks: usize },
     /// `z[e] = constant + Σ terms`: addition, multiplication by a constant, pooling by sums, steps of a maximum.
     Combine { terms: Vec<Term>, constant: i64 },
+    /// What is left of the accumulators of the node that makes `of` once they are divided by its modulus. No other node has the table of
+    /// this one, which lists −X..=X: with the shift it holds each remainder, and no other number.
+    Rest { of: TensorId },
+}
+
+fn is_zero(bits: &u32) -> bool {
+    *bits == 0
 }
 
 /// What turns `q` into `y`.
@@ -232,6 +246,11 @@ pub fn requantise(z: i64, shift: u32) -> i64 {
     if shift == 0 { z } else { z.saturating_add(1 << (shift - 1)) >> shift }
 }
 
+/// `floor((z + ⌊modulus/2⌋) / modulus)`: rounds to nearest; what is left is in −⌊modulus/2⌋..modulus − ⌊modulus/2⌋. `modulus` is at least 1.
+pub fn quotient(z: i64, modulus: i64) -> i64 {
+    z.saturating_add(modulus / 2).div_euclid(modulus.max(1))
+}
+
 /// A node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Node {
@@ -241,6 +260,9 @@ pub struct Node {
     pub operator: String,
     /// The linear step.
     pub linear: Linear,
+    /// What accumulators are divided by before they are requantised; 1 if they are not.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub modulus: i64,
     /// 0, or the graph's shift.
     pub shift: u32,
     /// The table.
@@ -249,6 +271,21 @@ pub struct Node {
     pub output: TensorId,
     /// Worst-case bound on |z|. Public, and rounded up so that it tells no more of the weights than a number of bits.
     pub accumulator_bound: i64,
+}
+
+fn one() -> i64 {
+    1
+}
+
+fn is_one(modulus: &i64) -> bool {
+    *modulus == 1
+}
+
+impl Node {
+    /// `q` of an accumulator.
+    pub fn requantise(&self, z: i64) -> i64 {
+        requantise(quotient(z, self.modulus), self.shift)
+    }
 }
 
 /// One input of a model that has several, or that quantises it.

@@ -5,7 +5,8 @@ mod convolve;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::graph::{
-    BlockSum, BlockTerm, IntGraph, Linear, Node, Term, View, Weight, WeightId, WeightValues, requantise,
+    BlockSum, BlockTerm, IntGraph, Linear, Node, TensorId, Term, View, Weight, WeightId, WeightValues,
+    quotient, requantise,
 };
 use crate::validate::{GraphError, validate_graph, validate_weights};
 use convolve::{Image, Kernel, convolve};
@@ -13,7 +14,7 @@ use convolve::{Image, Kernel, convolve};
 /// The three values of every element of a node, in the order of the node's output tensor. Wiped when dropped.
 #[derive(Clone, Default, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct NodeTrace {
-    /// Accumulators: the linear step's results.
+    /// Accumulators: the linear step's results, divided by the node's modulus.
     pub z: Vec<i64>,
     /// Requantised accumulators.
     pub q: Vec<i32>,
@@ -95,10 +96,16 @@ impl<'a> Interpreter<'a> {
     pub fn run(&self, record: &[i32]) -> Result<Trace, RunError> {
         self.check_record(record)?;
         let mut trace = Trace { nodes: Vec::with_capacity(self.graph.nodes.len()), output: Vec::new() };
+        let mut rest = Rest(None);
         for node in &self.graph.nodes {
             self.check_rows(node, &trace)?;
-            let z = self.linear(node, &trace, record);
-            trace.nodes.push(self.activate(node, z)?);
+            let z = match (&node.linear, rest.0.take()) {
+                (Linear::Rest { of }, Some((tensor, rest))) if tensor == *of => rest,
+                _ => self.linear(node, &trace, record),
+            };
+            let (made, left) = self.activate(node, z)?;
+            trace.nodes.push(made);
+            rest.0 = left.map(|left| (node.output, left));
         }
         trace.output = self.gather(&self.graph.output, &trace);
         Ok(trace)
@@ -138,11 +145,17 @@ impl<'a> Interpreter<'a> {
                 let (w, w_values) = self.weight(*weight);
                 matmul(&self.gather(input, trace), w_values, w.shape[0], w.shape[1], self.bias(*bias))
             }
-            Linear::Conv { input, weight, bias, geometry, residual } => {
+            Linear::Conv { input, weight, bias, geometry, residual, low_bits } => {
                 let (w, w_values) = self.weight(*weight);
                 let image = Image { values: &self.gather(input, trace), shape: &input.shape };
                 let kernel = Kernel { values: w_values, shape: &w.shape, bias: self.bias(*bias) };
-                let mut z = convolve(&image, &kernel, geometry, len);
+                let mut z = match low_bits {
+                    0 => convolve(&image, &kernel, geometry, len),
+                    _ => {
+                        let parts = convolve(&image, &kernel, geometry, 2 * len);
+                        joined(&parts, len / (w.shape[0] / 2).max(1), *low_bits)
+                    }
+                };
                 residual.iter().for_each(|term| self.add_term(term, trace, &mut z));
                 z
             }
@@ -170,6 +183,8 @@ impl<'a> Interpreter<'a> {
                 }
                 z
             }
+            // Of a graph that is well formed, it follows its node at once.
+            Linear::Rest { .. } => vec![0; len],
         }
     }
 
@@ -204,15 +219,22 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    fn activate(&self, node: &Node, z: Vec<i64>) -> Result<NodeTrace, RunError> {
+    /// A node's values, and what is left of its accumulators where it has a modulus.
+    fn activate(&self, node: &Node, z: Vec<i64>) -> Result<(NodeTrace, Option<Vec<i64>>), RunError> {
         let range = 1i64 << self.graph.q_bits;
         let mut trace = NodeTrace { q: Vec::with_capacity(z.len()), y: Vec::with_capacity(z.len()), z };
-        for z in &trace.z {
+        let mut rest = (node.modulus > 1).then(|| Vec::with_capacity(trace.z.len()));
+        for z in &mut trace.z {
             let names = || (node.name.clone(), node.operator.clone());
             if z.abs() > node.accumulator_bound {
                 let (node_name, operator) = names();
                 let expected = node.accumulator_bound;
                 return Err(RunError::AccumulatorRange { node: node_name, operator, expected, got: *z });
+            }
+            if let Some(rest) = &mut rest {
+                let divided = quotient(*z, node.modulus);
+                rest.push(*z - divided * node.modulus);
+                *z = divided;
             }
             let q = requantise(*z, node.shift);
             if !(-range..range).contains(&q) {
@@ -223,7 +245,7 @@ impl<'a> Interpreter<'a> {
             trace.q.push(q as i32);
             trace.y.push(self.graph.apply(node.table, q) as i32);
         }
-        Ok(trace)
+        Ok((trace, rest))
     }
 
     fn gather(&self, view: &View, trace: &Trace) -> Vec<i32> {
@@ -241,6 +263,23 @@ impl<'a> Interpreter<'a> {
     fn bias(&self, id: Option<WeightId>) -> Option<&[i32]> {
         id.map(|id| self.weights.0[id.0].as_slice())
     }
+}
+
+/// What is left of the accumulators of the node before, and its tensor.
+struct Rest(Option<(TensorId, Vec<i64>)>);
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        if let Some((_, values)) = &mut self.0 {
+            values.zeroize();
+        }
+    }
+}
+
+/// Pairs of planes as one plane: `2^low_bits` times the first, plus the second.
+fn joined(parts: &[i64], plane: usize, low_bits: u32) -> Vec<i64> {
+    let pairs = parts.chunks_exact(2 * plane.max(1)).map(|pair| pair.split_at(plane));
+    pairs.flat_map(|(high, low)| high.iter().zip(low).map(|(high, low)| (high << low_bits) + low)).collect()
 }
 
 /// (M,K) · (K,N) + bias, row-major.

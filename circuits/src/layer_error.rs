@@ -1,7 +1,7 @@
 //! How far every layer of the integer model is from the float model, so that one can see where accuracy is lost.
 
 use crate::float::{FloatModel, FloatNode, FloatOp, FloatTrace};
-use crate::graph::{IntGraph, View};
+use crate::graph::{IntGraph, Linear, View};
 use crate::interpret::Trace;
 use crate::quantise::{NodeReport, scales_of_record};
 
@@ -65,7 +65,10 @@ impl<'a> LayerErrors<'a> {
     pub(crate) fn add(&mut self, float: &FloatTrace, integer: &Trace) {
         let float = self.model.graph.nodes.iter().zip(&self.model.graph.tensors).zip(&float.tensors);
         for ((layer, report), ((node, tensor), values)) in self.layers.iter_mut().zip(self.nodes).zip(float) {
-            let Some(last) = layer.nodes.end.checked_sub(1) else { continue };
+            let holds_rest = |index: &usize| {
+                matches!(self.graph.nodes.get(*index).map(|node| &node.linear), Some(Linear::Rest { .. }))
+            };
+            let Some(last) = layer.nodes.clone().rev().find(|index| !holds_rest(index)) else { continue };
             if let (Some(seen), Some(made), Some(maker)) =
                 (&tensor.seen, integer.nodes.get(last), self.graph.nodes.get(last))
             {

@@ -10,7 +10,7 @@ mod batch_matmul;
 mod embedding;
 mod function;
 pub(crate) mod grid;
-mod grid_channel;
+mod grid_round;
 mod grid_sum;
 mod linear;
 mod max_pool;
@@ -138,7 +138,7 @@ pub struct NodeReport {
     pub token_bits: Option<u32>,
     /// Rows of its tensor, where the integer tensor has these elements column by column.
     pub turned: Option<usize>,
-    /// The nodes of the integer graph that it became; the last of them makes its tensor.
+    /// The nodes of the integer graph that it became; the last of them that holds no rest of another makes its tensor.
     pub nodes: Range<usize>,
 }
 
@@ -235,11 +235,6 @@ pub enum QuantiseError {
         "node `{node}` ({operator}) sums so much that each element counts {got:.3} in units of 2^−{shift}; use a larger shift"
     )]
     Factor { node: String, operator: String, shift: u32, got: f64 },
-    /// A product that the model quantises, too coarsely for this shift.
-    #[error(
-        "node `{node}` ({operator}) multiplies its sums by {got}, more than once in 2^{shift} of them; use a smaller shift"
-    )]
-    Steps { node: String, operator: String, shift: u32, got: f64 },
     /// The graph that came out is refused.
     #[error(transparent)]
     Graph(#[from] GraphError),
@@ -669,7 +664,16 @@ impl<'a> Builder<'a> {
         let operator = self.model.graph.nodes[index].operator.clone();
         let output = TensorId(self.graph.tensors.len());
         self.graph.tensors.push(tensor);
-        self.graph.nodes.push(Node { name, operator, linear, shift, table, output, accumulator_bound });
+        self.graph.nodes.push(Node {
+            name,
+            operator,
+            linear,
+            modulus: 1,
+            shift,
+            table,
+            output,
+            accumulator_bound,
+        });
         output
     }
 

@@ -109,7 +109,7 @@ impl GraphBuilder {
         let (oh, ow) = geometry.output((x[1], x[2]), (w[2], w[3])).unwrap_or((0, 0));
         let reach = self.reach(input, w[1] * w[2] * w[3], weight, bias);
         let input = View::plain(input, x);
-        let linear = Linear::Conv { input, weight, bias, geometry, residual: Vec::new() };
+        let linear = Linear::Conv { input, weight, bias, geometry, residual: Vec::new(), low_bits: 0 };
         let shift = self.graph.shift;
         self.push(name, "Conv", linear, shift, table, &[w[0], oh, ow], reach)
     }
@@ -210,6 +210,7 @@ impl GraphBuilder {
             name,
             operator,
             linear,
+            modulus: 1,
             shift,
             table,
             output,

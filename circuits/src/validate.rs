@@ -4,7 +4,7 @@
 
 use crate::graph::{
     BlockSum, BlockTerm, IntGraph, Linear, Node, TableKind, TensorId, Term, View, Weight, WeightId,
-    WeightValues, requantise,
+    WeightValues,
 };
 
 /// No accumulator may exceed this, so that sums of two stay inside `i64`.
@@ -13,6 +13,8 @@ pub const ACCUMULATOR_MAX: i64 = 1 << 61;
 pub const Q_BITS_MAX: u32 = 24;
 /// Largest supported [`IntGraph::shift`].
 pub const SHIFT_MAX: u32 = 24;
+/// Largest [`Linear::Conv`] `low_bits`, less than a weight has.
+pub const LOW_BITS_MAX: u32 = 29;
 /// Largest number of elements of one tensor or weight.
 pub const ELEMENTS_MAX: usize = 1 << 27;
 
@@ -37,6 +39,11 @@ pub enum GraphError {
         "node `{node}` ({operator}): its sums could reach {got}, more than the supported {expected}; use smaller weights or fewer bits"
     )]
     Accumulator { node: String, operator: String, expected: i64, got: i128 },
+    /// A remainder whose table does not hold just what a division leaves.
+    #[error(
+        "node `{node}` ({operator}) holds what is left of a division by {expected}, but its table holds {got} numbers, or is another node's too; the file is corrupt"
+    )]
+    Rest { node: String, operator: String, expected: i64, got: i64 },
     /// A graph-wide parameter out of range.
     #[error("{what} is {got}, outside {lo}..={hi}; compile the model again")]
     Parameter { what: &'static str, lo: i64, hi: i64, got: i64 },
@@ -108,7 +115,7 @@ fn magnitude(graph: &IntGraph, node: &Node) -> i64 {
     let (bound, range) = (node.accumulator_bound.clamp(0, ACCUMULATOR_MAX), 1i64 << graph.q_bits);
     let reach = match node.linear {
         Linear::Input => graph.record_range(),
-        _ => (requantise(-bound, node.shift).max(-range), requantise(bound, node.shift).min(range - 1)),
+        _ => (node.requantise(-bound).max(-range), node.requantise(bound).min(range - 1)),
     };
     let (lo, hi) = graph.range_of(node.table, reach);
     hi.max(lo.saturating_neg()).max(1)
@@ -161,14 +168,21 @@ impl Checker<'_> {
         let tensor =
             tensor.ok_or_else(|| index_error(node, "tensor", node.output.0, self.graph.tensors.len()))?;
         let output = self.elements("the output", &tensor.shape)?;
+        parameter("a node's modulus", node.modulus, 1, ACCUMULATOR_MAX)?;
         self.table()?;
+        self.is_divided()?;
         match &node.linear {
             Linear::Input if node.output != self.graph.input => Err(order_error(node, node.output)),
             Linear::Input => self.input_table(),
-            Linear::Conv { input, weight, bias, geometry, residual } => {
+            Linear::Conv { input, weight, bias, geometry, residual, low_bits } => {
                 let weight = self.weight(*weight)?;
-                let (x, [o, cg, kh, kw]) = (self.dims::<3>(&input.shape)?, self.dims::<4>(&weight.shape)?);
+                let (x, [numbers, cg, kh, kw]) =
+                    (self.dims::<3>(&input.shape)?, self.dims::<4>(&weight.shape)?);
                 self.view(input)?;
+                parameter("the bits of a low digit", i64::from(*low_bits), 0, i64::from(LOW_BITS_MAX))?;
+                let digits = if *low_bits == 0 { 1 } else { 2 };
+                self.equal("numbers of weights without their low digits", 0, numbers % digits)?;
+                let o = numbers / digits;
                 let groups = geometry.groups;
                 self.equal("groups × channels per group", x[0], cg.saturating_mul(groups))?;
                 self.equal("output channels left over by the groups", 0, o.checked_rem(groups).unwrap_or(1))?;
@@ -176,7 +190,7 @@ impl Checker<'_> {
                     return Err(self.shape("the kernel inside the padded input", x[1], kh));
                 };
                 self.equal("the output", o.saturating_mul(oh).saturating_mul(ow), output)?;
-                self.bias(*bias, o)?;
+                self.bias(*bias, numbers)?;
                 let mut added = 0;
                 for term in residual {
                     self.equal("a residual term", output, self.view(&term.input)?)?;
@@ -184,7 +198,9 @@ impl Checker<'_> {
                     self.equal("targets of a residual term", 0, targets)?;
                     added += i128::from(term.coefficient).abs() * self.magnitude(&term.input);
                 }
-                self.accumulator(cg * kh * kw, input, weight.bound, *bias, added)
+                // What both digits of numbers come to.
+                let each = if digits == 1 { 1 } else { 1 + (1 << *low_bits) };
+                self.accumulator(cg * kh * kw, input, (weight.bound, *bias), each, added)
             }
             Linear::MatMul { input, weight, bias } => {
                 let weight = self.weight(*weight)?;
@@ -193,7 +209,7 @@ impl Checker<'_> {
                 self.equal("the weight's first dimension", k, kw)?;
                 self.equal("the output", m.saturating_mul(n), output)?;
                 self.bias(*bias, n)?;
-                self.accumulator(k, input, weight.bound, *bias, 0)
+                self.accumulator(k, input, (weight.bound, *bias), 1, 0)
             }
             Linear::BatchMatMul { left, right, factor } => {
                 let ([b, m, k], [rb, rk, n]) = (self.dims::<3>(&left.shape)?, self.dims::<3>(&right.shape)?);
@@ -220,7 +236,56 @@ impl Checker<'_> {
                 let reach = self.terms(terms, output)?;
                 self.reach(reach.saturating_add(i128::from(*constant).abs()))
             }
+            Linear::Rest { of } => self.rest(*of, output),
         }
+    }
+
+    /// Only nodes of these kinds have a modulus, and what is left of their accumulators is held by the next node.
+    fn is_divided(&self) -> Result<(), GraphError> {
+        let node = self.node;
+        if node.modulus == 1 {
+            return Ok(());
+        }
+        let divides = match node.linear {
+            Linear::Conv { .. }
+            | Linear::BatchMatMul { .. }
+            | Linear::Combine { .. }
+            | Linear::Rest { .. } => true,
+            Linear::Input | Linear::MatMul { .. } | Linear::Lookup { .. } | Linear::Spread { .. } => false,
+        };
+        let rests = |other: &Node| matches!(other.linear, Linear::Rest { of } if of == node.output);
+        let at = self.graph.nodes.iter().position(|other| other.output == node.output);
+        let next = at.and_then(|at| self.graph.nodes.get(at + 1));
+        let held = next.is_some_and(rests) && self.graph.nodes.iter().filter(|node| rests(node)).count() == 1;
+        if divides && held { Ok(()) } else { Err(order_error(node, node.output)) }
+    }
+
+    /// What is left of a division by `modulus` is in −⌊modulus/2⌋..modulus − ⌊modulus/2⌋, and this node's digits hold just that: with `2·X + 1`
+    /// entries and the shift `2^shift·(2·X + 1)` numbers, or so many multiples of its own modulus.
+    fn rest(&self, of: TensorId, output: usize) -> Result<(), GraphError> {
+        let node = self.node;
+        let maker = self.graph.nodes.iter().find(|maker| maker.output == of && maker.modulus > 1);
+        let maker = maker.ok_or_else(|| order_error(node, of))?;
+        if self.made.get(of.0).copied().flatten().is_none() {
+            return Err(order_error(node, of));
+        }
+        let expected = self.graph.tensors.get(of.0).map_or(0, |tensor| tensor.shape.iter().product());
+        self.equal("what is left of a tensor", expected, output)?;
+        let alone = |other: &&Node| other.table == node.table && !matches!(other.linear, Linear::Rest { .. });
+        let shared = self.graph.nodes.iter().any(|other| alone(&other));
+        let entries = match node.table {
+            TableKind::Listed(id) => self.graph.tables.get(id.0).filter(|table| table.first == -table.last()),
+            _ => None,
+        };
+        let entries = entries.map_or(0, |table| table.values.len() as i64);
+        let got = entries.saturating_mul(1 << node.shift).saturating_mul(node.modulus);
+        // The ends are even only so.
+        let whole = node.shift == 0 || node.modulus == 1;
+        if got != maker.modulus || shared || !whole || node.accumulator_bound != maker.modulus / 2 {
+            let (node, operator) = self.names();
+            return Err(GraphError::Rest { node, operator, expected: maker.modulus, got });
+        }
+        Ok(())
     }
 
     /// Whether a tensor holds values of the record as they are.
@@ -256,7 +321,10 @@ impl Checker<'_> {
         let table = tables.get(id.0).ok_or_else(|| index_error(self.node, "table", id.0, tables.len()))?;
         let (bound, range) = (self.node.accumulator_bound, 1i64 << self.graph.q_bits);
         parameter("the bound of a node with a listed table", bound, 0, ACCUMULATOR_MAX)?;
-        let (lo, hi) = (requantise(-bound, self.node.shift), requantise(bound, self.node.shift));
+        if let Linear::Rest { .. } = self.node.linear {
+            return Ok(());
+        }
+        let (lo, hi) = (self.node.requantise(-bound), self.node.requantise(bound));
         parameter("the first entry of a table in use", table.first, -range, lo.max(-range))?;
         parameter("the last entry of a table in use", table.last(), hi.min(range - 1), range - 1)
     }
@@ -317,13 +385,13 @@ impl Checker<'_> {
         Ok(reach)
     }
 
-    /// `added` is what comes on top of products and bias.
+    /// `each` is what a weight and a bias come to, in units of their bounds, and `added` what comes on top of products and bias.
     fn accumulator(
         &self,
         fan_in: usize,
         input: &View,
-        weight: i64,
-        bias: Option<WeightId>,
+        (weight, bias): (i64, Option<WeightId>),
+        each: i128,
         added: i128,
     ) -> Result<(), GraphError> {
         let bias = match bias {
@@ -332,7 +400,8 @@ impl Checker<'_> {
         };
         let products =
             i128::from(weight).saturating_mul(self.magnitude(input)).saturating_mul(fan_in as i128);
-        self.reach(products.saturating_add(bias.into()).saturating_add(added))
+        let sums = products.saturating_add(bias.into()).saturating_mul(each);
+        self.reach(sums.saturating_add(added))
     }
 
     /// Largest magnitude of what a view shows; the view has been checked.

@@ -78,8 +78,9 @@ impl Planning<'_> {
     fn add(&mut self, index: usize, node: &Node, visibility: Visibility) {
         match &node.linear {
             Linear::Input => input::add(self, node.output, visibility.input),
-            Linear::Conv { input, weight, bias, geometry, residual } => {
-                conv::add(self, index, input, *weight, *bias, geometry, residual);
+            Linear::Conv { input, weight, bias, geometry, residual, low_bits } => {
+                let numbers = conv::Numbers { weight: *weight, bias: *bias, low_bits: *low_bits };
+                conv::add(self, index, input, numbers, geometry, residual);
             }
             Linear::MatMul { input, weight, bias } => matmul::add(self, node, input, *weight, *bias),
             Linear::BatchMatMul { left, right, factor } => {
@@ -88,6 +89,8 @@ impl Planning<'_> {
             Linear::Lookup { ids, weight } => lookup::add(self, node, ids, *weight),
             Linear::Spread { terms, sums, blocks } => spread::add(self, node, terms, sums, *blocks),
             Linear::Combine { terms, constant } => combine::add(self, node, terms, *constant),
+            // Its cells stand in the identity of the node that was divided.
+            Linear::Rest { .. } => {}
         }
     }
 
@@ -114,8 +117,16 @@ impl Planning<'_> {
         entries: impl IntoIterator<Item = (Spot, Exponents)>,
         breakable: bool,
     ) -> Vec<RequestId> {
-        let mut rest =
-            entries.into_iter().map(|(spot, monomial)| (spot, Weight::unit(monomial))).collect::<Vec<_>>();
+        let entries = entries.into_iter().map(|(spot, monomial)| (spot, Weight::unit(monomial)));
+        self.weighted_sums(family, entries.collect(), breakable)
+    }
+
+    fn weighted_sums(
+        &mut self,
+        family: Family,
+        mut rest: Vec<(Spot, Weight)>,
+        breakable: bool,
+    ) -> Vec<RequestId> {
         let mut requests = Vec::new();
         rest.sort_by_key(|(spot, _)| *spot);
         while !rest.is_empty() {
@@ -132,8 +143,7 @@ impl Planning<'_> {
     }
 
     /// Asks for a sum over weights that stays in one piece, so that a relay can stand beside its end.
-    pub(crate) fn weight_sum(&mut self, entries: Vec<(Spot, Exponents)>) -> RequestId {
-        let entries = entries.into_iter().map(|(spot, monomial)| (spot, Weight::unit(monomial))).collect();
+    pub(crate) fn weight_sum(&mut self, entries: Vec<(Spot, Weight)>) -> RequestId {
         self.plan.chains.request(Request { family: Family::W, entries, breakable: false })
     }
 
@@ -143,11 +153,37 @@ impl Planning<'_> {
         node: &Node,
         monomial: impl Fn(&Placed, usize) -> Exponents,
     ) -> Vec<RequestId> {
-        let family = if node.shift == 0 { Family::Q } else { Family::Z };
         let placed = &self.plan.tensors[node.output.0];
-        let entries =
-            (0..placed.spots.len()).map(|e| (placed.spots[e], monomial(placed, e))).collect::<Vec<_>>();
+        let monomials = (0..placed.spots.len()).map(|e| monomial(placed, e)).collect::<Vec<_>>();
+        self.digit(node, &monomials)
+    }
+
+    fn digit(&mut self, node: &Node, monomials: &[Exponents]) -> Vec<RequestId> {
+        let family = if node.shift == 0 { Family::Q } else { Family::Z };
+        let spots = self.plan.tensors[node.output.0].spots.iter();
+        let entries = spots.zip(monomials).map(|(spot, monomial)| (*spot, *monomial)).collect::<Vec<_>>();
         self.sums(family, entries)
+    }
+
+    /// The same of a node that may have a modulus, as parts of an identity, and where that is at home: its digits times what they are worth.
+    pub(crate) fn divided(
+        &mut self,
+        node: &Node,
+        monomial: impl Fn(&Placed, usize) -> Exponents,
+    ) -> Option<(RequestId, Vec<Part>)> {
+        let placed = &self.plan.tensors[node.output.0];
+        let monomials = (0..placed.spots.len()).map(|e| monomial(placed, e)).collect::<Vec<_>>();
+        let digits = self.digit(node, &monomials);
+        let mut parts = add_up(&digits, node.modulus);
+        let mut last = node;
+        let graph = self.graph;
+        let is_rest = |node: &&Node, of| matches!(node.linear, Linear::Rest { of: tensor } if tensor == of);
+        while let Some(rest) = graph.nodes.iter().find(|node| last.modulus > 1 && is_rest(node, last.output))
+        {
+            parts.extend(add_up(&self.digit(rest, &monomials), rest.modulus));
+            last = rest;
+        }
+        digits.first().map(|home| (*home, parts))
     }
 
     /// The cell of an element of a view.
@@ -167,12 +203,22 @@ impl Planning<'_> {
         monomial: impl Fn(usize) -> Exponents,
         weight: Vec<Weighting>,
     ) -> Vec<Part> {
+        self.digits_of_bias(bias, |o| Weight::unit(monomial(o)), weight)
+    }
+
+    /// The same where each counts with a number of its own too.
+    pub(crate) fn digits_of_bias(
+        &mut self,
+        bias: Option<WeightId>,
+        monomial: impl Fn(usize) -> Weight,
+        weight: Vec<Weighting>,
+    ) -> Vec<Part> {
         let Some(bias) = bias else { return Vec::new() };
         let spots = &self.plan.weights[bias.0].spots;
         let entries = spots.iter().enumerate().map(|(o, spot)| (*spot, monomial(o))).collect::<Vec<_>>();
         let negative = |w: &Weighting| Weighting { coefficient: -w.coefficient, ..*w };
         let weight = weight.iter().map(negative).collect::<Vec<_>>();
-        let requests = self.sums(Family::W, entries).into_iter();
+        let requests = self.weighted_sums(Family::W, entries, true).into_iter();
         requests.map(|request| Part::Chain { request, weight: weight.clone() }).collect()
     }
 }

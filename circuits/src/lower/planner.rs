@@ -594,7 +594,7 @@ impl Choice {
                 (size(weight.0), 2 * graph.weights[weight.0].shape[0] + ids.len(), 0)
             }
             Linear::BatchMatMul { left, .. } => (0, left.shape[0] * left.shape[2], left.shape[2]),
-            Linear::Input | Linear::Combine { .. } | Linear::Spread { .. } => (0, 0, 0),
+            Linear::Input | Linear::Combine { .. } | Linear::Spread { .. } | Linear::Rest { .. } => (0, 0, 0),
         };
         LayerReport {
             name: node.name.clone(),
@@ -624,6 +624,7 @@ fn inputs(graph: &IntGraph, node: &Node) -> usize {
             terms.iter().map(|term| term.input.tensor.0).chain(of_sums).collect()
         }
         Linear::Combine { terms, .. } => terms.iter().map(|term| term.input.tensor.0).collect(),
+        Linear::Rest { of } => BTreeSet::from([of.0]),
     };
     tensors.into_iter().map(|tensor| graph.tensors[tensor].shape.iter().product::<usize>()).sum()
 }

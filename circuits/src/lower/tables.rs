@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::graph::{IntGraph, Linear, TableKind, requantise};
+use crate::graph::{IntGraph, Linear, TableKind};
 
 /// The tag of the range entries.
 const RANGE_TAG: i32 = 0;
@@ -19,6 +19,12 @@ pub(crate) struct TableReach {
     shift: u32,
 }
 
+/// The first and last `q` of a listed table.
+fn listed(graph: &IntGraph, table: TableKind) -> (i64, i64) {
+    let TableKind::Listed(id) = table else { return (0, 0) };
+    graph.tables.get(id.0).map_or((0, 0), |table| (table.first, table.last()))
+}
+
 impl TableReach {
     pub(crate) fn new(graph: &IntGraph) -> Self {
         let mut kinds: BTreeMap<TableKind, (i64, i64)> = BTreeMap::new();
@@ -27,7 +33,9 @@ impl TableReach {
             let bound = node.accumulator_bound;
             let (lo, hi) = match node.linear {
                 Linear::Input => graph.record_range(),
-                _ => (requantise(-bound, node.shift), requantise(bound, node.shift)),
+                // All of its table, and nothing else.
+                Linear::Rest { .. } => listed(graph, node.table),
+                _ => (node.requantise(-bound), node.requantise(bound)),
             };
             let (lo, hi) = (lo.clamp(-limit, 0), hi.clamp(0, limit - 1));
             let range = kinds.entry(node.table).or_insert((lo, hi));

@@ -214,12 +214,14 @@ impl Lowered {
 
     fn fill_edges(&self, trace: &Trace, weights: &WeightValues, lanes: &mut [Vec<i64>]) {
         for (node, edges) in self.graph.nodes.iter().zip(&self.choice.plan.edges) {
-            let (Linear::Conv { input, weight, geometry, .. }, Some(edges)) = (&node.linear, edges) else {
+            let (Linear::Conv { input, weight, geometry, low_bits, .. }, Some(edges)) = (&node.linear, edges)
+            else {
                 continue;
             };
             let image = self.gather(input, trace);
             let kernel = &self.graph.weights[weight.0].shape;
-            let values = edges.values(&image, &input.shape, &weights.0[weight.0], kernel, geometry);
+            let values = &weights.0[weight.0];
+            let values = edges.values(&image, &input.shape, values, kernel, geometry, *low_bits);
             fill(lanes, &edges.placed, self.choice.offsets.edges, values);
         }
     }

@@ -3,12 +3,15 @@
 //! `z = c·Σ_k a·b` is exact, of scale `s_a·s_b/c`; the integer `c` brings `q` to the scale that calibration asks for. Where even
 //! `c = 1` leaves `q` finer than that, a listed table brings it there: `y = floor(q·s_q/s_y + 1/2)`, clamped. Given the integers
 //! of the factors, `y·s_y` is within `s_y/2 + s_q/2` of the product where nothing is clamped.
+//!
+//! Of matrices that the model itself quantises, sums are integers, and become what `QLinearMatMul` makes of them (`grid_round.rs`).
 
 use std::sync::Arc;
 
+use super::grid_round::{Rounding, Sums};
 use super::linear::output_scale;
 use super::sum::round_scale;
-use super::{Builder, QuantiseError, Scaled};
+use super::{Builder, Figures, QuantiseError, Scaled};
 use crate::float::Function;
 use crate::graph::{Linear, View};
 
@@ -21,6 +24,9 @@ impl Builder<'_> {
         right: &View,
         factor: f32,
     ) -> Result<(), QuantiseError> {
+        if self.exact_product_of_matrices(index, left, right, factor)? {
+            return Ok(());
+        }
         let (a, b) = (self.bound_of(left), self.bound_of(right));
         let depth = left.shape[2] as i64;
         let corners = [a.0, a.1].map(|a| [b.0, b.1].map(|b| a.saturating_mul(b))).concat();
@@ -57,6 +63,52 @@ impl Builder<'_> {
         let (shift, table) = (self.graph.shift, self.table(index));
         let scale = (scaled.scale, (scaled.scale / calibrated).max(1.0));
         self.push_function(index, linear, shift, table, function.as_ref(), scale, scaled.z, 0)
+    }
+
+    /// A product of two matrices of the model's own integers: float node `index`. Returns whether it can be computed in integers.
+    fn exact_product_of_matrices(
+        &mut self,
+        index: usize,
+        left: &View,
+        right: &View,
+        factor: f32,
+    ) -> Result<bool, QuantiseError> {
+        let node = &self.model.graph.nodes[index];
+        let Some(grid) = node.grid.clone().filter(|_| node.function.is_none() && factor == 1.0) else {
+            return Ok(false);
+        };
+        let (Some(a), Some(b)) = (self.operand(left), self.operand(right)) else { return Ok(false) };
+        let corners = [a.range.0, a.range.1].map(|x| [x * b.range.0, x * b.range.1]).concat();
+        let depth = left.shape[2] as i64;
+        let range = corners.iter().fold((0, 0), |range: (i64, i64), v| (range.0.min(*v), range.1.max(*v)));
+        let range = (range.0.saturating_mul(depth), range.1.saturating_mul(depth));
+        let multiplier = a.grid.scale * b.grid.scale / grid.scale;
+        let saturated = if node.relu { (grid.lo.max(0), grid.hi.max(0)) } else { (grid.lo, grid.hi) };
+        let of = |_: usize, sum: i64| {
+            ((sum as f32 * multiplier).round_ties_even() as i64).clamp(saturated.0, saturated.1)
+        };
+        let farthest = range.1.max(-range.0);
+        let sums = Sums {
+            ranges: vec![range],
+            multipliers: vec![f64::from(multiplier)],
+            bound: 2.0 * f64::from(multiplier) * farthest as f64,
+            saturated,
+            of: &of,
+        };
+        let Some(rounding) = Rounding::of(&sums, self.graph.shift, self.graph.q_bits, false) else {
+            return Ok(false);
+        };
+        let factor = rounding.lines[0].factor;
+        let linear = Linear::BatchMatMul { left: self.view(left), right: self.view(right), factor };
+        let figures = Figures {
+            weight_bits: 0,
+            q_bits: self.graph.q_bits,
+            accumulator_bits: super::bits((-farthest, farthest)) + 1,
+            widened: 1.0,
+            bit_exact: Some(true),
+        };
+        self.push_rounding(index, (&sums, &rounding, &grid), linear, None, figures)?;
+        Ok(true)
     }
 }
 

@@ -14,43 +14,50 @@
 //! Everything else (sums that spread, what fits no table) is requantised first, to `s_y/32` or as fine as the table range
 //! allows, and then rounded to `v`, so that it may differ by one from what a runtime gives; `NodeReport::bit_exact` tells.
 
-use super::linear::{Owner, worst_case};
+use super::grid_round::{Line, Rounding, Sums};
+use super::linear::{Owner, ranges_of};
 use super::{Builder, Figures, QuantiseError};
 use crate::float::{FloatOp, FloatWeight, Function, Grid};
-use crate::graph::{ConvGeometry, Linear, ListedTable, TableKind, TensorId, Term, View, requantise};
+use crate::graph::{ConvGeometry, Linear, ListedTable, TableKind, View, requantise};
 
 /// How much finer than its integers a sum is first, where the table range allows it.
 pub(super) const FINER: f64 = 32.0;
+/// Most bits of a committed number, with its sign.
+const WEIGHT_BITS_MAX: u32 = 30;
 /// How far from a whole number of steps a weight may be, by the rounding of single precision.
 const WHOLE: f64 = 1e-4;
 
 /// A convolution of integers, as ONNX has it.
-pub(super) struct Exact {
+struct Exact {
     input: View,
-    pub(super) weight: (String, Vec<usize>, Vec<i64>),
-    pub(super) bias: Option<(String, Vec<i64>)>,
+    weight: (String, Vec<usize>, Vec<i64>),
+    bias: Option<(String, Vec<i64>)>,
     geometry: ConvGeometry,
-    /// Where in the convolution's result an element of the tensor is.
-    pub(super) order: Option<Vec<u32>>,
+    /// As in [`super::NodeReport`].
+    turned: Option<usize>,
     /// One, or one for each channel.
-    pub(super) multipliers: Vec<f32>,
-    pub(super) grid: Grid,
+    multipliers: Vec<f32>,
+    grid: Grid,
 }
 
 impl Exact {
     /// What becomes of a sum.
-    pub(super) fn of(&self, channel: usize, sum: i64, relu: bool) -> i64 {
-        let product = sum as f32 * self.multipliers[channel];
+    fn of(&self, channel: usize, sum: i64, relu: bool) -> i64 {
+        let product = sum as f32 * self.multiplier(channel);
         self.saturate(product.round_ties_even() as i64, relu)
     }
 
-    pub(super) fn saturate(&self, v: i64, relu: bool) -> i64 {
+    fn multiplier(&self, channel: usize) -> f32 {
+        self.multipliers[channel % self.multipliers.len()]
+    }
+
+    fn saturate(&self, v: i64, relu: bool) -> i64 {
         let (lo, hi) = self.saturated(relu);
         v.clamp(lo, hi)
     }
 
     /// The least and the largest integer.
-    pub(super) fn saturated(&self, relu: bool) -> (i64, i64) {
+    fn saturated(&self, relu: bool) -> (i64, i64) {
         let (lo, hi) = (self.grid.lo, self.grid.hi);
         if relu { (lo.max(0), hi.max(0)) } else { (lo, hi) }
     }
@@ -91,120 +98,70 @@ impl Builder<'_> {
         let Some(exact) = self.as_integers(index) else { return Ok(false) };
         let (lo, hi) = self.bound_of(&exact.input);
         let range = (lo.min(0), hi.max(0));
-        if exact.multipliers.len() > 1 {
-            return self.rounded_by_channel(index, &exact, range);
-        }
+        let relu = self.model.graph.nodes[index].relu;
         let (_, shape, values) = &exact.weight;
         let owner = Owner::Block(values.len() / shape[0]);
         let bias = exact.bias.as_ref().map(|(_, values)| values.as_slice());
-        let z = worst_case(values, bias, owner, range);
-        let bound = self.public_bound(z.1.max(-z.0), self.graph.shift);
-        let made = self.rounded(index, &exact, bound)?;
-        let tops = requantise(bound, self.graph.shift);
+        let ranges = ranges_of(values, bias, owner, range);
+        let multipliers = (0..ranges.len()).map(|channel| f64::from(exact.multiplier(channel))).collect();
+        let of = |channel: usize, sum: i64| exact.of(channel, sum, relu);
+        // As `validate_graph` bounds them: the largest weight at every tap.
+        let (taps, farthest) = ((values.len() / shape[0]) as f64, range.1.max(-range.0) as f64);
+        let largest = |values: &[i64]| values.iter().map(|v| v.abs()).max().unwrap_or(0) as f64;
+        let of_channel = |(channel, weights): (usize, &[i64])| {
+            let bias = bias.map_or(0.0, |bias| bias[channel].abs() as f64);
+            f64::from(exact.multiplier(channel)) * (taps * farthest * largest(weights) + bias)
+        };
+        let blocks = values.chunks((values.len() / shape[0]).max(1)).enumerate();
+        // Two digits of a number, each with a bound that is a power of two, come to at most four times as much.
+        let bound = 4.0 * blocks.map(of_channel).fold(0.0, f64::max);
+        let sums = Sums { ranges, multipliers, bound, saturated: exact.saturated(relu), of: &of };
+        let Some(rounding) = Rounding::of(&sums, self.graph.shift, self.graph.q_bits, true) else {
+            return Ok(false);
+        };
+        let z = sums.ranges.iter().fold((0, 0), |all: (i64, i64), one| (all.0.min(one.0), all.1.max(one.1)));
         let figures = Figures {
             weight_bits: values.iter().map(|w| super::bits((*w, *w)) + 1).max().unwrap_or(0),
-            q_bits: super::bits((-tops, tops)),
+            q_bits: self.graph.q_bits,
             accumulator_bits: super::bits(z) + 1,
             widened: 1.0,
             bit_exact: Some(true),
         };
-        self.finish(index, made, figures);
+        let linear = self.along(&exact, &rounding.lines);
+        self.push_rounding(index, (&sums, &rounding, &exact.grid), linear, exact.turned, figures)?;
         Ok(true)
     }
 
-    /// High and low parts of the sums, which are at most `bound`.
-    pub(super) fn high_and_low(
-        &mut self,
-        index: usize,
-        exact: &Exact,
-        bound: i64,
-    ) -> Result<(TensorId, TensorId), QuantiseError> {
+    /// The sums, each along its channel's line. Numbers of more bits than a weight has take two.
+    fn along(&mut self, exact: &Exact, lines: &[Line]) -> Linear {
         let (name, shape, values) = &exact.weight;
-        let narrow = |values: &[i64]| values.iter().map(|v| *v as i32).collect();
-        let weight = self.add_weight(name, shape.clone(), narrow(values));
-        let bias = exact.bias.as_ref();
-        let bias = bias.map(|(name, values)| self.add_weight(name, vec![values.len()], narrow(values)));
-        let input = self.view(&exact.input);
-        let sums = |residual| {
-            let (input, geometry) = (input.clone(), exact.geometry.clone());
-            Linear::Conv { input, weight, bias, geometry, residual }
+        let block = values.len() / shape[0];
+        let weight: Vec<i64> = values.iter().enumerate().map(|(e, w)| w * lines[e / block].factor).collect();
+        let of = |channel: usize| exact.bias.as_ref().map_or(0, |(_, values)| values[channel]);
+        let bias: Vec<i64> =
+            lines.iter().enumerate().map(|(c, line)| of(c) * line.factor + line.offset).collect();
+        let bits = |values: &[i64]| values.iter().map(|v| super::bits((*v, *v)) + 1).max().unwrap_or(0);
+        let (of_weight, of_bias) = (bits(&weight), bits(&bias));
+        let low_bits = match of_weight.max(of_bias) <= WEIGHT_BITS_MAX {
+            true => 0,
+            false => of_weight.div_ceil(2).max(of_bias.saturating_sub(WEIGHT_BITS_MAX)).max(1),
         };
-        let (shift, half) = (self.graph.shift, 1i64 << (self.graph.shift - 1));
-        let flat = vec![self.model.graph.tensors[index].shape.iter().product::<usize>()];
-        let identity = TableKind::Identity;
-        let high =
-            self.push_step(index, "high", sums(Vec::new()), shift, identity, flat.clone(), bound, 1.0)?;
-        // Nothing but this table holds l, so its ends are those of l.
-        let table = self.listed("low part", half, |l| l as i32);
-        let input = View::plain(high, flat.clone());
-        let low = sums(vec![Term { input, coefficient: -(1 << shift), target: None }]);
-        let low = self.push_step(index, "low", low, 0, table, flat, half, 1.0)?;
-        Ok((high, low))
-    }
-
-    /// The six nodes.
-    fn rounded(&mut self, index: usize, exact: &Exact, bound: i64) -> Result<TensorId, QuantiseError> {
-        let (shift, node) = (self.graph.shift, &self.model.graph.nodes[index]);
-        let (tops, half) = (requantise(bound, shift), 1i64 << (shift - 1));
-        let Some(steps) = self.steps(exact, tops, node.relu) else {
-            let (node, operator) = (node.name.clone(), node.operator.clone());
-            return Err(QuantiseError::Steps { node, operator, shift, got: f64::from(exact.multipliers[0]) });
-        };
-        let shape = self.model.graph.tensors[index].shape.clone();
-        let flat = vec![shape.iter().product::<usize>()];
-        let term = |tensor, coefficient| Term {
-            input: View::plain(tensor, flat.clone()),
-            coefficient,
-            target: None,
-        };
-        let sum = |terms, constant| Linear::Combine { terms, constant };
-        let (high, low) = self.high_and_low(index, exact, bound)?;
-        let mut entries = [high; 2];
-        for (made, (what, second)) in entries.iter_mut().zip([("base", false), ("theta", true)]) {
-            let entry = |h: i64| {
-                let step = usize::try_from(h + tops).ok().and_then(|at| steps.get(at));
-                step.map_or(0, |step| if second { step.1 } else { step.0 }) as i32
-            };
-            let table = self.listed(&format!("{what} of {}", exact.multipliers[0]), tops, entry);
-            let copy = sum(vec![term(high, 1)], 0);
-            *made = self.push_step(index, what, copy, 0, table, flat.clone(), tops, 1.0)?;
-        }
-        let [base, theta] = entries;
-        let reach = 2 * half + 1;
-        let table = self.listed("not below", reach, |q| i32::from(q >= 0));
-        let beyond = sum(vec![term(low, 1), term(theta, -1)], 0);
-        let beyond = self.push_step(index, "beyond", beyond, 0, table, flat.clone(), reach, 1.0)?;
-        let seen = |tensor| Term {
-            input: View { tensor, shape: flat.clone(), order: exact.order.clone() },
-            coefficient: 1,
-            target: None,
-        };
-        let constant = exact.grid.shown(0);
-        let reach = exact.grid.hi.max(-exact.grid.lo) + constant.abs() + 1;
-        let last = sum(vec![seen(base), seen(beyond)], constant);
-        self.push_step(index, "sum", last, 0, TableKind::Identity, shape, reach, exact.grid.shown_scale())
-    }
-
-    /// For every high part, the result at the least low part, and the low part from which on it is one more.
-    fn steps(&self, exact: &Exact, tops: i64, relu: bool) -> Option<Vec<(i64, i64)>> {
-        let (shift, half) = (self.graph.shift, 1i64 << (self.graph.shift - 1));
-        let step = |high: i64| {
-            let f = |low: i64| exact.of(0, (high << shift) + low, relu);
-            let base = f(-half);
-            match f(half) - base {
-                0 => Some((base, half + 1)),
-                1 => {
-                    let (mut below, mut beyond) = (-half, half);
-                    while beyond - below > 1 {
-                        let middle = (below + beyond).div_euclid(2);
-                        *if f(middle) > base { &mut beyond } else { &mut below } = middle;
-                    }
-                    Some((base, beyond))
-                }
-                _ => None,
+        let digits = |values: Vec<i64>, block: usize| -> Vec<i32> {
+            let high = |v: &i64| requantise(*v, low_bits) as i32;
+            let low = |v: &i64| (v - (requantise(*v, low_bits) << low_bits)) as i32;
+            match low_bits {
+                0 => values.into_iter().map(|v| v as i32).collect(),
+                _ => values.chunks(block).flat_map(|c| c.iter().map(high).chain(c.iter().map(low))).collect(),
             }
         };
-        (-tops..=tops).map(step).collect()
+        let mut shape = shape.clone();
+        shape[0] *= if low_bits == 0 { 1 } else { 2 };
+        let bias_name =
+            exact.bias.as_ref().map_or_else(|| format!("{name}.offset"), |(name, _)| name.clone());
+        let bias = self.add_weight(&bias_name, vec![shape[0]], digits(bias, 1));
+        let weight = self.add_weight(name, shape, digits(weight, block));
+        let (input, geometry) = (self.view(&exact.input), exact.geometry.clone());
+        Linear::Conv { input, weight, bias: Some(bias), geometry, residual: Vec::new(), low_bits }
     }
 
     fn as_integers(&self, index: usize) -> Option<Exact> {
@@ -240,7 +197,7 @@ impl Builder<'_> {
                 Some((bias.name.clone(), whole(bias, Owner::Block(1), &units)?))
             }
         };
-        let (input, shape, values, geometry, order) = match &node.op {
+        let (input, shape, values, geometry, turned) = match &node.op {
             FloatOp::Conv { geometry, .. } => {
                 (input.clone(), weight.shape.clone(), integers, geometry.clone(), None)
             }
@@ -252,12 +209,11 @@ impl Builder<'_> {
                 let values = (0..n * k).map(|e| integers[e % k * n + e / k]).collect();
                 let geometry =
                     ConvGeometry { stride: (1, 1), dilation: (1, 1), pads: (0, 0, 0, 0), groups: 1 };
-                let back = (0..m * n).map(|e| (e % n * m + e / n) as u32).collect();
-                (turned, vec![n, k, 1, 1], values, geometry, Some(back))
+                (turned, vec![n, k, 1, 1], values, geometry, (m > 1).then_some(m))
             }
         };
         let weight = (weight.name.clone(), shape, values);
-        Some(Exact { input, weight, bias, geometry, order, multipliers, grid })
+        Some(Exact { input, weight, bias, geometry, turned, multipliers, grid })
     }
 }
 

@@ -1,7 +1,8 @@
 //! Sums, averages, products and joins of tensors that the model itself quantises (`grid.rs`), with the integers that a runtime gives.
 //!
-//! **Averages** of n integers: `v = round(a·s_x/(s_y·n))` of their sum `a`, one table. Runtimes work it out in single precision, each in its
-//! own order; where a sum comes so near to a tie that the order could decide, the table is not called bit exact.
+//! **Averages** of n integers: `v = round(a·s_x/(s_y·n))` of their sum `a`, one table, or digits where none holds all sums (`grid_round.rs`). Runtimes work it out in single precision, each in its
+//! own order; where a sum comes so near to a tie that the order could decide, the table is not called bit exact. Over all of an image
+//! (`GlobalAveragePool`) ONNX Runtime adds integers up and multiplies once, which is what the table does.
 //!
 //! **Sums** of `a` and `b` follow ONNX Runtime's `QLinearAdd`, which it also runs between `DequantizeLinear` and `QuantizeLinear`:
 //! `r = round(fma(a, s_a/s_y, fma(b, s_b/s_y, c)))`, `c = z_y − fma(s_a/s_y, z_a, z_b·s_b/s_y)`, in single precision. Either of two forms is taken
@@ -10,21 +11,25 @@
 //! 1. `table(A·a + B·b)` with small factors, where the scales are in a ratio `A : B`: one node. Ties are fine.
 //! 2. Otherwise `r = h(a) + h(b) + carry`, and whether there is a carry is a comparison of the two remainders, of whose sizes only the order
 //!    counts: `[rank(a) ≥ rank(b)]` with ranks of at most 257. Six nodes: two tables of each operand, the comparison, and the sum.
+//! 3. One table of all pairs, at `a` times as many as there are `b`, plus `b`: one node and 65,536 entries, for whatever the integers are. Where
+//!    tables hold it, it comes before ranks of large tensors.
 //!
-//! **Products** follow its `QLinearMul`: quarter squares (`product.rs`), whose difference is the product itself, and a table of
-//! `round(ab·(s_a·s_b/s_y) + z_y)`, where the table range holds all products.
+//! **Products** follow its `QLinearMul`, `round(ab·(s_a·s_b/s_y) + z_y)`: one table of all pairs.
 //!
 //! **What is joined** of several tensors, each element being one of theirs: a table brings each tensor to the result's integers, as
 //! `QLinearConcat` does; none is needed where the scale is the result's, and one for all where they have the same.
 //!
 //! What fits none of these is requantised twice and said not to be exact.
 
+use super::grid_round::{Rounding, Sums};
 use super::{Builder, Figures, QuantiseError};
 use crate::float::{FloatTerm, Grid};
 use crate::graph::{Linear, TableKind, TensorId, Term, View};
 
 /// Largest factor of an operand in front of one table.
 const RATIO_MAX: i64 = 16;
+/// Elements of a sum from which on a table of all pairs is less than ranks.
+const PAIRED_MIN: usize = 1 << 14;
 /// How near to a tie, relative to the number, orders of computing in single precision may disagree: eight roundings.
 const NEAR: f64 = 8.0 / 16_777_216.0;
 
@@ -40,6 +45,11 @@ struct Pairs {
 struct Ranked {
     base: [Vec<i64>; 2],
     rank: [Vec<i64>; 2],
+}
+
+/// Bits of a number without the zeros at its end: numbers of few bits are added up without rounding.
+fn significant_bits(scale: f32) -> u32 {
+    f32::MANTISSA_DIGITS - (scale.to_bits() | 1 << (f32::MANTISSA_DIGITS - 1)).trailing_zeros()
 }
 
 impl Pairs {
@@ -98,10 +108,10 @@ impl Pairs {
 }
 
 /// Grid and integers' range of an operand.
-struct Operand<'a> {
+pub(super) struct Operand<'a> {
     view: &'a View,
-    grid: Grid,
-    range: (i64, i64),
+    pub(super) grid: Grid,
+    pub(super) range: (i64, i64),
 }
 
 impl Builder<'_> {
@@ -132,7 +142,7 @@ impl Builder<'_> {
         }
     }
 
-    fn operand<'v>(&self, view: &'v View) -> Option<Operand<'v>> {
+    pub(super) fn operand<'v>(&self, view: &'v View) -> Option<Operand<'v>> {
         let grid = self.model.graph.nodes[view.tensor.0].grid.clone().filter(|grid| !grid.raw)?;
         let (lo, hi) = self.bound_of(view);
         let range = (lo.max(grid.lo).min(0), hi.min(grid.hi).max(0));
@@ -202,26 +212,56 @@ impl Builder<'_> {
         let alike = |t: &FloatTerm| t.input.tensor == first.input.tensor && t.factor == first.factor;
         let most = hits.iter().map(|hits| i64::from(hits.iter().sum::<u32>())).max().unwrap_or(0);
         let reach = most * operand.range.1.max(-operand.range.0);
-        if !terms.iter().all(alike) || (1.0 / count) as f32 != first.factor || reach > self.table_top() {
+        if !terms.iter().all(alike) || (1.0 / count) as f32 != first.factor {
             return Ok(false);
         }
         let exact = f64::from(operand.grid.scale) / (f64::from(grid.scale) * count);
         let single = operand.grid.scale / (grid.scale * count as f32);
-        let sums = most * operand.range.0..=most * operand.range.1;
-        let bit_exact = sums.into_iter().all(|sum| {
+        // Over all of an image, the runtime adds integers up and multiplies once; over windows it adds up numbers.
+        let whole = self.model.graph.nodes[index].operator == "GlobalAveragePool";
+        let adds_exactly =
+            significant_bits(operand.grid.scale) + super::bits((0, reach)) <= f32::MANTISSA_DIGITS;
+        let told = |sum: i64| {
             let x = sum as f64 * exact;
             let from_tie = ((x - x.floor()) - 0.5).abs();
             let outside = x > grid.hi as f64 + 1.0 || x < grid.lo as f64 - 1.0;
-            outside || from_tie > NEAR * x.abs().max(1.0) || (from_tie == 0.0 && f64::from(single) == exact)
-        });
+            let tie = from_tie == 0.0 && f64::from(single) == exact && adds_exactly;
+            outside || tie || from_tie > NEAR * x.abs().max(1.0)
+        };
+        let bit_exact = whole || (most * operand.range.0..=most * operand.range.1).all(told);
         let entry =
             |sum: i64| self.saturated(index, grid, (sum as f32 * single).round_ties_even() as i64) as i32;
-        let entries: Vec<i32> = (-reach..=reach).map(entry).collect();
-        let table = self.listed("average", reach, |q| entries[(q + reach) as usize]);
-        let term =
-            |t: &FloatTerm| Term { input: self.view(&t.input), coefficient: 1, target: t.target.clone() };
-        let linear = Linear::Combine { terms: terms.iter().map(term).collect(), constant: 0 };
-        self.push_result(index, "sum", linear, table, reach, grid, bit_exact)?;
+        let linear = |builder: &Self, coefficient: i64, constant: i64| {
+            let input = |t: &FloatTerm| (builder.view(&t.input), t.target.clone());
+            let terms = terms.iter().map(input).map(|(input, target)| Term { input, coefficient, target });
+            Linear::Combine { terms: terms.collect(), constant }
+        };
+        if reach <= self.table_top() {
+            let entries: Vec<i32> = (-reach..=reach).map(entry).collect();
+            let table = self.listed("average", reach, |q| entries[(q + reach) as usize]);
+            self.push_result(index, "sum", linear(self, 1, 0), table, reach, grid, bit_exact)?;
+            return Ok(true);
+        }
+        let relu = self.model.graph.nodes[index].relu;
+        let saturated = if relu { (grid.lo.max(0), grid.hi.max(0)) } else { (grid.lo, grid.hi) };
+        let of = |_: usize, sum: i64| {
+            ((sum as f32 * single).round_ties_even() as i64).clamp(saturated.0, saturated.1)
+        };
+        let ranges = vec![(most * operand.range.0, most * operand.range.1)];
+        let bound = 2.0 * exact * reach as f64;
+        let sums = Sums { ranges, multipliers: vec![f64::from(single)], bound, saturated, of: &of };
+        let Some(rounding) = Rounding::of(&sums, self.graph.shift, self.graph.q_bits, true) else {
+            return Ok(false);
+        };
+        let linear = linear(self, rounding.lines[0].factor, rounding.lines[0].offset);
+        let figures = Figures {
+            weight_bits: 0,
+            q_bits: self.graph.q_bits,
+            accumulator_bits: super::bits((-reach, reach)) + 1,
+            widened: 1.0,
+            bit_exact: Some(bit_exact),
+        };
+        self.push_rounding(index, (&sums, &rounding, grid), linear, None, figures)?;
         Ok(true)
     }
 
@@ -262,10 +302,42 @@ impl Builder<'_> {
         let of_a = |v: i64| (f64::from(ra) * v as f64).floor() as i64;
         let of_b = |v: i64| (f64::from(rb) * v as f64 + share + rest).floor() as i64;
         let whole: [&dyn Fn(i64) -> i64; 2] = [&of_a, &of_b];
-        match pairs.ranked(whole) {
-            Some(ranked) => self.sum_by_ranks(index, grid, [a, b], &ranked),
-            None => Ok(false),
+        let terms = [a, b].map(|operand| vec![self.term(operand.view, 1)]);
+        if a.view.len() >= PAIRED_MIN && self.paired(index, grid, [a, b], &terms, &pairs)? {
+            return Ok(true);
         }
+        match pairs.ranked(whole) {
+            Some(ranked) if self.sum_by_ranks(index, grid, [a, b], &ranked)? => Ok(true),
+            _ => self.paired(index, grid, [a, b], &terms, &pairs),
+        }
+    }
+
+    /// One table of all pairs of what `terms` read of two operands.
+    fn paired(
+        &mut self,
+        index: usize,
+        grid: &Grid,
+        [a, b]: [&Operand<'_>; 2],
+        terms: &[Vec<Term>; 2],
+        pairs: &Pairs,
+    ) -> Result<bool, QuantiseError> {
+        let width = b.range.1 - b.range.0 + 1;
+        let count = pairs.values.len() as i64;
+        // From −⌊count/2⌋ on.
+        let constant = -a.range.0 * width - b.range.0 - count / 2;
+        let reach = count / 2;
+        if reach > self.table_top() {
+            return Ok(false);
+        }
+        let value = |q: i64| usize::try_from(q + reach).ok().and_then(|at| pairs.values.get(at));
+        let entries: Vec<i32> = (-reach..=reach)
+            .map(|q| self.saturated(index, grid, value(q).copied().unwrap_or(0)) as i32)
+            .collect();
+        let table = self.listed("pairs", reach, |q| entries[(q + reach) as usize]);
+        let times = |factor: i64| move |term: &Term| Term { coefficient: factor, ..term.clone() };
+        let terms = terms[0].iter().map(times(width)).chain(terms[1].iter().map(times(1))).collect();
+        self.push_result(index, "pair", Linear::Combine { terms, constant }, table, reach, grid, true)?;
+        Ok(true)
     }
 
     fn term(&self, view: &View, coefficient: i64) -> Term {
@@ -338,34 +410,20 @@ impl Builder<'_> {
         &mut self,
         index: usize,
         factors: &[Vec<FloatTerm>; 2],
-        squares: impl FnOnce(&mut Self) -> Result<[TensorId; 2], QuantiseError>,
     ) -> Result<bool, QuantiseError> {
         let node = &self.model.graph.nodes[index];
         let Some(grid) = node.grid.clone().filter(|_| node.function.is_none()) else { return Ok(false) };
         let (Some(a), Some(b)) = (self.factor(&factors[0]), self.factor(&factors[1])) else {
             return Ok(false);
         };
-        let reach = a.range.1.max(-a.range.0) * b.range.1.max(-b.range.0);
-        if reach > self.table_top() {
-            return Ok(false);
-        }
         let multiplier = a.grid.scale * b.grid.scale / grid.scale;
-        let entry = |product: i64| {
-            let v = (product as f32 * multiplier + grid.zero as f32).round_ties_even() as i64;
-            self.saturated(index, &grid, v - grid.zero) as i32
-        };
-        let entries: Vec<i32> = (-reach..=reach).map(entry).collect();
-        let [plus, minus] = squares(self)?;
-        let table = self.listed("product", reach, |q| entries[(q + reach) as usize]);
-        let shape = self.model.graph.tensors[index].shape.clone();
-        let term = |tensor, coefficient| Term {
-            input: View::plain(tensor, shape.clone()),
-            coefficient,
-            target: None,
-        };
-        let linear = Linear::Combine { terms: vec![term(plus, 1), term(minus, -1)], constant: 0 };
-        self.push_result(index, "product", linear, table, reach, &grid, true)?;
-        Ok(true)
+        let pairs = Pairs::of((a.range, b.range), |a, b| {
+            ((a * b) as f32 * multiplier + grid.zero as f32).round_ties_even() as i64 - grid.zero
+        });
+        let term =
+            |t: &FloatTerm| Term { input: self.view(&t.input), coefficient: 1, target: t.target.clone() };
+        let terms = factors.each_ref().map(|terms| terms.iter().map(term).collect());
+        self.paired(index, &grid, [&a, &b], &terms, &pairs)
     }
 
     /// The node that makes float tensor `index` itself.
@@ -457,7 +515,7 @@ mod tests {
             ("Add", [0.02, 0.0113, 0.0297], 12, 6, true),
             ("Add", [0.02, 0.02, 0.02], 12, 1, true),
             ("Add", [0.02, 0.0113, 0.0297], 16, 6, true),
-            ("Mul", [0.02, 0.0113, 0.0297], 16, 3, true),
+            ("Mul", [0.02, 0.0113, 0.0297], 16, 1, true),
             ("Mul", [0.02, 0.0113, 0.0297], 13, 3, false),
         ] {
             let model = of_two(operator, scales);

@@ -158,7 +158,7 @@ impl Builder<'_> {
                     target: None,
                 };
                 let residual = residual.iter().zip(coefficients).map(term).collect();
-                Linear::Conv { input, weight, bias, geometry: geometry.clone(), residual }
+                Linear::Conv { input, weight, bias, geometry: geometry.clone(), residual, low_bits: 0 }
             }
             None => Linear::MatMul { input, weight, bias },
         };

@@ -26,16 +26,12 @@ impl Builder<'_> {
         let worth = self.scale_of(&a.input) * self.scale_of(&b.input);
         let magnitude = |bound: (i64, i64)| bound.1.max(-bound.0);
         let reach = magnitude(bound_a) + magnitude(bound_b);
-        let squares = |builder: &mut Self| {
-            let table = builder.quarter_squares(index, reach)?;
-            let [plus, minus] = [("sum", 1), ("difference", -1)]
-                .map(|(what, sign)| builder.push_square(index, what, factors, sign, reach, table));
-            Ok([plus, minus])
-        };
-        if self.exact_product(index, factors, squares)? {
+        if self.exact_product(index, factors)? {
             return Ok(());
         }
-        let [plus, minus] = squares(self)?;
+        let table = self.quarter_squares(index, reach)?;
+        let [plus, minus] = [("sum", 1), ("difference", -1)]
+            .map(|(what, sign)| self.push_square(index, what, factors, sign, reach, table));
         let corners = [bound_a.0, bound_a.1].map(|a| [a * bound_b.0, a * bound_b.1]).concat();
         let range = corners.iter().fold((0, 0), |range: (i64, i64), v| (range.0.min(*v), range.1.max(*v)));
         let calibrated = match self.fills_table(index) {

@@ -6,13 +6,14 @@
 //! within a factor 1.2 of the least; its figures are in the report.
 //!
 //! Of a model that is quantised already, only those candidates count at which the fewest of its nodes differ from what a runtime computes: none
-//! where that is possible. If it quantises all of its tensors, the first at which all are exact is the choice.
+//! where that is possible. They are tried in the order of the cells that a circuit has at each, and if the model quantises all of its tensors, the
+//! first at which all are exact is the choice.
 
 use std::ops::RangeInclusive;
 
 use super::ranges::{Ranges, TensorRange};
-use super::token;
 use super::{Builder, FloatModel, NodeReport, QuantiseError, QuantiseOptions, QuantiseReport};
+use super::{grid_round, token};
 use crate::accuracy::Comparison;
 use crate::float::FloatOp;
 use crate::graph::{IntGraph, WeightValues};
@@ -22,8 +23,6 @@ use crate::quantise::quantise_record;
 
 /// Shifts to try.
 pub(super) const SHIFTS: RangeInclusive<u32> = 6..=12;
-/// Shifts to try where the model quantises tensors itself.
-const SHIFTS_QUANTISED: RangeInclusive<u32> = 4..=12;
 const AGREEMENT_MIN: f64 = 0.995;
 const RELATIVE_ERROR_MAX: f64 = 0.025;
 /// When no candidate is good enough: how much worse than the best of them the choice may be.
@@ -136,9 +135,9 @@ impl<'a> Observed<'a> {
 
     /// The candidates at which the fewest nodes that the model quantises are not bit exact; of a model without such nodes, all.
     fn exact_candidates(&self, widths: &Widths) -> Vec<(u32, u32)> {
-        let quantised = self.model.graph.nodes.iter().any(|node| node.grid.is_some());
+        let quantised = quantised_sums(self.model);
         let all = candidates(quantised, self.options, &widths.bits);
-        if all.len() == 1 || !quantised {
+        if all.len() == 1 || quantised == 0 {
             return all;
         }
         let mut least = usize::MAX;
@@ -198,15 +197,25 @@ impl<'a> Observed<'a> {
     }
 }
 
-/// (shift, q_bits) in the order of table rows, for two activation tables that reach as far as they may. What the model quantises needs a
-/// shift of which 2^shift sums make no more than one step.
-fn candidates(quantised: bool, options: &QuantiseOptions, bits: &[u32]) -> Vec<(u32, u32)> {
+/// (shift, q_bits) in the order of table rows, for two activation tables that reach as far as they may. Of a model that quantises so many sums
+/// itself, in the order of the cells that these and three tables take: the larger the tables, the fewer digits have sums.
+fn candidates(quantised: usize, options: &QuantiseOptions, bits: &[u32]) -> Vec<(u32, u32)> {
     let widest = bits.iter().copied().max().unwrap_or(options.activation_bits);
-    let shifts = options.shift.map_or(if quantised { SHIFTS_QUANTISED } else { SHIFTS }, |s| s..=s);
+    let shifts = options.shift.map_or(SHIFTS, |s| s..=s);
     let q_bits = options.q_bits.map_or(widest..=options.q_bits_max, |q| q..=q);
     let mut all: Vec<_> = shifts.flat_map(|s| q_bits.clone().map(move |q| (s, q))).collect();
-    all.sort_by_key(|(s, q)| (1u64 << s) + 2 * (2u64 << q));
+    let cells = |(s, q): &(u32, u32)| match quantised {
+        0 => (1u64 << s) + 2 * (2u64 << q),
+        sums => 3 * (sums * grid_round::nodes(*s, *q)) as u64 + 2 * ((1u64 << s) + 3 * (2u64 << q)),
+    };
+    all.sort_by_key(cells);
     all
+}
+
+/// How many sums a model quantises itself.
+fn quantised_sums(model: &FloatModel) -> usize {
+    let nodes = model.graph.nodes.iter().zip(&model.graph.tensors).filter(|(node, _)| node.grid.is_some());
+    nodes.map(|(_, tensor)| tensor.shape.iter().product::<usize>()).sum()
 }
 
 fn compare(

@@ -323,8 +323,14 @@ impl Builder<'_> {
         let order = (0..columns).flat_map(|n| (0..rows).map(move |row| (row * columns + n) as u32));
         let input = View { tensor: made, shape: vec![columns, 1, rows], order: Some(order.collect()) };
         let geometry = ConvGeometry { stride: (1, 1), dilation: (1, 1), pads: (0, 0, 0, 0), groups: columns };
-        let linear =
-            Linear::Conv { input, weight: ones, bias: Some(offsets), geometry, residual: Vec::new() };
+        let linear = Linear::Conv {
+            input,
+            weight: ones,
+            bias: Some(offsets),
+            geometry,
+            residual: Vec::new(),
+            low_bits: 0,
+        };
         let (table, weight_bits) = (self.table(index), found.product.weight_bits);
         let scale = (scaled.scale, scaled.scale / calibrated);
         self.push(index, linear, shift, table, scale, scaled.z, weight_bits)?;

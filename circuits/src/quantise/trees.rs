@@ -147,7 +147,7 @@ impl Builder<'_> {
         let bias = Some(self.add_weight(&format!("{name}.base"), vec![forest.outputs], narrow(base)));
         let geometry = ConvGeometry { stride: (1, 1), dilation: (1, 1), pads: (0, 0, 0, 0), groups: 1 };
         let input = View::plain(reached, image);
-        let linear = Linear::Conv { input, weight, bias, geometry, residual: Vec::new() };
+        let linear = Linear::Conv { input, weight, bias, geometry, residual: Vec::new(), low_bits: 0 };
         let table = self.table(index);
         let scale = (scaled.scale, scaled.scale / calibrated);
         self.push(index, linear, shift, table, scale, scaled.z, weight_bits)

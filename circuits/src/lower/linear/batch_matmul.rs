@@ -16,7 +16,7 @@ use crate::lower::identity::{Part, RelayId, Source};
 use crate::lower::monomial::Exponents;
 use crate::lower::monomial::Variable::{Beta, Delta, Gamma};
 
-use super::{Planning, add_up, matmul};
+use super::{Planning, matmul};
 
 fn at(b: usize, m: usize, n: usize) -> Exponents {
     Gamma.power(b as i64).times(Beta.power(m as i64)).times(Delta.power(n as i64))
@@ -25,9 +25,8 @@ fn at(b: usize, m: usize, n: usize) -> Exponents {
 pub(crate) fn add(planning: &mut Planning<'_>, node: &Node, left: &View, right: &View, factor: i64) {
     let (batches, m, k) = (left.shape[0], left.shape[1], left.shape[2]);
     let n = right.shape[2];
-    let sums = planning.accumulators(node, |_, e| at(e / (m * n), e % (m * n) / n, e % n));
-    let Some(&home) = sums.first() else { return };
-    let mut parts = add_up(&sums, 1);
+    let place = |e: usize| at(e / (m * n), e % (m * n) / n, e % n);
+    let Some((home, mut parts)) = planning.divided(node, |_, e| place(e)) else { return };
     let mut cells: Vec<(usize, RelayId)> = Vec::new();
     for (b, inner) in (0..batches).flat_map(|b| (0..k).map(move |inner| (b, inner))) {
         let row = (0..n).map(|n1| (planning.seen(right, (b * k + inner) * n + n1), at(b, 0, n1)));

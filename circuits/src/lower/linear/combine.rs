@@ -8,12 +8,10 @@ use crate::lower::chain::{Family, Weight};
 use crate::lower::identity::{Part, weightings};
 use crate::lower::layout::{Placed, Spot};
 
-use super::{Planning, add_up};
+use super::Planning;
 
 pub(crate) fn add(planning: &mut Planning<'_>, node: &Node, terms: &[Term], constant: i64) {
-    let sums = planning.accumulators(node, Placed::address);
-    let Some(&home) = sums.first() else { return };
-    let mut parts = add_up(&sums, 1);
+    let Some((home, mut parts)) = planning.divided(node, Placed::address) else { return };
     let read = terms.iter().filter(|term| term.coefficient != 0);
     let read = read.map(|term| (term.input.tensor, term_entries(planning, node, term))).collect::<Vec<_>>();
     parts.extend(read_cells(planning, read));

@@ -9,10 +9,11 @@
 //! where `Y_o` runs over every position at which the product can be non-zero. Those inside the output are its accumulators;
 //! the others, the *edges*, are cells of their own, and this identity alone fixes them. The last sum is that of residual
 //! terms: each output adds `a_t` times the term's element at the same place. The identity's degree is at most that of the
-//! padded output plus the number of output channels.
+//! padded output plus the number of output channels. Where numbers have two digits, `w` and `bias` are `2^low_bits` times the cell of the
+//! high one plus that of the low one.
 
 use crate::graph::{ConvGeometry, IntGraph, Linear, Term, View, WeightId};
-use crate::lower::chain::Family;
+use crate::lower::chain::{Family, Weight};
 use crate::lower::identity::{Part, Source, Weighting};
 use crate::lower::layout::{Arrangement, Placed};
 use crate::lower::monomial::Variable::{Beta, Delta, Gamma};
@@ -112,6 +113,26 @@ fn edge_runs(y: &Axis, x: &Axis) -> Vec<Vec<(i64, i64)>> {
     lines.chain(sides).filter(|run: &Vec<_>| !run.is_empty()).collect()
 }
 
+/// The numbers of a convolution's kernel and bias.
+#[derive(Clone, Copy)]
+pub(crate) struct Numbers {
+    pub weight: WeightId,
+    pub bias: Option<WeightId>,
+    /// Where it is not 0, numbers have two digits.
+    pub low_bits: u32,
+}
+
+impl Numbers {
+    fn digits(self) -> usize {
+        if self.low_bits == 0 { 1 } else { 2 }
+    }
+
+    /// What the cell of output channel `index / digits` that stands for `index` is worth.
+    fn worth(self, index: usize) -> i64 {
+        if self.digits() == 2 && index % 2 == 0 { 1 << self.low_bits } else { 1 }
+    }
+}
+
 fn place_edges(planning: &mut Planning<'_>, outputs: usize, y: &Axis, x: &Axis) -> Option<Edges> {
     let runs = edge_runs(y, x);
     let positions = runs.concat();
@@ -137,11 +158,12 @@ fn place_edges(planning: &mut Planning<'_>, outputs: usize, y: &Axis, x: &Axis) 
 /// About how many rows the edges of all convolutions take.
 pub(crate) fn edge_rows(graph: &IntGraph, lanes: usize) -> u32 {
     let rows = graph.nodes.iter().map(|node| match &node.linear {
-        Linear::Conv { input, weight, geometry, .. } => {
+        Linear::Conv { input, weight, geometry, low_bits, .. } => {
             let kernel = &graph.weights[weight.0].shape;
             let (y, x) = axes(&input.shape, kernel, geometry);
             let positions = edge_runs(&y, &x).concat().len();
-            let (whole, rest) = (kernel[0] / lanes, kernel[0] % lanes);
+            let outputs = if *low_bits == 0 { kernel[0] } else { kernel[0] / 2 };
+            let (whole, rest) = (outputs / lanes, outputs % lanes);
             positions * whole + lanes.checked_div(rest).map_or(0, |lines| positions.div_ceil(lines))
         }
         _ => 0,
@@ -189,20 +211,18 @@ pub(crate) fn add(
     planning: &mut Planning<'_>,
     index: usize,
     input: &View,
-    weight: WeightId,
-    bias: Option<WeightId>,
+    numbers: Numbers,
     geometry: &ConvGeometry,
     residual: &[Term],
 ) {
-    let kernel = planning.graph.weights[weight.0].shape.clone();
+    let kernel = planning.graph.weights[numbers.weight.0].shape.clone();
+    let digits = numbers.digits();
     let (y, x) = axes(&input.shape, &kernel, geometry);
     let (plane, width) = (y.output * x.output, x.output);
     let node = &planning.graph.nodes[index];
     let position = |e: usize| at(e / plane, (e % plane / width) as i64, (e % width) as i64);
-    let sums = planning.accumulators(node, |_, e| position(e));
-    let Some(&home) = sums.first() else { return };
-    let mut parts = add_up(&sums, 1);
-    if let Some(edges) = place_edges(planning, kernel[0], &y, &x) {
+    let Some((home, mut parts)) = planning.divided(node, |_, e| position(e)) else { return };
+    if let Some(edges) = place_edges(planning, kernel[0] / digits, &y, &x) {
         let count = edges.positions.len();
         let monomial = |e: usize| at(e / count, edges.positions[e % count].0, edges.positions[e % count].1);
         let entries = edges.placed.spots.iter().enumerate().map(|(e, spot)| (*spot, monomial(e)));
@@ -212,7 +232,7 @@ pub(crate) fn add(
     }
     for channel in 0..input.shape[0] {
         for phase in phases(geometry.stride) {
-            parts.extend(products(planning, input, weight, geometry, (&y, &x), channel, phase));
+            parts.extend(products(planning, input, numbers, geometry, (&y, &x), channel, phase));
         }
     }
     let lines = (0..y.output).map(|row| Weighting {
@@ -222,7 +242,8 @@ pub(crate) fn add(
         first: at(0, row as i64, 0),
         step: at(0, 0, 1),
     });
-    parts.extend(planning.bias(bias, |o| at(o, 0, 0), lines.collect()));
+    let worth = |o: usize| Weight { coefficient: numbers.worth(o), monomial: at(o / digits, 0, 0) };
+    parts.extend(planning.digits_of_bias(numbers.bias, worth, lines.collect()));
     for term in residual.iter().filter(|term| term.coefficient != 0) {
         let cells = (0..term.input.len()).map(|e| (planning.seen(&term.input, e), position(e)));
         let cells = cells.collect::<Vec<_>>();
@@ -235,24 +256,26 @@ pub(crate) fn add(
 fn products(
     planning: &mut Planning<'_>,
     input: &View,
-    weight: WeightId,
+    numbers: Numbers,
     geometry: &ConvGeometry,
     (y, x): (&Axis, &Axis),
     channel: usize,
     phase: (usize, usize),
 ) -> Vec<Part> {
-    let kernel = &planning.graph.weights[weight.0].shape;
+    let kernel = &planning.graph.weights[numbers.weight.0].shape;
     let (taps_y, taps_x) = (y.taps(phase.0), x.taps(phase.1));
     let outputs = kernel[0] / geometry.groups;
     let (group, member) = (channel / kernel[1], channel % kernel[1]);
-    let spots = &planning.plan.weights[weight.0].spots;
+    let spots = &planning.plan.weights[numbers.weight.0].spots;
     let mut taps = Vec::new();
     for o in group * outputs..(group + 1) * outputs {
         for (ky, ay) in &taps_y {
-            let line = taps_x
-                .iter()
-                .map(|(kx, ax)| (spots[kernel_element(kernel, o, member, *ky, *kx)], at(o, -ay, -ax)));
-            taps.extend(line);
+            let worth = |ax: i64| Weight {
+                coefficient: numbers.worth(o),
+                monomial: at(o / numbers.digits(), -ay, -ax),
+            };
+            let spot = |kx: usize| spots[kernel_element(kernel, o, member, *ky, kx)];
+            taps.extend(taps_x.iter().map(|(kx, ax)| (spot(*kx), worth(*ax))));
         }
     }
     let cells = y
@@ -275,7 +298,8 @@ fn products(
 }
 
 impl Edges {
-    /// The values of the edge cells, in the order of `placed`; `image` is the input view (C,H,W), `values` the kernel.
+    /// The values of the edge cells, in the order of `placed`; `image` is the input view (C,H,W), `values` the kernel, `low_bits` as in
+    /// [`Linear::Conv`].
     pub(crate) fn values(
         &self,
         image: &[i32],
@@ -283,6 +307,7 @@ impl Edges {
         values: &[i32],
         kernel: &[usize],
         geometry: &ConvGeometry,
+        low_bits: u32,
     ) -> Vec<i64> {
         let (height, width) = (input[1], input[2]);
         let reads = |position: i64, tap: usize, stride: usize, dilation: usize, pad: usize, len: usize| {
@@ -308,7 +333,14 @@ impl Edges {
                 sums.push(sum);
             }
         }
-        sums
+        if low_bits == 0 {
+            return sums;
+        }
+        let pairs =
+            sums.chunks_exact(2 * self.positions.len()).map(|pair| pair.split_at(self.positions.len()));
+        pairs
+            .flat_map(|(high, low)| high.iter().zip(low).map(|(high, low)| (high << low_bits) + low))
+            .collect()
     }
 }
 

@@ -15,6 +15,7 @@
 //! the rows that are asked for, and an inverse for each id.
 
 use crate::graph::{Node, View, WeightId};
+use crate::lower::chain::Weight;
 use crate::lower::identity::{Lookup, Part, Source};
 use crate::lower::monomial::Exponents;
 use crate::lower::monomial::Variable::{Beta, Delta};
@@ -31,7 +32,7 @@ pub(crate) fn add(planning: &mut Planning<'_>, node: &Node, ids: &View, weight: 
     let lookup = planning.plan.identities.lookups.len();
     for row in 0..rows {
         let spots = &planning.plan.weights[weight.0].spots[row * n..(row + 1) * n];
-        let entries = spots.iter().enumerate().map(|(n, spot)| (*spot, at(0, n))).collect();
+        let entries = spots.iter().enumerate().map(|(n, spot)| (*spot, Weight::unit(at(0, n)))).collect();
         let beside = planning.weight_sum(entries);
         let source = Source::Indicator { lookup, row: row as u32 };
         let relay = planning.plan.identities.relay(source, beside);

@@ -5,7 +5,7 @@
 //! `Σ_k a_k·v_k = Σ_k a_k·x[k]` ties the relays, `a_k` the address of the cell.
 
 use crate::graph::{Node, View, WeightId};
-use crate::lower::chain::Family;
+use crate::lower::chain::{Family, Weight};
 use crate::lower::identity::{Part, RelayId, Source, Weighting};
 use crate::lower::monomial::Exponents;
 use crate::lower::monomial::Variable::{Beta, Delta};
@@ -28,7 +28,7 @@ pub(crate) fn add(
     let mut cells = Vec::new();
     for column in 0..k {
         let spots = &planning.plan.weights[weight.0].spots[column * n..(column + 1) * n];
-        let entries = spots.iter().enumerate().map(|(n, spot)| (*spot, at(0, n))).collect();
+        let entries = spots.iter().enumerate().map(|(n, spot)| (*spot, Weight::unit(at(0, n)))).collect();
         let beside = planning.weight_sum(entries);
         if m == 1 {
             let source = Source::Cell(planning.seen(input, column));

@@ -104,9 +104,57 @@ pub(super) fn every_accumulator_counts(sample: Sample) {
             let z = values[element] - values[element].signum().max(0) * 2 + 1;
             case.set(&mut witness, index, element, z);
             let place = place_of(&case.failures(&witness));
-            assert!(place.contains(&format!("\"{}\"", node.name)), "{}: got `{place}`", node.name);
+            // What is left of a division stands in the identity of what was divided.
+            let mut home = node;
+            while let Linear::Rest { of } = home.linear {
+                home = case.sample.0.nodes.iter().find(|node| node.output == of).unwrap();
+            }
+            assert!(place.contains(&format!("\"{}\"", home.name)), "{}: got `{place}`", node.name);
         }
     }
+}
+
+#[test]
+fn a_quotient_that_leaves_more_than_its_modulus_is_caught_by_the_table_of_what_is_left() {
+    let case = Case::new(graphs::channels(), PRIVATE);
+    let graph = &case.sample.0;
+    let mut tried = 0;
+    for (index, node) in graph.nodes.iter().enumerate().filter(|(_, node)| node.modulus > 1) {
+        let rest = &graph.nodes[index + 1];
+        let values = (&case.trace.nodes[index].z, &case.trace.nodes[index + 1].z);
+        for (element, step) in [(0, 1), (7, -1), (values.0.len() - 1, 1)] {
+            let mut witness = case.witness();
+            // The sum stays what it is: one more of the modulus, and so much less that is left.
+            let left = node.modulus / rest.modulus;
+            case.set(&mut witness, index, element, values.0[element] + step);
+            case.set(&mut witness, index + 1, element, values.1[element] - step * left);
+            let told = case.failures(&witness);
+            let caught = |failure: &&MockFailure| {
+                matches!(failure, MockFailure::Lookup { .. })
+                    && place_of(std::slice::from_ref(*failure)).contains(&format!("\"{}\"", rest.name))
+            };
+            assert!(told.iter().any(|failure| caught(&failure)), "{}", node.name);
+            tried += 1;
+        }
+    }
+    assert!(tried >= 6, "{tried}");
+}
+
+#[test]
+fn the_high_digit_of_a_number_counts_for_as_much_as_it_says() {
+    let case = Case::new(graphs::channels(), PRIVATE);
+    let index = 1;
+    // The same run with another worth of high digits: cells agree with each other and with their tables, and only the identity can tell.
+    let mut other = case.sample.0.clone();
+    let Linear::Conv { low_bits, .. } = &mut other.nodes[index].linear else { panic!("the convolution") };
+    assert!(*low_bits > 1, "numbers of two digits");
+    *low_bits -= 1;
+    let trace = run(&other, &case.sample.1, &case.sample.2).unwrap();
+    assert_ne!(trace.nodes[index].z, case.trace.nodes[index].z);
+    let witness = case.lowered.witness(&trace, &case.sample.1).unwrap();
+    let told = failures(&case.lowered, &witness, &case.lowered.public_inputs(&trace).unwrap());
+    let name = &case.sample.0.nodes[index].name;
+    assert!(place_of(&told).contains(&format!("\"{name}\"")), "{}", place_of(&told));
 }
 
 #[test]

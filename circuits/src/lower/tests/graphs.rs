@@ -296,7 +296,7 @@ pub(super) fn channels() -> Sample {
     let onnx = onnx.node("DequantizeLinear", &["k", "t", "n"], "f", vec![int("axis", 0)]);
     let onnx = onnx.node("Conv", &["d", "f"], "c", vec![ints("pads", &[1, 0, 1, 1])]);
     let model = onnx.node("QuantizeLinear", &["c", "u", "o"], "y", vec![]).import("y").unwrap();
-    let options = QuantiseOptions { shift: Some(10), q_bits: Some(13), ..QuantiseOptions::default() };
+    let options = QuantiseOptions { shift: Some(10), q_bits: Some(14), ..QuantiseOptions::default() };
     let records = [noise(1, 60, 3.0)];
     let (graph, weights, report) = quantise(&model, &records, &options).unwrap();
     assert_eq!(report.nodes[1].bit_exact, Some(true));
