@@ -223,6 +223,35 @@ def products_of_matrices(per_channel):
     return model(nodes, constants, [1, 11], [1, 3]), float(sy)
 
 
+def product_of_two(scales):
+    """QLinearMatMul of a tensor and its own QLinearLeakyRelu, turned."""
+    (constants, nodes), node = two_tensors(scales), helper.make_node
+    nodes += [
+        node("Transpose", ["l"], ["t"], perm=[0, 1, 3, 2]),
+        node("QLinearMatMul", ["q", "sx", "zx", "t", "s1", "z1", "sy", "zy"], ["o"]),
+        node("DequantizeLinear", ["o", "sy", "zy"], ["y"]),
+    ]
+    return model(nodes, constants, [1, 2, 3, 7], [1, 2, 3, 3]), float(constants["sy"])
+
+
+def sum_of_two(scales):
+    """QLinearAdd of a tensor and its own QLinearLeakyRelu."""
+    (constants, nodes), node = two_tensors(scales), helper.make_node
+    nodes += [own("QLinearAdd", ["q", "sx", "zx", "l", "s1", "z1", "sy", "zy"], ["o"]), node("DequantizeLinear", ["o", "sy", "zy"], ["y"])]
+    return model(nodes, constants, [1, 3, 7, 5], [1, 3, 7, 5]), float(constants["sy"])
+
+
+def average_of_many(sx, sy):
+    """QLinearGlobalAveragePool of more integers than a table holds the sums of."""
+    constants = {"sx": np.float32(sx), "zx": u8(114), "sy": np.float32(sy), "zy": u8(97)}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "sx", "zx"], ["q"]),
+        own("QLinearGlobalAveragePool", ["q", "sx", "zx", "sy", "zy"], ["o"]),
+        helper.make_node("DequantizeLinear", ["o", "sy", "zy"], ["y"]),
+    ]
+    return model(nodes, constants, [1, 2, 23, 17], [1, 2, 1, 1]), float(constants["sy"])
+
+
 def dynamic(nodes, constants, shape, outputs, optimised=False, ids=False, **options):
     """A float network as ONNX Runtime's dynamic quantiser writes it, or as its optimiser then writes that."""
     floats = model(nodes, constants, shape, outputs)
@@ -369,6 +398,14 @@ real = [
     close("attention, both factors", attention(False, weight_type=QuantType.QUInt8, extra_options={"MatMulConstBOnly": False}), (1, 5, 8)),
     close("gate, optimised", gate(), (1, 12)),
     close("attention from ids", attention(True), (1, 5), rows=11),
+]
+cases += [
+    case("channels, multipliers of any size", *channels([1e-9, 0.31, 0.0107, 1.9e-5, 0.0004, 3.7], [0.0057, 2e-6, 0.41, 0.0091, 1.3, 0.0032],
+         [0.0043, 0.21, 4e-5, 0.0023, 0.97], np.int8, 0.06), (1, 2, 5, 5), (100, -100)),
+    case("product of two matrices", *product_of_two([0.0171, 0.0122, 0.0931]), (1, 2, 3, 7), (100, -100)),
+    case("product of two matrices, scales that make ties", *product_of_two([2.0**-6, 2.0**-5, 2.0**-4]), (1, 2, 3, 7), (100, -100)),
+    case("sum, uneven scales that make ties", *sum_of_two([17 * 2.0**-10, 19 * 2.0**-11, 2.0**-5]), (1, 3, 7, 5), (100, -100)),
+    case("average of many", *average_of_many(0.0171, 0.0093), (1, 2, 23, 17), (100, -100)),
 ]
 golden = Path(__file__).parent / "../src/quantise/golden"
 for name, made in (("quantised", cases), ("dynamic", real)):

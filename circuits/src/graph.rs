@@ -160,7 +160,7 @@ pub enum Linear {
         geometry: ConvGeometry,
         #[serde(default)]
         residual: Vec<Term>,
-        #[serde(default, skip_serializing_if = "is_zero")]
+        #[serde(default)]
         low_bits: u32,
     },
     /// `z[m,n] = bias[n] + Σ_k input[m,k] · weight[k,n]`; input is (M,K), weight is (K,N), output is (M,N).
@@ -177,10 +177,6 @@ pub enum Linear {
     /// What is left of the accumulators of the node that makes `of` once they are divided by its modulus. No other node has the table of
     /// this one, which lists −X..=X: with the shift it holds each remainder, and no other number.
     Rest { of: TensorId },
-}
-
-fn is_zero(bits: &u32) -> bool {
-    *bits == 0
 }
 
 /// What turns `q` into `y`.
@@ -261,7 +257,7 @@ pub struct Node {
     /// The linear step.
     pub linear: Linear,
     /// What accumulators are divided by before they are requantised; 1 if they are not.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[serde(default = "one")]
     pub modulus: i64,
     /// 0, or the graph's shift.
     pub shift: u32,
@@ -275,10 +271,6 @@ pub struct Node {
 
 fn one() -> i64 {
     1
-}
-
-fn is_one(modulus: &i64) -> bool {
-    *modulus == 1
 }
 
 impl Node {

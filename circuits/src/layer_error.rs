@@ -18,6 +18,8 @@ pub struct LayerError {
     pub activation_bits: Option<u32>,
     /// Of a product that reads every token at a scale of its own, the bits of a token's elements.
     pub token_bits: Option<u32>,
+    /// As in [`NodeReport`].
+    pub bit_exact: Option<bool>,
     /// Elements compared. None where the float model has no tensor of the same meaning: the layer is half of what one ONNX
     /// operator does.
     pub elements: u64,
@@ -56,6 +58,7 @@ impl<'a> LayerErrors<'a> {
             nodes: node.nodes.clone(),
             activation_bits: node.activation_bits,
             token_bits: node.token_bits,
+            bit_exact: node.bit_exact,
             ..LayerError::default()
         };
         Self { model, graph, nodes, layers: nodes.iter().map(layer).collect() }

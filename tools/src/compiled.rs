@@ -44,7 +44,7 @@ const SECRET: &str = "model.secret";
 const GRAPH: &str = "model.kiln";
 
 /// The integer graph, the weights and how they are laid out, as a file; its body is in `postcard`'s format.
-const GRAPH_FILE: container::Kind = container::Kind { magic: *b"KILN-IG\n", version: 5 };
+const GRAPH_FILE: container::Kind = container::Kind { magic: *b"KILN-IG\n", version: 6 };
 /// A record's commitment, as a file.
 const INPUT_FILE: container::Kind = container::Kind { magic: *b"KILN-IC\n", version: 1 };
 /// What is written of a proving key at a time.

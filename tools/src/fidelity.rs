@@ -55,6 +55,9 @@ pub struct Layer {
     /// Of a layer that reads every token at a scale of its own, the bits of a token's elements.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_bits: Option<u32>,
+    /// Of a layer whose integers the model itself asks for, whether they are what a runtime computes, bit for bit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bit_exact: Option<bool>,
     /// Root mean square error over the root mean square of the float layer; none where the float model has no such tensor.
     pub relative_error: Option<f64>,
     /// Largest error, in the float layer's units.
@@ -88,6 +91,11 @@ impl Fidelity {
         }
     }
 
+    /// The layers that the model quantises and whose integers may differ by one from a runtime's.
+    fn rounded_twice(&self) -> Vec<&Layer> {
+        self.layers.iter().filter(|layer| layer.bit_exact == Some(false)).collect()
+    }
+
     /// The layers that take most cells, with their shares of all, dearest first.
     fn dearest(&self) -> Vec<(&Layer, f64)> {
         let all: usize = self.layers.iter().filter_map(|layer| layer.cells).sum();
@@ -114,6 +122,7 @@ impl Layer {
             operator: error.operator.clone(),
             activation_bits: error.activation_bits,
             token_bits: error.token_bits,
+            bit_exact: error.bit_exact,
             relative_error: error.relative_error(),
             error_max: compared.then_some(error.error_max),
             clamped: compared.then(|| error.clamped as f64 / error.elements as f64),
@@ -141,7 +150,20 @@ impl fmt::Display for Fidelity {
             f,
             "largest output the same in {same_largest} of {records} {measured_on} records, cosine {cosine:.6} (least {cosine_min:.6}), error {:.2} %",
             100.0 * relative_error
-        )
+        )?;
+        let asked = |layer: &&Layer| layer.bit_exact.is_some();
+        let (all, other) = (self.layers.iter().filter(asked).count(), self.rounded_twice());
+        match (all, other.as_slice()) {
+            (0, _) => Ok(()),
+            (all, []) => write!(f, "; all of the {all} layers that the model quantises are bit exact"),
+            (all, [first, ..]) => write!(
+                f,
+                "; of the {all} layers that the model quantises {} are bit exact, not so \"{}\"{}",
+                all - other.len(),
+                first.name,
+                if other.len() > 1 { " and others (bit_exact in --json)" } else { "" }
+            ),
+        }
     }
 }
 
@@ -169,7 +191,12 @@ impl fmt::Display for Table<'_> {
                 layer.predicted_ms.map_or("-".into(), |ms| output::seconds(ms * 1e-3)),
                 layer.operator,
                 layer.name,
-                layer.token_bits.map_or(String::new(), |bits| format!(", {bits} bits by token")),
+                layer.token_bits.map_or(String::new(), |bits| format!(", {bits} bits by token"))
+                    + layer.bit_exact.map_or("", |exact| if exact {
+                        ", bit exact"
+                    } else {
+                        ", rounded twice"
+                    }),
             )?;
         }
         for (index, (layer, share)) in self.0.dearest().into_iter().enumerate() {
@@ -190,6 +217,7 @@ mod tests {
             operator: "Conv".into(),
             activation_bits: None,
             token_bits: None,
+            bit_exact: None,
             relative_error: None,
             error_max: None,
             clamped: None,
@@ -222,5 +250,26 @@ mod tests {
             "dearest: Conv \"b\" 70 % of the cells, Conv \"d\" 20 % of the cells, Conv \"a\" 10 % of the cells"
         );
         assert!(!Table(&fidelity(vec![layer("a", None)])).to_string().contains("dearest"));
+    }
+
+    #[test]
+    fn layers_that_a_model_quantises_are_counted_and_the_first_that_is_not_exact_is_named() {
+        let told = |exact: &[Option<bool>]| {
+            let named = |(at, bit_exact)| Layer { bit_exact, ..layer(&format!("l{at}"), None) };
+            fidelity(exact.iter().copied().enumerate().map(named).collect())
+        };
+        assert!(!told(&[None, None]).to_string().contains("bit exact"));
+        let all = told(&[Some(true), None, Some(true)]);
+        assert!(all.to_string().ends_with("all of the 2 layers that the model quantises are bit exact"));
+        assert!(Table(&all).to_string().contains("\"l2\", bit exact"));
+        let some = told(&[Some(true), Some(false), Some(false)]);
+        let text = some.to_string();
+        assert!(
+            text.contains(
+                "of the 3 layers that the model quantises 1 are bit exact, not so \"l1\" and others"
+            ),
+            "{text}"
+        );
+        assert!(Table(&some).to_string().contains("\"l1\", rounded twice"));
     }
 }

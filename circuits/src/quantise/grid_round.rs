@@ -23,7 +23,7 @@ use crate::graph::{Linear, TableKind, Tensor, TensorId, Term, View, quotient, re
 /// Bits of a divisor: so many that some line fits between the steps of a channel, unless halves are in the way.
 const DIVISOR_BITS: u32 = 38;
 /// The same of a divisor of doubled sums, where halves are: what counts as one is some 2^−24 of it.
-const DIVISOR_BITS_EVEN: u32 = 48;
+const DIVISOR_BITS_EVEN: u32 = 42;
 /// Most bits of the first digit of what is left beside a half, so that what counts as a half is within the second.
 const MIDDLE_BITS_MAX: u32 = 13;
 /// Most bits of a digit behind one that only tells that sums go beyond.
@@ -328,8 +328,10 @@ impl Rounding {
     ) -> Option<Self> {
         let farthest = 2.0 * Self::farthest(sums);
         let middle = q_bits.min(MIDDLE_BITS_MAX);
-        let bits = DIVISOR_BITS_EVEN.min(Self::most(sums).saturating_sub(1)).checked_sub(middle + 1)?;
-        let mut rest = behind(bits, shift, q_bits + 1);
+        let most = Self::most(sums).saturating_sub(1).checked_sub(middle + 1)?;
+        let least = DIVISOR_BITS_EVEN.saturating_sub(middle + 1).min(most);
+        let count = least.saturating_sub(shift).div_ceil(q_bits + 1).max(1);
+        let mut rest = behind(most.min(shift + count * (q_bits + 1)), shift, q_bits + 1);
         if let Some(last) = rest.last_mut() {
             last.reach = (last.reach - less).max(1);
         }
