@@ -2,16 +2,12 @@
 //! the integers of the tensor and `s` its scale.
 //!
 //! Bit for bit, as a runtime computes them in integers: records; maxima and changes of shape; functions of one number; convolutions and
-//! products with weights of one step `t`, and a bias in units of `s_x·t`, whether ONNX writes them as `QLinearConv` or between
+//! products with weights of one step `t`, or one for each channel, and a bias in units of `s_x·t`, whether ONNX writes them as `QLinearConv` or between
 //! `DequantizeLinear` and `QuantizeLinear`. Their sums `a` are exact integers, and
-//! `v = f(a) = saturate(round(single(a)·M))`, `M = (s_x·t)/s_y`, in single precision and halves to even. Such a step function is no
-//! shift, but it is two tables: `a = 2^shift·h + l` with |l| ≤ 2^(shift−1), and where `f` steps at most once in so many numbers
-//! (`2^shift·M ≤ 1`, nearly), `f(a) = base(h) + [l ≥ theta(h)]`. Six nodes say so: h; l, which is the same sum less `2^shift·h`; the two
-//! table entries; the comparison; the sum. Where l could be either end of its range, both say the same.
+//! `v = f(a) = saturate(round(single(a)·M))`, `M = (s_x·t)/s_y`, in single precision and halves to even: `grid_round.rs`, which also
+//! takes products of two tensors' matrices (`batch_matmul.rs`). Sums of two tensors, averages, products of two and joins: `grid_sum.rs`.
 //!
-//! Weights with a step for each channel: `grid_channel.rs`. Sums of two tensors, averages, products of two and joins: `grid_sum.rs`.
-//!
-//! Everything else (sums that spread, what fits no table) is requantised first, to `s_y/32` or as fine as the table range
+//! Everything else (sums that spread, what real numbers are computed between) is requantised first, to `s_y/32` or as fine as the table range
 //! allows, and then rounded to `v`, so that it may differ by one from what a runtime gives; `NodeReport::bit_exact` tells.
 
 use super::grid_round::{Line, Rounding, Sums};

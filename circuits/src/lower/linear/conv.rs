@@ -129,7 +129,7 @@ impl Numbers {
 
     /// What the cell of output channel `index / digits` that stands for `index` is worth.
     fn worth(self, index: usize) -> i64 {
-        if self.digits() == 2 && index % 2 == 0 { 1 << self.low_bits } else { 1 }
+        if self.digits() == 2 && index.is_multiple_of(2) { 1 << self.low_bits } else { 1 }
     }
 }
 
