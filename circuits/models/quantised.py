@@ -241,6 +241,24 @@ def sum_of_two(scales):
     return model(nodes, constants, [1, 3, 7, 5], [1, 3, 7, 5]), float(constants["sy"])
 
 
+def with_constant(operator, written, first):
+    """A sum or a product with a constant of several dimensions."""
+    constants = {"sx": np.float32(0.0171), "zx": u8(114), "s1": np.float32(0.0122), "z1": u8(31), "sy": np.float32(0.0233 if operator == "Add" else 0.0131),
+                 "zy": u8(77), "c": RNG.integers(0, 256, (3, 1, 5)).astype(np.uint8)}
+    node = helper.make_node
+    nodes = [node("QuantizeLinear", ["x", "sx", "zx"], ["q"])]
+    operands = [["q", "sx", "zx"], ["c", "s1", "z1"]]
+    if first:
+        operands.reverse()
+    if written == "pairs":
+        nodes += [node("DequantizeLinear", operand, [f"r{at}"]) for at, operand in enumerate(operands)]
+        nodes += [node(operator, ["r0", "r1"], ["j"]), node("QuantizeLinear", ["j", "sy", "zy"], ["o"])]
+    else:
+        nodes += [own("QLinear" + operator, operands[0] + operands[1] + ["sy", "zy"], ["o"])]
+    nodes += [node("DequantizeLinear", ["o", "sy", "zy"], ["y"])]
+    return model(nodes, constants, [1, 3, 7, 5], [1, 3, 7, 5]), float(constants["sy"])
+
+
 def average_of_many(sx, sy):
     """QLinearGlobalAveragePool of more integers than a table holds the sums of."""
     constants = {"sx": np.float32(sx), "zx": u8(114), "sy": np.float32(sy), "zy": u8(97)}
@@ -405,6 +423,10 @@ cases += [
     case("product of two matrices", *product_of_two([0.0171, 0.0122, 0.0931]), (1, 2, 3, 7), (100, -100)),
     case("product of two matrices, scales that make ties", *product_of_two([2.0**-6, 2.0**-5, 2.0**-4]), (1, 2, 3, 7), (100, -100)),
     case("sum, uneven scales that make ties", *sum_of_two([17 * 2.0**-10, 19 * 2.0**-11, 2.0**-5]), (1, 3, 7, 5), (100, -100)),
+    case("sum with a constant", *with_constant("Add", "operator", False), (1, 3, 7, 5), (100, -100)),
+    case("sum of a constant, as pairs", *with_constant("Add", "pairs", True), (1, 3, 7, 5), (100, -100)),
+    case("product with a constant", *with_constant("Mul", "operator", False), (1, 3, 7, 5), (100, -100)),
+    case("product of a constant, as pairs", *with_constant("Mul", "pairs", True), (1, 3, 7, 5), (100, -100)),
     case("average of many", *average_of_many(0.0171, 0.0093), (1, 2, 23, 17), (100, -100)),
 ]
 golden = Path(__file__).parent / "../src/quantise/golden"

@@ -245,6 +245,21 @@ pub struct FloatGraph {
     pub output: View,
     /// Of weights that the model quantises, their scale, or one for each channel, by the weight's name.
     pub steps: HashMap<String, Vec<f32>>,
+    /// Of constants that the model quantises and adds to a tensor, or multiplies one with, by the node's name.
+    pub constants: HashMap<String, WithConstant>,
+}
+
+/// A constant that the model quantises beside a tensor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WithConstant {
+    /// Its scale.
+    pub scale: f32,
+    /// Its zero point.
+    pub zero: i64,
+    /// Whether the tensor is multiplied with it.
+    pub multiplies: bool,
+    /// Whether it is the first of both.
+    pub first: bool,
 }
 
 /// Why the float model could not be run.

@@ -10,6 +10,7 @@ mod batch_matmul;
 mod embedding;
 mod function;
 pub(crate) mod grid;
+mod grid_constant;
 mod grid_round;
 mod grid_sum;
 mod linear;

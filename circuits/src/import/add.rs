@@ -87,9 +87,11 @@ fn add_constant(
     constant: usize,
 ) -> Result<(), Problem> {
     let operand = importer.activation(node, operand)?;
+    let first = constant == 0;
     let (constant, values) = importer.constant(node, constant)?;
     let offset = broadcast(&constant.shape, &values, operand.shape())?;
-    let (factor, public) = (vec![1.0; offset.len()], constant.is_public());
+    let quantised = importer.has_constant(node, &constant.name, false, first);
+    let (factor, public) = (vec![1.0; offset.len()], constant.is_public() && !quantised);
     affine::apply(importer, node, &operand, &Affine { factor, offset, public })
 }
 

@@ -81,7 +81,7 @@ use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 pub(crate) use attributes::OnnxNode;
 pub(crate) use tensor::{Constant, Data};
 
-use crate::float::{FloatGraph, FloatNode, FloatOp, FloatTensor, FloatTerm, Function};
+use crate::float::{FloatGraph, FloatNode, FloatOp, FloatTensor, FloatTerm, Function, WithConstant};
 use crate::graph::{TensorId, View};
 use crate::onnx::{ImportError, UnsupportedOperator, elements};
 
@@ -296,6 +296,9 @@ pub(crate) struct Importer<'a> {
     pub(crate) extra_constants: Vec<TensorProto>,
     /// Scales of weights that the file holds quantised, by name.
     pub(crate) steps: HashMap<String, Vec<f32>>,
+    /// Zero points of those with one scale, by name.
+    pub(crate) zeros: HashMap<String, i64>,
+    pub(crate) constants: HashMap<String, WithConstant>,
     /// Nodes whose constant is one number of the graph, for all to see.
     public: Vec<String>,
     /// Version of the standard operators.
@@ -327,6 +330,8 @@ impl<'a> Importer<'a> {
             extra_nodes,
             extra_constants,
             steps: HashMap::new(),
+            zeros: HashMap::new(),
+            constants: HashMap::new(),
             public,
             opset,
         };
@@ -415,7 +420,8 @@ impl<'a> Importer<'a> {
                 _ => None,
             };
         }
-        let graph = FloatGraph { tensors: self.tensors, nodes: self.nodes, output: view, steps: self.steps };
+        let (tensors, nodes, steps, constants) = (self.tensors, self.nodes, self.steps, self.constants);
+        let graph = FloatGraph { tensors, nodes, output: view, steps, constants };
         let (nodes, constants) = (self.extra_nodes, self.extra_constants);
         Ok(Imported { graph, notes: self.notes, output_value, nodes, constants })
     }
@@ -631,6 +637,24 @@ impl<'a> Importer<'a> {
             && producer.grid.is_none()
             && !matches!(producer.op, FloatOp::Input | FloatOp::Part { .. } | FloatOp::Rank { .. });
         absorbs.then_some(producer)
+    }
+
+    /// Notes that a node has a constant operand, if the model quantises that with one scale. Returns whether it does.
+    pub fn has_constant(
+        &mut self,
+        node: &OnnxNode<'_>,
+        constant: &str,
+        multiplies: bool,
+        first: bool,
+    ) -> bool {
+        let (Some([scale]), Some(zero)) =
+            (self.steps.get(constant).map(Vec::as_slice), self.zeros.get(constant))
+        else {
+            return false;
+        };
+        let with = WithConstant { scale: *scale, zero: *zero, multiplies, first };
+        self.constants.insert(node.name.clone(), with);
+        true
     }
 
     /// After the producer of `operand` has absorbed `node`: its tensor now holds the node's result.

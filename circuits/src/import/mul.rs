@@ -15,9 +15,11 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
         _ => (1, 0),
     };
     let operand = importer.activation(node, operand)?;
+    let first = constant == 0;
     let (constant, values) = importer.constant(node, constant)?;
     let factor = broadcast(&constant.shape, &values, operand.shape())?;
-    let (offset, public) = (vec![0.0; factor.len()], constant.is_public());
+    let quantised = importer.has_constant(node, &constant.name, true, first);
+    let (offset, public) = (vec![0.0; factor.len()], constant.is_public() && !quantised);
     affine::apply(importer, node, &operand, &Affine { factor, offset, public })
 }
 

@@ -155,6 +155,9 @@ fn weights(
     };
     let data = Data::Float(values.iter().enumerate().map(real).collect());
     importer.steps.insert(node.output().into(), parameters.scales.clone());
+    if let [zero] = parameters.zeros.as_slice() {
+        importer.zeros.insert(node.output().into(), *zero);
+    }
     let constant = Constant { name: node.output().into(), data, ..constant };
     importer.bind(node.output(), Value::Constant(constant));
     Ok(())

@@ -185,6 +185,7 @@ impl Reader<'_> {
             ],
             output: View::plain(scores, vec![forest.outputs]),
             steps: std::collections::HashMap::new(),
+            constants: std::collections::HashMap::new(),
         }
     }
 

@@ -92,6 +92,7 @@ impl Builder<'_> {
             ranges: vec![range],
             multipliers: vec![f64::from(multiplier)],
             bound: 2.0 * f64::from(multiplier) * farthest as f64,
+            offset: 0.0,
             saturated,
             of: &of,
         };

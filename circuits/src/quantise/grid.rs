@@ -24,16 +24,16 @@ const WEIGHT_BITS_MAX: u32 = 30;
 const WHOLE: f64 = 1e-4;
 
 /// A convolution of integers, as ONNX has it.
-struct Exact {
-    input: View,
-    weight: (String, Vec<usize>, Vec<i64>),
-    bias: Option<(String, Vec<i64>)>,
-    geometry: ConvGeometry,
+pub(super) struct Exact {
+    pub(super) input: View,
+    pub(super) weight: (String, Vec<usize>, Vec<i64>),
+    pub(super) bias: Option<(String, Vec<i64>)>,
+    pub(super) geometry: ConvGeometry,
     /// As in [`super::NodeReport`].
-    turned: Option<usize>,
+    pub(super) turned: Option<usize>,
     /// One, or one for each channel.
-    multipliers: Vec<f32>,
-    grid: Grid,
+    pub(super) multipliers: Vec<f32>,
+    pub(super) grid: Grid,
 }
 
 impl Exact {
@@ -91,7 +91,7 @@ impl Builder<'_> {
 
     /// A convolution or product that can be computed as integers, in integers. Returns whether it can.
     pub(super) fn exact(&mut self, index: usize) -> Result<bool, QuantiseError> {
-        let Some(exact) = self.as_integers(index) else { return Ok(false) };
+        let Some(exact) = self.as_integers(index) else { return self.exact_with_constant(index) };
         let (lo, hi) = self.bound_of(&exact.input);
         let range = (lo.min(0), hi.max(0));
         let relu = self.model.graph.nodes[index].relu;
@@ -111,7 +111,8 @@ impl Builder<'_> {
         let blocks = values.chunks((values.len() / shape[0]).max(1)).enumerate();
         // Two digits of a number, each with a bound that is a power of two, come to at most four times as much.
         let bound = 4.0 * blocks.map(of_channel).fold(0.0, f64::max);
-        let sums = Sums { ranges, multipliers, bound, saturated: exact.saturated(relu), of: &of };
+        let sums =
+            Sums { ranges, multipliers, bound, offset: 0.0, saturated: exact.saturated(relu), of: &of };
         let Some(rounding) = Rounding::of(&sums, self.graph.shift, self.graph.q_bits, true) else {
             return Ok(false);
         };
@@ -129,7 +130,7 @@ impl Builder<'_> {
     }
 
     /// The sums, each along its channel's line. Numbers of more bits than a weight has take two.
-    fn along(&mut self, exact: &Exact, lines: &[Line]) -> Linear {
+    pub(super) fn along(&mut self, exact: &Exact, lines: &[Line]) -> Linear {
         let (name, shape, values) = &exact.weight;
         let block = values.len() / shape[0];
         let weight: Vec<i64> = values.iter().enumerate().map(|(e, w)| w * lines[e / block].factor).collect();

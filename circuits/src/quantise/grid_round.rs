@@ -47,6 +47,8 @@ pub(super) struct Sums<'a> {
     pub multipliers: Vec<f64>,
     /// As many steps as a circuit's bound of all accumulators has, which is more than that of each channel.
     pub bound: f64,
+    /// As many steps as a sum of 0 may be from 0.
+    pub offset: f64,
     /// The least and the largest integer.
     pub saturated: (i64, i64),
     /// The integer of a channel's sum; it grows with the sum.
@@ -242,7 +244,8 @@ impl Rounding {
     /// The largest number of steps that any sum is from 0, saturated or not.
     fn farthest(sums: &Sums<'_>) -> f64 {
         let each = sums.ranges.iter().zip(&sums.multipliers);
-        each.map(|((lo, hi), m)| m * (hi.max(&-lo) + 1) as f64).fold(2.0, f64::max) * (1.0 + AWAY) + 2.0
+        let farthest = each.map(|((lo, hi), m)| m * (hi.max(&-lo) + 1) as f64).fold(2.0, f64::max);
+        farthest * (1.0 + AWAY) + sums.offset + 2.0
     }
 
     /// The first digit: how far sums go if tables hold it, or what is beyond. Returns none if even that is beyond tables.
@@ -694,7 +697,14 @@ mod tests {
     /// Sums of one channel that become `of`.
     fn one(range: (i64, i64), multiplier: f64, of: &dyn Fn(usize, i64) -> i64) -> Sums<'_> {
         let bound = 4.0 * multiplier * range.1.max(-range.0) as f64;
-        Sums { ranges: vec![range], multipliers: vec![multiplier], bound, saturated: (-128, 127), of }
+        Sums {
+            ranges: vec![range],
+            multipliers: vec![multiplier],
+            bound,
+            offset: 0.0,
+            saturated: (-128, 127),
+            of,
+        }
     }
 
     #[test]

@@ -249,7 +249,8 @@ impl Builder<'_> {
         };
         let ranges = vec![(most * operand.range.0, most * operand.range.1)];
         let bound = 2.0 * exact * reach as f64;
-        let sums = Sums { ranges, multipliers: vec![f64::from(single)], bound, saturated, of: &of };
+        let sums =
+            Sums { ranges, multipliers: vec![f64::from(single)], bound, offset: 0.0, saturated, of: &of };
         let Some(rounding) = Rounding::of(&sums, self.graph.shift, self.graph.q_bits, true) else {
             return Ok(false);
         };
