@@ -13,8 +13,8 @@ pub const ACCUMULATOR_MAX: i64 = 1 << 61;
 pub const Q_BITS_MAX: u32 = 24;
 /// Largest supported [`IntGraph::shift`].
 pub const SHIFT_MAX: u32 = 24;
-/// Largest [`Linear::Conv`] `low_bits`, less than a weight has.
-pub const LOW_BITS_MAX: u32 = 29;
+/// Largest [`Linear::Conv`] `low_bits`: the bits of a weight, with its sign.
+pub const LOW_BITS_MAX: u32 = 30;
 /// Largest number of elements of one tensor or weight.
 pub const ELEMENTS_MAX: usize = 1 << 27;
 

@@ -87,7 +87,7 @@ impl Builder<'_> {
         let of = |_: usize, sum: i64| {
             ((sum as f32 * multiplier).round_ties_even() as i64).clamp(saturated.0, saturated.1)
         };
-        let farthest = range.1.max(-range.0);
+        let farthest = range.1.max(-range.0).max(1);
         let sums = Sums {
             ranges: vec![range],
             multipliers: vec![f64::from(multiplier)],

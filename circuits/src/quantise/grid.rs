@@ -102,7 +102,7 @@ impl Builder<'_> {
         let multipliers = (0..ranges.len()).map(|channel| f64::from(exact.multiplier(channel))).collect();
         let of = |channel: usize, sum: i64| exact.of(channel, sum, relu);
         // As `validate_graph` bounds them: the largest weight at every tap.
-        let (taps, farthest) = ((values.len() / shape[0]) as f64, range.1.max(-range.0) as f64);
+        let (taps, farthest) = ((values.len() / shape[0]) as f64, range.1.max(-range.0).max(1) as f64);
         let largest = |values: &[i64]| values.iter().map(|v| v.abs()).max().unwrap_or(0) as f64;
         let of_channel = |(channel, weights): (usize, &[i64])| {
             let bias = bias.map_or(0.0, |bias| bias[channel].abs() as f64);

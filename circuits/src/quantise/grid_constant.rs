@@ -63,7 +63,7 @@ impl Builder<'_> {
         let most = integers.iter().map(|b| b.abs()).max().unwrap_or(0) as f64;
         let offset = if with.multiplies { 0.0 } else { most * f64::from(rb) };
         let steepest = multipliers.iter().copied().fold(0.0, f64::max);
-        let bound = 4.0 * (steepest * hi.max(-lo) as f64 + offset + 1.0);
+        let bound = 4.0 * (steepest * hi.max(-lo).max(1) as f64 + offset + 1.0);
         let sums = Sums { ranges, multipliers, bound, offset, saturated, of: &of };
         let Some(rounding) = Rounding::of(&sums, self.graph.shift, self.graph.q_bits, true) else {
             return Ok(false);

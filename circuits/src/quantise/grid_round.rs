@@ -278,7 +278,9 @@ impl Rounding {
 
     /// The most bits of a divisor: accumulators are bounded by the most of a circuit.
     fn most(sums: &Sums<'_>) -> u32 {
-        (f64::from(WIDE_BITS_MAX) - sums.bound.max(2.0).log2()).clamp(0.0, 60.0) as u32
+        // Offsets go as far as results do.
+        let results = 8 * (sums.saturated.1.max(-sums.saturated.0) + 1);
+        (f64::from(WIDE_BITS_MAX) - sums.bound.max(results as f64).log2()).clamp(0.0, 60.0) as u32
     }
 
     fn nearest(sums: &Sums<'_>, steps: &[Steps], (shift, q_bits): (u32, u32), less: i64) -> Option<Self> {
@@ -288,6 +290,9 @@ impl Rounding {
         let count = DIVISOR_BITS.min(most).saturating_sub(own + shift).div_ceil(q_bits + 1).max(1);
         // Digits of one size, for one table, and as large as they may be.
         let bits = most.saturating_sub(own + shift).min(count * (q_bits + 1)) / count;
+        if bits < 2 {
+            return None;
+        }
         let mut rest = behind(bits * count + shift, shift, bits);
         rest.iter_mut().for_each(|digit| digit.reach = (digit.reach - less).max(1));
         let (digits, beyond) = Self::with_first(rest, farthest, shift, q_bits, false)?;
@@ -661,7 +666,9 @@ mod tests {
     fn multipliers_of_any_size_are_exact_beside_each_other() {
         // From one at which no sum makes a step to one at which each sum makes several.
         let scales = [1e-9, 0.0112, 3.7, 1.9e-5, 0.31];
-        for (u, relu, tables) in [(1.0, false, (10, 17)), (0.37, true, (12, 17)), (7.0, false, (12, 16))] {
+        for (u, relu, tables) in
+            [(1.0, false, (10, 17)), (0.37, true, (12, 17)), (7.0, false, (12, 16)), (0.01, false, (10, 18))]
+        {
             assert_eq!(every_pair(scales, u, relu, tables).1, Some(true), "{u}");
         }
     }
