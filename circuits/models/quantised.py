@@ -259,6 +259,19 @@ def with_constant(operator, written, first):
     return model(nodes, constants, [1, 3, 7, 5], [1, 3, 7, 5]), float(constants["sy"])
 
 
+def averages_of_one_scale(zero):
+    """QLinearAveragePool that keeps scale and zero point, and then a pair of another scale."""
+    constants = {"sx": np.float32(2**-5), "zx": u8(zero), "sy": np.float32(2**-4), "zy": u8(41)}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "sx", "zx"], ["q"]),
+        own("QLinearAveragePool", ["q", "sx", "zx", "sx", "zx"], ["p"], kernel_shape=[2, 2]),
+        helper.make_node("DequantizeLinear", ["p", "sx", "zx"], ["d"]),
+        helper.make_node("QuantizeLinear", ["d", "sy", "zy"], ["o"]),
+        helper.make_node("DequantizeLinear", ["o", "sy", "zy"], ["y"]),
+    ]
+    return model(nodes, constants, [1, 2, 5, 7], [1, 2, 4, 6]), float(constants["sy"])
+
+
 def average_of_many(sx, sy):
     """QLinearGlobalAveragePool of more integers than a table holds the sums of."""
     constants = {"sx": np.float32(sx), "zx": u8(114), "sy": np.float32(sy), "zy": u8(97)}
@@ -427,6 +440,8 @@ cases += [
     case("sum of a constant, as pairs", *with_constant("Add", "pairs", True), (1, 3, 7, 5), (100, -100)),
     case("product with a constant", *with_constant("Mul", "operator", False), (1, 3, 7, 5), (100, -100)),
     case("product of a constant, as pairs", *with_constant("Mul", "pairs", True), (1, 3, 7, 5), (100, -100)),
+    case("averages of one scale", *averages_of_one_scale(114), (1, 2, 5, 7), (100, -100)),
+    case("averages of one scale, odd zero point", *averages_of_one_scale(37), (1, 2, 5, 7), (100, -100)),
     case("average of many", *average_of_many(0.0171, 0.0093), (1, 2, 23, 17), (100, -100)),
 ]
 golden = Path(__file__).parent / "../src/quantise/golden"
