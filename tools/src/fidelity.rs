@@ -91,11 +91,6 @@ impl Fidelity {
         }
     }
 
-    /// The layers that the model quantises and whose integers may differ by one from a runtime's.
-    fn rounded_twice(&self) -> Vec<&Layer> {
-        self.layers.iter().filter(|layer| layer.bit_exact == Some(false)).collect()
-    }
-
     /// The layers that take most cells, with their shares of all, dearest first.
     fn dearest(&self) -> Vec<(&Layer, f64)> {
         let all: usize = self.layers.iter().filter_map(|layer| layer.cells).sum();
@@ -150,19 +145,24 @@ impl fmt::Display for Fidelity {
             f,
             "largest output the same in {same_largest} of {records} {measured_on} records, cosine {cosine:.6} (least {cosine_min:.6}), error {:.2} %",
             100.0 * relative_error
-        )?;
-        let asked = |layer: &&Layer| layer.bit_exact.is_some();
-        let (all, other) = (self.layers.iter().filter(asked).count(), self.rounded_twice());
-        match (all, other.as_slice()) {
-            (0, _) => Ok(()),
-            (all, []) => write!(f, "; all of the {all} layers that the model quantises are bit exact"),
-            (all, [first, ..]) => write!(
-                f,
-                "; of the {all} layers that the model quantises {} are bit exact, not so \"{}\"{}",
-                all - other.len(),
-                first.name,
-                if other.len() > 1 { " and others (bit_exact in --json)" } else { "" }
-            ),
+        )
+    }
+}
+
+/// Of a model that is quantised already, how many of its layers are what a runtime computes in integers: each layer that it quantises by its name, and whether
+/// it is. None of other models.
+pub fn exactness<'a>(layers: impl Iterator<Item = (&'a str, bool)>) -> Option<String> {
+    let (exact, other): (Vec<_>, Vec<_>) = layers.partition(|(_, exact)| *exact);
+    let (all, layers) = (exact.len() + other.len(), "layers that the model quantises");
+    match other.as_slice() {
+        [] if exact.is_empty() => None,
+        [] => Some(format!("all of the {all} {layers} are bit exact")),
+        [(first, _), rest @ ..] => {
+            let others = if rest.is_empty() { "" } else { " and others (bit_exact in --json)" };
+            let exact = exact.len();
+            Some(format!(
+                "{exact} of the {all} {layers} are bit exact; \"{first}\"{others} may differ by one"
+            ))
         }
     }
 }
@@ -254,22 +254,18 @@ mod tests {
 
     #[test]
     fn layers_that_a_model_quantises_are_counted_and_the_first_that_is_not_exact_is_named() {
-        let told = |exact: &[Option<bool>]| {
-            let named = |(at, bit_exact)| Layer { bit_exact, ..layer(&format!("l{at}"), None) };
-            fidelity(exact.iter().copied().enumerate().map(named).collect())
-        };
-        assert!(!told(&[None, None]).to_string().contains("bit exact"));
-        let all = told(&[Some(true), None, Some(true)]);
-        assert!(all.to_string().ends_with("all of the 2 layers that the model quantises are bit exact"));
-        assert!(Table(&all).to_string().contains("\"l2\", bit exact"));
-        let some = told(&[Some(true), Some(false), Some(false)]);
-        let text = some.to_string();
-        assert!(
-            text.contains(
-                "of the 3 layers that the model quantises 1 are bit exact, not so \"l1\" and others"
-            ),
-            "{text}"
-        );
-        assert!(Table(&some).to_string().contains("\"l1\", rounded twice"));
+        let told = |layers: &[(&'static str, bool)]| exactness(layers.iter().copied());
+        assert_eq!(told(&[]), None);
+        let all = told(&[("a", true), ("b", true)]).unwrap();
+        assert_eq!(all, "all of the 2 layers that the model quantises are bit exact");
+        let one = told(&[("a", true), ("b", false)]).unwrap();
+        assert!(one.ends_with("are bit exact; \"b\" may differ by one"), "{one}");
+        let two = told(&[("a", false), ("b", false), ("c", true)]).unwrap();
+        assert!(two.starts_with("1 of the 3 layers") && two.contains("\"a\" and others"), "{two}");
+        let exact = |bit_exact| Layer { bit_exact, ..layer("l", None) };
+        let table = |bit_exact| Table(&fidelity(vec![exact(bit_exact)])).to_string();
+        assert!(table(Some(true)).contains("\"l\", bit exact"));
+        assert!(table(Some(false)).contains("\"l\", rounded twice"));
+        assert!(!table(None).contains("exact"));
     }
 }

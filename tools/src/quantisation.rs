@@ -9,6 +9,7 @@ use kiln_circuits::{
 };
 
 use crate::error::Failure;
+use crate::fidelity::exactness;
 use crate::mixed::MixedSearch;
 use crate::progress::Progress;
 
@@ -82,7 +83,7 @@ impl Quantisation {
         progress: &Progress,
     ) -> Result<Quantised, Failure> {
         let refused = |e| Failure::refused("quantise the model", e);
-        progress.phase("quantise", || match self.mixed {
+        let made = progress.phase("quantise", || match self.mixed {
             None => {
                 let (graph, weights, report) = quantise(model, calibration, &self.options).map_err(refused)?;
                 Ok(Quantised { graph, weights, report, mixed: None })
@@ -100,7 +101,13 @@ impl Quantisation {
                 let ((graph, weights, report), search) = made.map_err(refused)?;
                 Ok(Quantised { graph, weights, report, mixed: Some(search.into()) })
             }
-        })
+        })?;
+        let layers = made.report.nodes.iter();
+        let layers = layers.filter_map(|node| Some((node.name.as_str(), node.bit_exact?)));
+        if let Some(told) = exactness(layers) {
+            crate::output::note(told);
+        }
+        Ok(made)
     }
 }
 

@@ -32,7 +32,8 @@
 //! or other scales would help; where the cells are is where a smaller layer would.
 //!
 //! A model that is quantised already, by `QuantizeLinear` and `QLinearConv` and the like, needs no bits: its own integers are proven, and shift and
-//! tables are chosen at which every layer gives what ONNX Runtime gives in integers, bit for bit. `--layers` and `--json` tell which layers do.
+//! tables are chosen at which every layer gives what ONNX Runtime gives in integers, bit for bit. It says how many layers do;
+//! `--layers` and `--json` tell which.
 //!
 //! With `--activation-bits mixed` the widths of activations are searched for, layer by layer (`mixed:0.05` with an error of the outputs of up
 //! to 5 % on the calibration records). What a proof takes depends on widths by the tables alone, whose entries fill columns: so there
