@@ -2,8 +2,7 @@
 //!
 //! **Averages** of n integers: `v = round(a·s_x/(s_y·n))` of their sum `a`, one table, or digits where none holds all sums (`grid_round.rs`). Runtimes work it out in single precision, each in its
 //! own order; where a sum comes so near to a tie that the order could decide, the table is not called bit exact. ONNX Runtime's windows add the zero
-//! point before they round, and so does the table. Over all of an image (`GlobalAveragePool`) it adds integers up and multiplies once, and
-//! one number at another scale is rounded as it is: both are exact.
+//! point before they round, and so does the table. Over all of an image (`GlobalAveragePool`) it adds integers up and multiplies once, which is exact.
 //!
 //! **Sums** of `a` and `b` follow ONNX Runtime's `QLinearAdd`, which it also runs between `DequantizeLinear` and `QuantizeLinear`:
 //! `r = round(fma(a, s_a/s_y, fma(b, s_b/s_y, c)))`, `c = z_y − fma(s_a/s_y, z_a, z_b·s_b/s_y)`, in single precision. Either of two forms is taken
@@ -229,16 +228,10 @@ impl Builder<'_> {
             let tie = from_tie == 0.0 && f64::from(single) == exact && adds_exactly;
             outside || tie || from_tie > NEAR * x.abs().max(1.0)
         };
-        // One number at another scale is no average: nobody adds anything up.
-        let alone = count == 1.0 && most == 1;
-        let bit_exact = whole || alone || (most * operand.range.0..=most * operand.range.1).all(told);
-        let (scale, zero) = (operand.grid.scale, grid.zero);
-        let of = |sum: i64| match (whole, alone) {
-            (_, true) => grid.nearest(sum as f32 * scale),
-            (true, _) => (sum as f32 * single).round_ties_even() as i64,
-            // Over windows the zero point is added before halves go to the even number.
-            _ => (sum as f32 * single + zero as f32).round_ties_even() as i64 - zero,
-        };
+        let bit_exact = whole || (most * operand.range.0..=most * operand.range.1).all(told);
+        // Over windows the zero point is added before halves go to the even number.
+        let before = if whole { 0 } else { grid.zero };
+        let of = |sum: i64| (sum as f32 * single + before as f32).round_ties_even() as i64 - before;
         let entry = |sum: i64| self.saturated(index, grid, of(sum)) as i32;
         let linear = |builder: &Self, coefficient: i64, constant: i64| {
             let input = |t: &FloatTerm| (builder.view(&t.input), t.target.clone());
