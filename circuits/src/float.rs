@@ -121,6 +121,11 @@ impl Grid {
         ((x / self.scale).round_ties_even() as i64).clamp(self.lo, self.hi)
     }
 
+    /// The least and the largest integer, of a Relu's result if it is one.
+    pub fn saturated(&self, relu: bool) -> (i64, i64) {
+        if relu { (self.lo.max(0), self.hi.max(0)) } else { (self.lo, self.hi) }
+    }
+
     /// The integer as the tensor holds it.
     pub fn shown(&self, v: i64) -> i64 {
         if self.raw { v + self.zero } else { v }

@@ -83,7 +83,7 @@ impl Builder<'_> {
         let range = corners.iter().fold((0, 0), |range: (i64, i64), v| (range.0.min(*v), range.1.max(*v)));
         let range = (range.0.saturating_mul(depth), range.1.saturating_mul(depth));
         let multiplier = a.grid.scale * b.grid.scale / grid.scale;
-        let saturated = if node.relu { (grid.lo.max(0), grid.hi.max(0)) } else { (grid.lo, grid.hi) };
+        let saturated = grid.saturated(node.relu);
         let of = |_: usize, sum: i64| {
             ((sum as f32 * multiplier).round_ties_even() as i64).clamp(saturated.0, saturated.1)
         };

@@ -48,14 +48,8 @@ impl Exact {
     }
 
     fn saturate(&self, v: i64, relu: bool) -> i64 {
-        let (lo, hi) = self.saturated(relu);
+        let (lo, hi) = self.grid.saturated(relu);
         v.clamp(lo, hi)
-    }
-
-    /// The least and the largest integer.
-    fn saturated(&self, relu: bool) -> (i64, i64) {
-        let (lo, hi) = (self.grid.lo, self.grid.hi);
-        if relu { (lo.max(0), hi.max(0)) } else { (lo, hi) }
     }
 }
 
@@ -112,7 +106,7 @@ impl Builder<'_> {
         // Two digits of a number, each with a bound that is a power of two, come to at most four times as much.
         let bound = 4.0 * blocks.map(of_channel).fold(0.0, f64::max);
         let sums =
-            Sums { ranges, multipliers, bound, offset: 0.0, saturated: exact.saturated(relu), of: &of };
+            Sums { ranges, multipliers, bound, offset: 0.0, saturated: exact.grid.saturated(relu), of: &of };
         let Some(rounding) = Rounding::of(&sums, self.graph.shift, self.graph.q_bits, true) else {
             return Ok(false);
         };

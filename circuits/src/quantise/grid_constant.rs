@@ -42,7 +42,7 @@ impl Builder<'_> {
             let constant = zy - r.mul_add(z as f32, s * y as f32);
             ((first + z) as f32).mul_add(r, ((second + y) as f32).mul_add(s, constant))
         };
-        let saturated = if node.relu { (grid.lo.max(0), grid.hi.max(0)) } else { (grid.lo, grid.hi) };
+        let saturated = grid.saturated(node.relu);
         let signs: Vec<i64> = match with.multiplies {
             true => integers.iter().map(|b| if *b < 0 { -1 } else { 1 }).collect(),
             false => vec![1; integers.len()],

@@ -245,7 +245,7 @@ impl Builder<'_> {
             return Ok(true);
         }
         let relu = self.model.graph.nodes[index].relu;
-        let saturated = if relu { (grid.lo.max(0), grid.hi.max(0)) } else { (grid.lo, grid.hi) };
+        let saturated = grid.saturated(relu);
         let of = |_: usize, sum: i64| of(sum).clamp(saturated.0, saturated.1);
         let ranges = vec![(most * operand.range.0, most * operand.range.1)];
         let bound = 2.0 * exact * reach as f64;
