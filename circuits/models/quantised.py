@@ -272,6 +272,19 @@ def averages_of_one_scale(zero):
     return model(nodes, constants, [1, 2, 5, 7], [1, 2, 4, 6]), float(constants["sy"])
 
 
+def windows(form, scales, zero, result, shape, **kind):
+    """Averages over windows, of which halves hinge on single precision, as one operator or between pairs; `shape` is the result's."""
+    constants = {"sx": np.float32(scales[0]), "zx": zero, "sy": np.float32(scales[1]), "zy": result}
+    node = helper.make_node
+    nodes = [node("QuantizeLinear", ["x", "sx", "zx"], ["q"])]
+    if form == "pairs":
+        nodes += [node("DequantizeLinear", ["q", "sx", "zx"], ["d"]), node("AveragePool", ["d"], ["p"], **kind), node("QuantizeLinear", ["p", "sy", "zy"], ["o"])]
+    else:
+        nodes += [own("QLinearAveragePool", ["q", "sx", "zx", "sy", "zy"], ["o"], **kind)]
+    nodes += [node("DequantizeLinear", ["o", "sy", "zy"], ["y"])]
+    return model(nodes, constants, [1, 2, 7, 9], [1, 2, *shape]), float(constants["sy"])
+
+
 def average_of_many(sx, sy):
     """QLinearGlobalAveragePool of more integers than a table holds the sums of."""
     constants = {"sx": np.float32(sx), "zx": u8(114), "sy": np.float32(sy), "zy": u8(97)}
@@ -443,6 +456,13 @@ cases += [
     case("averages of one scale", *averages_of_one_scale(114), (1, 2, 5, 7), (100, -100)),
     case("averages of one scale, odd zero point", *averages_of_one_scale(37), (1, 2, 5, 7), (100, -100)),
     case("average of many", *average_of_many(0.0171, 0.0093), (1, 2, 23, 17), (100, -100)),
+    case("windows of one scale", *windows("operator", [0.0117, 0.0117], u8(114), u8(114), [3, 4], kernel_shape=[2, 2], strides=[2, 2]), (1, 2, 7, 9), (100, -100)),
+    case("windows of one scale, as pairs", *windows("pairs", [1 / 255, 1 / 255], u8(0), u8(0), [3, 4], kernel_shape=[2, 2], strides=[2, 2]), (1, 2, 7, 9), (100, -100)),
+    case("windows that overlap, signed", *windows("operator", [1 / 51, 1 / 51], np.int8(-3), np.int8(8), [6, 8], kernel_shape=[2, 2]), (1, 2, 7, 9), (100, -100)),
+    case("windows of one scale, signed pairs", *windows("pairs", [0.0117, 0.0117], np.int8(-128), np.int8(-128), [6, 8], kernel_shape=[2, 2]), (1, 2, 7, 9), (100, -100)),
+    case("windows with padding that does not count", *windows("pairs", [0.0231, 0.0231], u8(99), u8(12), [7, 9], kernel_shape=[3, 3], pads=[1, 1, 1, 1]), (1, 2, 7, 9), (100, -100)),
+    case("windows with padding that counts", *windows("operator", [0.0231, 0.0231], u8(0), u8(0), [5, 4], kernel_shape=[3, 4], pads=[1, 1, 2, 1], strides=[2, 2], count_include_pad=1),
+         (1, 2, 7, 9), (100, -100)),
 ]
 golden = Path(__file__).parent / "../src/quantise/golden"
 for name, made in (("quantised", cases), ("dynamic", real)):

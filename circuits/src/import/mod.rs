@@ -160,6 +160,7 @@ fn importer_for(operator: &str) -> Option<OperatorImporter> {
         "Transpose" => transpose::import,
         "Unsqueeze" => unsqueeze::import,
         "Where" => where_::import,
+        rewrite::QLINEAR_AVERAGE_POOL => average_pool::import,
         rewrite::EMBEDDING => embedding::import,
         rewrite::MASKED_SOFTMAX => softmax::masked,
         _ => return None,

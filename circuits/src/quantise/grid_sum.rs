@@ -1,8 +1,4 @@
-//! Sums, averages, products and joins of tensors that the model itself quantises (`grid.rs`), with the integers that a runtime gives.
-//!
-//! **Averages** of n integers: `v = round(a·s_x/(s_y·n))` of their sum `a`, one table, or digits where none holds all sums (`grid_round.rs`). Runtimes work it out in single precision, each in its
-//! own order; where a sum comes so near to a tie that the order could decide, the table is not called bit exact. ONNX Runtime's windows add the zero
-//! point before they round, and so does the table. Over all of an image (`GlobalAveragePool`) it adds integers up and multiplies once, which is exact.
+//! Sums, products and joins of tensors that the model itself quantises (`grid.rs`), with the integers that a runtime gives.
 //!
 //! **Sums** of `a` and `b` follow ONNX Runtime's `QLinearAdd`, which it also runs between `DequantizeLinear` and `QuantizeLinear`:
 //! `r = round(fma(a, s_a/s_y, fma(b, s_b/s_y, c)))`, `c = z_y − fma(s_a/s_y, z_a, z_b·s_b/s_y)`, in single precision. Either of two forms is taken
@@ -21,7 +17,6 @@
 //!
 //! What fits none of these is requantised twice and said not to be exact.
 
-use super::grid_round::{Rounding, Sums};
 use super::{Builder, Figures, QuantiseError};
 use crate::float::{FloatTerm, Grid};
 use crate::graph::{Linear, TableKind, TensorId, Term, View};
@@ -30,9 +25,6 @@ use crate::graph::{Linear, TableKind, TensorId, Term, View};
 const RATIO_MAX: i64 = 16;
 /// Elements of a sum from which on a table of all pairs is less than ranks.
 const PAIRED_MIN: usize = 1 << 14;
-/// How near to a tie, relative to the number, orders of computing in single precision may disagree: eight roundings.
-const NEAR: f64 = 8.0 / 16_777_216.0;
-
 /// What becomes of each pair of integers, in two dimensions.
 struct Pairs {
     a: (i64, i64),
@@ -45,11 +37,6 @@ struct Pairs {
 struct Ranked {
     base: [Vec<i64>; 2],
     rank: [Vec<i64>; 2],
-}
-
-/// Bits of a number without the zeros at its end: numbers of few bits are added up without rounding.
-fn significant_bits(scale: f32) -> u32 {
-    f32::MANTISSA_DIGITS - (scale.to_bits() | 1 << (f32::MANTISSA_DIGITS - 1)).trailing_zeros()
 }
 
 impl Pairs {
@@ -109,7 +96,7 @@ impl Pairs {
 
 /// Grid and integers' range of an operand.
 pub(super) struct Operand<'a> {
-    view: &'a View,
+    pub(super) view: &'a View,
     pub(super) grid: Grid,
     pub(super) range: (i64, i64),
 }
@@ -137,8 +124,7 @@ impl Builder<'_> {
             {
                 self.joined(index, &grid, terms)
             }
-            [first, ..] => self.average(index, &grid, (first, terms), hits),
-            [] => Ok(false),
+            _ => self.average(index, &grid, terms),
         }
     }
 
@@ -150,13 +136,13 @@ impl Builder<'_> {
     }
 
     /// The result as the tensor holds it.
-    fn saturated(&self, index: usize, grid: &Grid, v: i64) -> i64 {
+    pub(super) fn saturated(&self, index: usize, grid: &Grid, v: i64) -> i64 {
         let v = v.clamp(grid.lo, grid.hi);
         grid.shown(if self.model.graph.nodes[index].relu { v.max(0) } else { v })
     }
 
     /// The largest magnitude that the tables hold.
-    fn table_top(&self) -> i64 {
+    pub(super) fn table_top(&self) -> i64 {
         (1 << self.graph.q_bits) - 1
     }
 
@@ -197,72 +183,6 @@ impl Builder<'_> {
         let table = self.listed("joined", reach, |q| entries[(q + reach) as usize]);
         let linear = Linear::Combine { terms: made, constant: 0 };
         self.push_result(index, "joined", linear, table, reach, grid, true)?;
-        Ok(true)
-    }
-
-    fn average(
-        &mut self,
-        index: usize,
-        grid: &Grid,
-        (first, terms): (&FloatTerm, &[FloatTerm]),
-        hits: &[Vec<u32>],
-    ) -> Result<bool, QuantiseError> {
-        let Some(operand) = self.operand(&first.input) else { return Ok(false) };
-        let count = (1.0 / f64::from(first.factor)).round();
-        let alike = |t: &FloatTerm| t.input.tensor == first.input.tensor && t.factor == first.factor;
-        let most = hits.iter().map(|hits| i64::from(hits.iter().sum::<u32>())).max().unwrap_or(0);
-        let reach = most * operand.range.1.max(-operand.range.0);
-        if !terms.iter().all(alike) || (1.0 / count) as f32 != first.factor {
-            return Ok(false);
-        }
-        let exact = f64::from(operand.grid.scale) / (f64::from(grid.scale) * count);
-        let single = operand.grid.scale / (grid.scale * count as f32);
-        // Over all of an image, the runtime adds integers up and multiplies once; over windows it adds up numbers.
-        let whole = self.model.graph.nodes[index].operator == "GlobalAveragePool";
-        let adds_exactly =
-            significant_bits(operand.grid.scale) + super::bits((0, reach)) <= f32::MANTISSA_DIGITS;
-        let told = |sum: i64| {
-            let x = sum as f64 * exact;
-            let from_tie = ((x - x.floor()) - 0.5).abs();
-            let outside = x > grid.hi as f64 + 1.0 || x < grid.lo as f64 - 1.0;
-            let tie = from_tie == 0.0 && f64::from(single) == exact && adds_exactly;
-            outside || tie || from_tie > NEAR * x.abs().max(1.0)
-        };
-        let bit_exact = whole || (most * operand.range.0..=most * operand.range.1).all(told);
-        // Over windows the zero point is added before halves go to the even number.
-        let before = if whole { 0 } else { grid.zero };
-        let of = |sum: i64| (sum as f32 * single + before as f32).round_ties_even() as i64 - before;
-        let entry = |sum: i64| self.saturated(index, grid, of(sum)) as i32;
-        let linear = |builder: &Self, coefficient: i64, constant: i64| {
-            let input = |t: &FloatTerm| (builder.view(&t.input), t.target.clone());
-            let terms = terms.iter().map(input).map(|(input, target)| Term { input, coefficient, target });
-            Linear::Combine { terms: terms.collect(), constant }
-        };
-        if reach <= self.table_top() {
-            let entries: Vec<i32> = (-reach..=reach).map(entry).collect();
-            let table = self.listed("average", reach, |q| entries[(q + reach) as usize]);
-            self.push_result(index, "sum", linear(self, 1, 0), table, reach, grid, bit_exact)?;
-            return Ok(true);
-        }
-        let relu = self.model.graph.nodes[index].relu;
-        let saturated = grid.saturated(relu);
-        let of = |_: usize, sum: i64| of(sum).clamp(saturated.0, saturated.1);
-        let ranges = vec![(most * operand.range.0, most * operand.range.1)];
-        let bound = 2.0 * exact * reach as f64;
-        let sums =
-            Sums { ranges, multipliers: vec![f64::from(single)], bound, offset: 0.0, saturated, of: &of };
-        let Some(rounding) = Rounding::of(&sums, self.graph.shift, self.graph.q_bits, true) else {
-            return Ok(false);
-        };
-        let linear = linear(self, rounding.lines[0].factor, rounding.lines[0].offset);
-        let figures = Figures {
-            weight_bits: 0,
-            q_bits: self.graph.q_bits,
-            accumulator_bits: super::bits((-reach, reach)) + 1,
-            widened: 1.0,
-            bit_exact: Some(bit_exact),
-        };
-        self.push_rounding(index, (&sums, &rounding, grid), linear, None, figures)?;
         Ok(true)
     }
 
@@ -341,7 +261,7 @@ impl Builder<'_> {
         Ok(true)
     }
 
-    fn term(&self, view: &View, coefficient: i64) -> Term {
+    pub(super) fn term(&self, view: &View, coefficient: i64) -> Term {
         Term { input: self.view(view), coefficient, target: None }
     }
 
@@ -429,7 +349,7 @@ impl Builder<'_> {
 
     /// The node that makes float tensor `index` itself.
     #[allow(clippy::too_many_arguments)]
-    fn push_result(
+    pub(super) fn push_result(
         &mut self,
         index: usize,
         what: &str,

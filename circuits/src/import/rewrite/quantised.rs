@@ -22,7 +22,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 use super::super::tensor::{Constant, Data};
-use super::{int_attribute, node};
+use super::{QLINEAR_AVERAGE_POOL, int_attribute, node};
 
 /// Domain of ONNX Runtime's own operators.
 pub(super) const MICROSOFT: &str = "com.microsoft";
@@ -41,7 +41,7 @@ pub fn apart(graph: &mut GraphProto) {
             ("", "QLinearMatMul") => of_two("MatMul", &old, &mut made),
             (MICROSOFT, "QLinearAdd") => of_two("Add", &old, &mut made),
             (MICROSOFT, "QLinearMul") => of_two("Mul", &old, &mut made),
-            (MICROSOFT, "QLinearAveragePool") => of_one("AveragePool", &old, &mut made),
+            (MICROSOFT, "QLinearAveragePool") => of_one(QLINEAR_AVERAGE_POOL, &old, &mut made),
             (MICROSOFT, "QLinearGlobalAveragePool") => of_one("GlobalAveragePool", &old, &mut made),
             (MICROSOFT, "QLinearSigmoid") => of_one("Sigmoid", &old, &mut made),
             (MICROSOFT, "QLinearLeakyRelu") => of_one("LeakyRelu", &old, &mut made),
@@ -49,6 +49,14 @@ pub fn apart(graph: &mut GraphProto) {
         }
     }
     graph.node = made;
+}
+
+/// Averages in ONNX's own words, for the float reference.
+pub fn without_own_averages(graph: &mut GraphProto) {
+    let own = |node: &&mut NodeProto| format!("{}.{}", node.domain, node.op_type) == QLINEAR_AVERAGE_POOL;
+    for node in graph.node.iter_mut().filter(own) {
+        (node.domain, node.op_type) = (String::new(), "AveragePool".into());
+    }
 }
 
 /// `value` by its scale and zero point.
@@ -238,7 +246,9 @@ fn of_one(operator: &str, old: &NodeProto, made: &mut Vec<NodeProto>) {
     let part = |name: &str| format!("{output}.{name}");
     let input = real(made, [x, s, z], part("input"), 1);
     let result = part("result");
+    let (domain, operator) = operator.rsplit_once('.').unwrap_or(("", operator));
     let mut of_real = node(operator, &NodeProto::default(), &[&input], &result);
+    of_real.domain = domain.into();
     of_real.attribute = old.attribute.iter().filter(|a| a.name != "channels_last").cloned().collect();
     made.extend([of_real, node("QuantizeLinear", old, &[&result, u, y], &output)]);
 }
