@@ -90,7 +90,8 @@ pub struct QuantiseOptions {
     pub shift: Option<u32>,
     /// Table range in bits; `None`: searched up to `q_bits_max`.
     pub q_bits: Option<u32>,
-    /// Largest table range in bits.
+    /// Largest table range in bits. Where `q_bits` is searched it may be up to four more if that is what makes a layer bit exact which the model
+    /// quantises itself.
     pub q_bits_max: u32,
     /// Largest number of bits of a weight, with its sign.
     pub weight_bits_max: u32,

@@ -400,3 +400,73 @@ fn sums_of<'w>(
 fn plain(tensor: TensorId, len: usize) -> Term {
     Term { input: View::plain(tensor, vec![len]), coefficient: 1, target: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use tract_onnx::pb::tensor_proto::DataType::Uint8;
+
+    use crate::import::check::{Onnx, ints};
+    use crate::{QuantiseOptions, QuantiseReport, quantise, quantise_record, run};
+
+    /// Averages of 8×12 integers less 119 over windows that do not overlap, with one scale before and after; each is compared with single
+    /// precision where it is called exact.
+    fn averages(
+        scale: f32,
+        (height, width): (usize, usize),
+        options: &QuantiseOptions,
+    ) -> (QuantiseReport, usize) {
+        let onnx = Onnx::new(&[1, 1, 8, 12]).floats("s", &[], vec![scale]).bytes("z", &[], Uint8, &[119]);
+        let kernel = [height as i64, width as i64];
+        let attributes = vec![ints("kernel_shape", &kernel), ints("strides", &kernel)];
+        let onnx = onnx.node("QuantizeLinear", &["x", "s", "z"], "q", vec![]);
+        let onnx = onnx.node("DequantizeLinear", &["q", "s", "z"], "d", vec![]);
+        let onnx = onnx.node("AveragePool", &["d"], "a", attributes);
+        let model = onnx.node("QuantizeLinear", &["a", "s", "z"], "y", vec![]).import("y").unwrap();
+        // The ends of the range, and much between them.
+        let integer = |record: usize, e: usize| match record {
+            0 => -119,
+            1 => 136,
+            _ => ((e * e * 31 + e * 17 + record * record * 13 + record * 7) % 256) as i32 - 119,
+        };
+        let integers: Vec<Vec<i32>> =
+            (0..40).map(|record| (0..96).map(|e| integer(record, e)).collect()).collect();
+        let records: Vec<Vec<f32>> =
+            integers.iter().map(|record| record.iter().map(|v| *v as f32 * scale).collect()).collect();
+        let (graph, values, report) = quantise(&model, &records, options).unwrap();
+        let exact = report.nodes[1].bit_exact == Some(true);
+        for (record, integers) in records.iter().zip(&integers) {
+            let output = run(&graph, &values, &quantise_record(&graph, record).unwrap()).unwrap().output;
+            for (at, got) in output.iter().enumerate() {
+                let (top, left) = (at / (12 / width) * height, at % (12 / width) * width);
+                let taps = (top..top + height).flat_map(|y| (left..left + width).map(move |x| 12 * y + x));
+                let sum = taps.fold(0f32, |sum, tap| sum + integers[tap] as f32 * scale);
+                let average = sum / (height * width) as f32 / scale + 119.0;
+                let away = (got - average.round_ties_even() as i32).abs();
+                assert!(if exact { away == 0 } else { away <= 1 }, "{got}, not {average}");
+            }
+        }
+        (report, graph.nodes.len() - 1)
+    }
+
+    #[test]
+    fn windows_of_one_scale_give_what_single_precision_gives() {
+        for scale in [0.0117, 1.0 / 255.0, 1.0 / 17.0] {
+            for (kernel, nodes) in [((2, 2), 10), ((1, 2), 6), ((2, 3), 14)] {
+                let (report, got) = averages(scale, kernel, &QuantiseOptions::default());
+                assert_eq!((report.nodes[1].bit_exact, got), (Some(true), nodes), "{scale} {kernel:?}");
+            }
+        }
+        let fixed = QuantiseOptions { q_bits: Some(12), ..QuantiseOptions::default() };
+        assert_eq!(averages(0.25, (2, 2), &fixed).1, 1, "no sum is rounded");
+        assert_eq!(averages(0.0117, (1, 3), &fixed).1, 1, "no sum is near a half");
+    }
+
+    #[test]
+    fn tables_become_larger_where_that_makes_averages_exact_and_only_if_they_may() {
+        let (report, _) = averages(1.0 / 51.0, (4, 4), &QuantiseOptions::default());
+        assert_eq!(report.nodes[1].bit_exact, Some(true));
+        assert!(report.q_bits > 16, "{}", report.q_bits);
+        let fixed = QuantiseOptions { q_bits: Some(12), ..QuantiseOptions::default() };
+        assert_eq!(averages(1.0 / 51.0, (4, 4), &fixed).0.nodes[1].bit_exact, Some(false));
+    }
+}

@@ -7,7 +7,7 @@
 //!
 //! Of a model that is quantised already, only those candidates count at which the fewest of its nodes differ from what a runtime computes: none
 //! where that is possible. They are tried in the order of the cells that a circuit has at each, and if the model quantises all of its tensors, the
-//! first at which all are exact is the choice.
+//! first at which all are exact is the choice. Where none is, larger tables than otherwise allowed are tried too.
 
 use std::ops::RangeInclusive;
 
@@ -20,6 +20,7 @@ use crate::graph::{IntGraph, WeightValues};
 use crate::interpret::Interpreter;
 use crate::lower::TableReach;
 use crate::quantise::quantise_record;
+use crate::validate::Q_BITS_MAX;
 
 /// Shifts to try.
 pub(super) const SHIFTS: RangeInclusive<u32> = 6..=12;
@@ -27,6 +28,8 @@ const AGREEMENT_MIN: f64 = 0.995;
 const RELATIVE_ERROR_MAX: f64 = 0.025;
 /// When no candidate is good enough: how much worse than the best of them the choice may be.
 const WORSE_MAX: f64 = 1.2;
+/// By how many bits tables may be larger than the options say where that makes more nodes bit exact.
+const MORE_BITS: u32 = 4;
 /// Multiply–accumulates that one candidate may cost.
 const WORK_MAX: usize = 1 << 31;
 
@@ -140,26 +143,37 @@ impl<'a> Observed<'a> {
         if all.len() == 1 || quantised == 0 {
             return all;
         }
+        let inexact = |(shift, q_bits): (u32, u32)| {
+            let built = Builder::build(self.model, widths, self.options, shift, q_bits);
+            let count = |nodes: &[NodeReport]| nodes.iter().filter(|n| n.bit_exact == Some(false)).count();
+            let all = |nodes: &[NodeReport]| nodes.iter().all(|node| node.bit_exact == Some(true));
+            built.map_or((usize::MAX, false), |(_, _, nodes)| (count(&nodes), all(&nodes)))
+        };
         let mut least = usize::MAX;
         let mut kept = Vec::new();
         // Those at which nothing could be built stay, to say why if none can.
-        for (shift, q_bits) in all {
-            let built = Builder::build(self.model, widths, self.options, shift, q_bits);
-            let nodes = built.map(|(_, _, nodes)| nodes);
-            if let Ok(nodes) = &nodes
-                && nodes.iter().all(|node| node.bit_exact == Some(true))
-            {
-                return vec![(shift, q_bits)];
+        for candidate in all {
+            let (count, every) = inexact(candidate);
+            if every {
+                return vec![candidate];
             }
-            let inexact =
-                |nodes: Vec<NodeReport>| nodes.iter().filter(|n| n.bit_exact == Some(false)).count();
-            let count = nodes.map_or(usize::MAX, inexact);
             if count < least {
                 least = count;
                 kept.clear();
             }
             if count == least {
-                kept.push((shift, q_bits));
+                kept.push(candidate);
+            }
+        }
+        if [0, usize::MAX].contains(&least) || self.options.q_bits.is_some() {
+            return kept;
+        }
+        let shift = self.options.shift.unwrap_or(*SHIFTS.end());
+        for more in 1..=MORE_BITS {
+            let candidate = (shift, (self.options.q_bits_max + more).min(Q_BITS_MAX));
+            let (count, _) = inexact(candidate);
+            if count < least {
+                (least, kept) = (count, vec![candidate]);
             }
         }
         kept

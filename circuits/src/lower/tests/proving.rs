@@ -97,15 +97,17 @@ fn the_digits_model_is_proven_with_cells_that_grow_with_the_data() {
 }
 
 #[test]
-fn a_network_quantised_by_channel_is_proven_to_give_what_a_runtime_gives() {
+fn quantised_networks_are_proven_to_give_what_a_runtime_gives() {
     let cases = crate::quantise::grid::tests::cases();
-    let case = cases.iter().find(|case| case.name == "pairs by channel").unwrap();
-    let model = crate::onnx::import(&case.bytes()).unwrap();
-    let (graph, weights, report) = quantise(&model, &case.records, &QuantiseOptions::default()).unwrap();
-    assert!(report.nodes.iter().all(|node| node.bit_exact == Some(true)), "{report:?}");
-    let record = quantise_record(&graph, &case.records[5]).unwrap();
-    assert_eq!(run(&graph, &weights, &record).unwrap().output, case.outputs[5]);
-    prove_and_verify(&(graph, weights, record), PRIVATE, &PlanOptions::default());
+    for name in ["pairs by channel", "windows of one scale", "windows with padding that does not count"] {
+        let case = cases.iter().find(|case| case.name == name).unwrap();
+        let model = crate::onnx::import(&case.bytes()).unwrap();
+        let (graph, weights, report) = quantise(&model, &case.records, &QuantiseOptions::default()).unwrap();
+        assert!(report.nodes.iter().all(|node| node.bit_exact == Some(true)), "{report:?}");
+        let record = quantise_record(&graph, &case.records[5]).unwrap();
+        assert_eq!(run(&graph, &weights, &record).unwrap().output, case.outputs[5]);
+        prove_and_verify(&(graph, weights, record), PRIVATE, &PlanOptions::default());
+    }
 }
 
 #[test]
