@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use super::grid_round::{Rounding, Sums};
+use super::grid_sum::{PAIRED_MIN, Product};
 use super::linear::output_scale;
 use super::sum::round_scale;
 use super::{Builder, Figures, QuantiseError, Scaled};
@@ -82,10 +83,16 @@ impl Builder<'_> {
         let depth = left.shape[2] as i64;
         let range = corners.iter().fold((0, 0), |range: (i64, i64), v| (range.0.min(*v), range.1.max(*v)));
         let range = (range.0.saturating_mul(depth), range.1.saturating_mul(depth));
-        let multiplier = a.grid.scale * b.grid.scale / grid.scale;
-        let saturated = grid.saturated(node.relu);
+        let product = Product::of(&grid, [&a, &b]);
+        let (multiplier, saturated) = (product.multiplier, grid.saturated(node.relu));
+        // `Mul` where one factor spreads over the other; the zero point of a sum of products is added after rounding.
+        let of_two = node.operator == "Mul" && depth == 1;
         let of = |_: usize, sum: i64| {
-            ((sum as f32 * multiplier).round_ties_even() as i64).clamp(saturated.0, saturated.1)
+            let v = match of_two {
+                true => product.of_integers(sum),
+                false => (sum as f32 * multiplier).round_ties_even() as i64,
+            };
+            v.clamp(saturated.0, saturated.1)
         };
         let farthest = range.1.max(-range.0).max(1);
         let sums = Sums {
@@ -96,8 +103,16 @@ impl Builder<'_> {
             saturated,
             of: &of,
         };
+        let spread = match right.len() == right.shape[0] {
+            true => [&a, &b],
+            false => [&b, &a],
+        };
+        let large = left.len().max(right.len()) >= PAIRED_MIN;
+        if of_two && large && self.spread_product(index, &grid, spread)? {
+            return Ok(true);
+        }
         let Some(rounding) = Rounding::of(&sums, self.graph.shift, self.graph.q_bits, false) else {
-            return Ok(false);
+            return if of_two { self.spread_product(index, &grid, spread) } else { Ok(false) };
         };
         let factor = rounding.lines[0].factor;
         let linear = Linear::BatchMatMul { left: self.view(left), right: self.view(right), factor };

@@ -10,6 +10,9 @@
 //! 3. One table of all pairs, at `a` times as many as there are `b`, plus `b`: one node and 65,536 entries, for whatever the integers are. Where
 //!    tables hold it, it comes before ranks of large tensors.
 //!
+//! **Differences**, and sums of which one spreads over the other (`QLinearAdd` too, where the order of its operands is known or changes nothing), take the third
+//! form, differences in real numbers, element by element; those of scales in a small ratio the first.
+//!
 //! **Products** follow its `QLinearMul`, `round(ab·(s_a·s_b/s_y) + z_y)`: one table of all pairs.
 //!
 //! **What is joined** of several tensors, each element being one of theirs: a table brings each tensor to the result's integers, as
@@ -18,13 +21,13 @@
 //! What fits none of these is requantised twice and said not to be exact.
 
 use super::{Builder, Figures, QuantiseError};
-use crate::float::{FloatTerm, Grid};
-use crate::graph::{Linear, TableKind, TensorId, Term, View};
+use crate::float::{FloatPart, FloatTerm, Grid};
+use crate::graph::{BlockSum, BlockTerm, Linear, TableKind, TensorId, Term, View};
 
 /// Largest factor of an operand in front of one table.
 const RATIO_MAX: i64 = 16;
 /// Elements of a sum from which on a table of all pairs is less than ranks.
-const PAIRED_MIN: usize = 1 << 14;
+pub(super) const PAIRED_MIN: usize = 1 << 14;
 /// What becomes of each pair of integers, in two dimensions.
 struct Pairs {
     a: (i64, i64),
@@ -39,10 +42,45 @@ struct Ranked {
     rank: [Vec<i64>; 2],
 }
 
+/// What ONNX Runtime's `QLinearAdd` computes with.
+struct Arithmetic {
+    ra: f32,
+    rb: f32,
+    constant: f32,
+}
+
+impl Arithmetic {
+    fn of(grid: &Grid, [a, b]: [&Operand<'_>; 2]) -> Self {
+        let (ra, rb) = (a.grid.scale / grid.scale, b.grid.scale / grid.scale);
+        let constant = grid.zero as f32 - ra.mul_add(a.grid.zero as f32, rb * b.grid.zero as f32);
+        Self { ra, rb, constant }
+    }
+}
+
 impl Pairs {
+    /// Sums of two operands with signs; where they differ, or both are below 0, in real numbers.
+    fn of_sum(grid: &Grid, [a, b]: [&Operand<'_>; 2], signs: [i64; 2]) -> Self {
+        let Arithmetic { ra, rb, constant } = Arithmetic::of(grid, [a, b]);
+        let added = |va: i64, vb: i64| {
+            let (a, b) = ((va + a.grid.zero) as f32, (vb + b.grid.zero) as f32);
+            a.mul_add(ra, b.mul_add(rb, constant)).round_ties_even() as i64 - grid.zero
+        };
+        let [sign_a, sign_b] = signs.map(|sign| sign as f32);
+        let real = |va: i64, vb: i64| {
+            let sum = sign_a * (va as f32 * a.grid.scale) + sign_b * (vb as f32 * b.grid.scale);
+            (sum / grid.scale).round_ties_even() as i64
+        };
+        Self::of((a.range, b.range), |a, b| if signs == [1, 1] { added(a, b) } else { real(a, b) })
+    }
+
     fn of((a, b): ((i64, i64), (i64, i64)), value: impl Fn(i64, i64) -> i64) -> Self {
         let values = (a.0..=a.1).flat_map(|a| (b.0..=b.1).map(move |b| (a, b))).map(|(a, b)| value(a, b));
         Self { a, b, values: values.collect() }
+    }
+
+    fn of_product(grid: &Grid, [a, b]: [&Operand<'_>; 2]) -> Self {
+        let product = Product::of(grid, [a, b]);
+        Self::of((a.range, b.range), |a, b| product.of_integers(a * b))
     }
 
     fn rows(&self) -> impl Iterator<Item = (i64, &[i64])> {
@@ -94,11 +132,40 @@ impl Pairs {
     }
 }
 
+/// What ONNX Runtime's `QLinearMul` computes with.
+#[derive(Clone, Copy)]
+pub(super) struct Product {
+    pub(super) multiplier: f32,
+    zero: i64,
+}
+
+impl Product {
+    pub(super) fn of(grid: &Grid, [a, b]: [&Operand<'_>; 2]) -> Self {
+        Self { multiplier: a.grid.scale * b.grid.scale / grid.scale, zero: grid.zero }
+    }
+
+    /// The integer of a product of integers. The zero point is added before halves go to the even number.
+    pub(super) fn of_integers(self, product: i64) -> i64 {
+        (product as f32 * self.multiplier + self.zero as f32).round_ties_even() as i64 - self.zero
+    }
+}
+
 /// Grid and integers' range of an operand.
 pub(super) struct Operand<'a> {
     pub(super) view: &'a View,
     pub(super) grid: Grid,
     pub(super) range: (i64, i64),
+}
+
+impl Operand<'_> {
+    /// How many integers it may be.
+    fn span(&self) -> usize {
+        (self.range.1 - self.range.0 + 1) as usize
+    }
+
+    pub(super) fn magnitude(&self) -> i64 {
+        self.range.1.max(-self.range.0)
+    }
 }
 
 impl Builder<'_> {
@@ -112,11 +179,12 @@ impl Builder<'_> {
         let node = &self.model.graph.nodes[index];
         let Some(grid) = node.grid.clone().filter(|_| node.function.is_none()) else { return Ok(false) };
         match terms {
-            [a, b] if [a, b].iter().all(|term| term.factor == 1.0 && term.target.is_none()) => {
+            [a, b] if [a, b].iter().all(|term| term.factor.abs() == 1.0 && term.target.is_none()) => {
+                let signs = [a, b].map(|term| if term.factor < 0.0 { -1 } else { 1 });
                 let (Some(a), Some(b)) = (self.operand(&a.input), self.operand(&b.input)) else {
                     return Ok(false);
                 };
-                self.sum_of_two(index, &grid, [&a, &b])
+                self.sum_of_two(index, &grid, [&a, &b], signs)
             }
             [_, _, ..]
                 if hits.iter().all(|hits| hits.iter().sum::<u32>() <= 1)
@@ -155,21 +223,20 @@ impl Builder<'_> {
             true => scale,
             false => grid.scale,
         };
-        let magnitude = |operand: &Operand<'_>| operand.range.1.max(-operand.range.0);
         let mut reach = grid.hi.max(-grid.lo);
         let mut made = Vec::with_capacity(terms.len());
         for (at, (term, operand)) in terms.iter().zip(&operands).enumerate() {
             let scale = operand.grid.scale;
             let mut input = self.view(&term.input);
             if scale == common {
-                reach = reach.max(magnitude(operand));
+                reach = reach.max(operand.magnitude());
             } else {
                 let nearest = |v: i64| grid.nearest(v as f32 * scale) as i32;
-                let table = self.listed("rescaled", magnitude(operand), nearest);
+                let table = self.listed("rescaled", operand.magnitude(), nearest);
                 let copy = Linear::Combine { terms: vec![self.term(operand.view, 1)], constant: 0 };
                 let (what, flat) = (format!("part{at}"), vec![operand.view.len()]);
                 let shape = flat.clone();
-                let part = self.push_step(index, &what, copy, 0, table, flat, magnitude(operand), 1.0)?;
+                let part = self.push_step(index, &what, copy, 0, table, flat, operand.magnitude(), 1.0)?;
                 input = View::plain(part, shape);
             }
             made.push(Term { input, coefficient: 1, target: term.target.clone() });
@@ -191,25 +258,21 @@ impl Builder<'_> {
         index: usize,
         grid: &Grid,
         [a, b]: [&Operand<'_>; 2],
+        signs: [i64; 2],
     ) -> Result<bool, QuantiseError> {
-        let (ra, rb) = (a.grid.scale / grid.scale, b.grid.scale / grid.scale);
-        let constant = grid.zero as f32 - ra.mul_add(a.grid.zero as f32, rb * b.grid.zero as f32);
-        let result = |va: i64, vb: i64| {
-            let (a, b) = ((va + a.grid.zero) as f32, (vb + b.grid.zero) as f32);
-            a.mul_add(ra, b.mul_add(rb, constant)).round_ties_even() as i64 - grid.zero
-        };
-        let pairs = Pairs::of((a.range, b.range), result);
-        let magnitude = |operand: &Operand<'_>| operand.range.1.max(-operand.range.0);
+        let Arithmetic { ra, rb, constant } = Arithmetic::of(grid, [a, b]);
+        let pairs = Pairs::of_sum(grid, [a, b], signs);
         let near = |x: i64, y: i64| {
             let (x, y) = (f64::from(ra) * y as f64, f64::from(rb) * x as f64);
             (x - y).abs() <= 1e-6 * x
         };
         let ratios = (1..=RATIO_MAX).flat_map(|x| (1..=RATIO_MAX).map(move |y| (x, y)));
         for (x, y) in ratios.filter(|(x, y)| near(*x, *y)) {
-            let reach = x * magnitude(a) + y * magnitude(b);
+            let reach = x * a.magnitude() + y * b.magnitude();
             if reach > self.table_top() {
                 break;
             }
+            let [x, y] = [signs[0] * x, signs[1] * y];
             let Some(table) = pairs.as_one_table([x, y], reach) else { continue };
             let entries: Vec<i32> =
                 table.iter().map(|v| v.map_or(0, |v| self.saturated(index, grid, v)) as i32).collect();
@@ -224,6 +287,9 @@ impl Builder<'_> {
         let of_b = |v: i64| (f64::from(rb) * v as f64 + share + rest).floor() as i64;
         let whole: [&dyn Fn(i64) -> i64; 2] = [&of_a, &of_b];
         let terms = [a, b].map(|operand| vec![self.term(operand.view, 1)]);
+        if signs != [1, 1] {
+            return self.paired(index, grid, [a, b], &terms, &pairs);
+        }
         if a.view.len() >= PAIRED_MIN && self.paired(index, grid, [a, b], &terms, &pairs)? {
             return Ok(true);
         }
@@ -231,6 +297,70 @@ impl Builder<'_> {
             Some(ranked) if self.sum_by_ranks(index, grid, [a, b], &ranked)? => Ok(true),
             _ => self.paired(index, grid, [a, b], &terms, &pairs),
         }
+    }
+
+    /// A sum of two tensors of which one spreads over the other: float node `index`. Returns whether it could be computed in integers.
+    pub(super) fn exact_spread(
+        &mut self,
+        index: usize,
+        terms: &[FloatPart],
+        sums: &[FloatPart],
+        blocks: usize,
+    ) -> Result<bool, QuantiseError> {
+        let node = &self.model.graph.nodes[index];
+        let Some(grid) = node.grid.clone().filter(|_| node.function.is_none()) else { return Ok(false) };
+        let ([all], [part]) = (terms, sums) else { return Ok(false) };
+        let of_one = part.input.len() == blocks && [all, part].iter().all(|part| part.factor.abs() == 1.0);
+        let (Some(a), Some(b), true) = (self.operand(&all.input), self.operand(&part.input), of_one) else {
+            return Ok(false);
+        };
+        let signs = [all, part].map(|part| if part.factor < 0.0 { -1 } else { 1 });
+        let pairs = Pairs::of_sum(&grid, [&a, &b], signs);
+        // One number for many in a row comes last in the runtime's arithmetic; otherwise which comes first is the file's choice.
+        let turned = Pairs::of_sum(&grid, [&b, &a], [signs[1], signs[0]]);
+        let (width, rows) = (b.span(), a.span());
+        let at = |(at, value): (usize, &i64)| turned.values[at % width * rows + at / width] == *value;
+        let bit_exact = all.input.order.is_none() || pairs.values.iter().enumerate().all(at);
+        self.spread_pairs(index, &grid, [&a, &b], &pairs, (blocks, bit_exact))
+    }
+
+    /// A product of two tensors with scales of the model of which one spreads over the other, one number over each block: float node `index`.
+    /// Returns whether tables hold all pairs.
+    pub(super) fn spread_product(
+        &mut self,
+        index: usize,
+        grid: &Grid,
+        [all, part]: [&Operand<'_>; 2],
+    ) -> Result<bool, QuantiseError> {
+        let pairs = Pairs::of_product(grid, [all, part]);
+        self.spread_pairs(index, grid, [all, part], &pairs, (part.view.len(), true))
+    }
+
+    /// One table of all pairs of an element and the number of its block.
+    fn spread_pairs(
+        &mut self,
+        index: usize,
+        grid: &Grid,
+        [all, part]: [&Operand<'_>; 2],
+        pairs: &Pairs,
+        (blocks, bit_exact): (usize, bool),
+    ) -> Result<bool, QuantiseError> {
+        let width = part.span() as i64;
+        let reach = width * all.magnitude() + part.magnitude();
+        if reach > self.table_top() {
+            return Ok(false);
+        }
+        let first = width * all.range.0 + part.range.0;
+        let value = |q: i64| usize::try_from(q - first).ok().and_then(|at| pairs.values.get(at));
+        let entries: Vec<i32> = (-reach..=reach)
+            .map(|q| self.saturated(index, grid, value(q).copied().unwrap_or(0)) as i32)
+            .collect();
+        let table = self.listed("pairs", reach, |q| entries[(q + reach) as usize]);
+        let all = BlockTerm { input: self.view(all.view), coefficient: width, first: 0 };
+        let part = BlockSum { input: self.view(part.view), coefficient: 1 };
+        let linear = Linear::Spread { terms: vec![all], sums: vec![part], blocks };
+        self.push_result(index, "pair", linear, table, reach, grid, bit_exact)?;
+        Ok(true)
     }
 
     /// One table of all pairs of what `terms` read of two operands.
@@ -337,10 +467,7 @@ impl Builder<'_> {
         let (Some(a), Some(b)) = (self.factor(&factors[0]), self.factor(&factors[1])) else {
             return Ok(false);
         };
-        let multiplier = a.grid.scale * b.grid.scale / grid.scale;
-        let pairs = Pairs::of((a.range, b.range), |a, b| {
-            ((a * b) as f32 * multiplier + grid.zero as f32).round_ties_even() as i64 - grid.zero
-        });
+        let pairs = Pairs::of_product(&grid, [&a, &b]);
         let term =
             |t: &FloatTerm| Term { input: self.view(&t.input), coefficient: 1, target: t.target.clone() };
         let terms = factors.each_ref().map(|terms| terms.iter().map(term).collect());

@@ -46,6 +46,9 @@ impl Builder<'_> {
         sums: &[FloatPart],
         blocks: usize,
     ) -> Result<(), QuantiseError> {
+        if self.exact_spread(index, terms, sums, blocks)? {
+            return Ok(());
+        }
         let each = terms.iter().map(|_| 1).chain(sums.iter().map(|sum| sum.input.len() / blocks.max(1)));
         let hits = vec![each.map(|hits| hits as u32).collect::<Vec<_>>()];
         let inputs = terms.iter().chain(sums).map(|part| (&part.input, part.factor)).collect::<Vec<_>>();
