@@ -432,7 +432,9 @@ impl<'a> Builder<'a> {
                 None => self.weighted(index),
             },
             FloatOp::Sum { terms, constant } => self.sum(index, terms, *constant),
-            FloatOp::Spread { terms, sums, blocks } => self.spread(index, terms, sums, *blocks),
+            FloatOp::Spread { terms, sums, blocks, sums_first } => {
+                self.spread(index, (terms, sums, *sums_first), *blocks)
+            }
             FloatOp::Softmax { input, mask, log } => self.softmax(index, input, mask.as_ref(), *log),
             FloatOp::Normalise { input, epsilon, centred } => {
                 self.normalise(index, input, *epsilon, *centred)

@@ -59,7 +59,10 @@ fn spread(
     let view = Activation { view: all.0.reshaped(shape.clone()), ..all.0.clone() }.permuted(&axes);
     let terms = vec![FloatPart { input: view, factor: all.1 }];
     let sums = vec![FloatPart { input: part.0.reshaped(vec![blocks, 1]), factor: part.1 }];
-    importer.emit_permuted(node, FloatOp::Spread { terms, sums, blocks }, &shape, &axes)
+    // One number for many in a row comes last in a runtime's arithmetic, wherever it is in the file.
+    let in_a_row = axes.is_sorted();
+    let sums_first = !in_a_row && std::ptr::eq(part.0, a.0);
+    importer.emit_permuted(node, FloatOp::Spread { terms, sums, blocks, sums_first }, &shape, &axes)
 }
 
 /// Lets the convolution that makes `a`, and for nothing else, add `factor·b`. It must be the later of the two.

@@ -16,7 +16,12 @@ pub fn import(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Pr
     }
     let (axes, blocks) = blocks(operand.shape(), &shape);
     let sums = vec![FloatPart { input: operand.reshaped(vec![blocks, 1]), factor: 1.0 }];
-    importer.emit_permuted(node, FloatOp::Spread { terms: Vec::new(), sums, blocks }, &shape, &axes)
+    importer.emit_permuted(
+        node,
+        FloatOp::Spread { terms: Vec::new(), sums, blocks, sums_first: false },
+        &shape,
+        &axes,
+    )
 }
 
 #[cfg(test)]

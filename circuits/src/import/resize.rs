@@ -130,7 +130,12 @@ fn repeat(
         operand.shape().iter().zip(times).flat_map(|(size, times)| apart(*times, size)).collect();
     let (axes, blocks) = blocks(&one, &all);
     let sums = vec![FloatPart { input: operand.reshaped(vec![blocks, 1]), factor: 1.0 }];
-    importer.emit_permuted(node, FloatOp::Spread { terms: Vec::new(), sums, blocks }, &all, &axes)?;
+    importer.emit_permuted(
+        node,
+        FloatOp::Spread { terms: Vec::new(), sums, blocks, sums_first: false },
+        &all,
+        &axes,
+    )?;
     let Some(Value::Activation(made)) = importer.made(node.output()) else { return Err(Problem::Unknown) };
     importer.emit_view(node, &made, made.reshaped(shape.to_vec()));
     Ok(())

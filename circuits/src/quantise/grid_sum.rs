@@ -10,7 +10,7 @@
 //! 3. One table of all pairs, at `a` times as many as there are `b`, plus `b`: one node and 65,536 entries, for whatever the integers are. Where
 //!    tables hold it, it comes before ranks of large tensors.
 //!
-//! **Differences**, and sums of which one spreads over the other (`QLinearAdd` too, where the order of its operands is known or changes nothing), take the third
+//! **Differences**, and sums of which one spreads over the other (`QLinearAdd` too, in the order in which it takes its operands), take the third
 //! form, differences in real numbers, element by element; those of scales in a small ratio the first.
 //!
 //! **Products** follow its `QLinearMul`, `round(ab·(s_a·s_b/s_y) + z_y)`: one table of all pairs.
@@ -81,6 +81,14 @@ impl Pairs {
     fn of_product(grid: &Grid, [a, b]: [&Operand<'_>; 2]) -> Self {
         let product = Product::of(grid, [a, b]);
         Self::of((a.range, b.range), |a, b| product.of_integers(a * b))
+    }
+
+    /// The same, by the second of the two and then the first.
+    fn turned(self) -> Self {
+        let rows = (self.a.1 - self.a.0 + 1) as usize;
+        let columns = self.values.len() / rows;
+        let values = (0..self.values.len()).map(|at| self.values[at % rows * columns + at / rows]).collect();
+        Self { a: self.b, b: self.a, values }
     }
 
     fn rows(&self) -> impl Iterator<Item = (i64, &[i64])> {
@@ -303,8 +311,7 @@ impl Builder<'_> {
     pub(super) fn exact_spread(
         &mut self,
         index: usize,
-        terms: &[FloatPart],
-        sums: &[FloatPart],
+        (terms, sums, sums_first): (&[FloatPart], &[FloatPart], bool),
         blocks: usize,
     ) -> Result<bool, QuantiseError> {
         let node = &self.model.graph.nodes[index];
@@ -315,13 +322,11 @@ impl Builder<'_> {
             return Ok(false);
         };
         let signs = [all, part].map(|part| if part.factor < 0.0 { -1 } else { 1 });
-        let pairs = Pairs::of_sum(&grid, [&a, &b], signs);
-        // One number for many in a row comes last in the runtime's arithmetic; otherwise which comes first is the file's choice.
-        let turned = Pairs::of_sum(&grid, [&b, &a], [signs[1], signs[0]]);
-        let (width, rows) = (b.span(), a.span());
-        let at = |(at, value): (usize, &i64)| turned.values[at % width * rows + at / width] == *value;
-        let bit_exact = all.input.order.is_none() || pairs.values.iter().enumerate().all(at);
-        self.spread_pairs(index, &grid, [&a, &b], &pairs, (blocks, bit_exact))
+        let pairs = match sums_first {
+            false => Pairs::of_sum(&grid, [&a, &b], signs),
+            true => Pairs::of_sum(&grid, [&b, &a], [signs[1], signs[0]]).turned(),
+        };
+        self.spread_pairs(index, &grid, [&a, &b], &pairs, blocks)
     }
 
     /// A product of two tensors with scales of the model of which one spreads over the other, one number over each block: float node `index`.
@@ -333,7 +338,7 @@ impl Builder<'_> {
         [all, part]: [&Operand<'_>; 2],
     ) -> Result<bool, QuantiseError> {
         let pairs = Pairs::of_product(grid, [all, part]);
-        self.spread_pairs(index, grid, [all, part], &pairs, (part.view.len(), true))
+        self.spread_pairs(index, grid, [all, part], &pairs, part.view.len())
     }
 
     /// One table of all pairs of an element and the number of its block.
@@ -343,7 +348,7 @@ impl Builder<'_> {
         grid: &Grid,
         [all, part]: [&Operand<'_>; 2],
         pairs: &Pairs,
-        (blocks, bit_exact): (usize, bool),
+        blocks: usize,
     ) -> Result<bool, QuantiseError> {
         let width = part.span() as i64;
         let reach = width * all.magnitude() + part.magnitude();
@@ -359,7 +364,7 @@ impl Builder<'_> {
         let all = BlockTerm { input: self.view(all.view), coefficient: width, first: 0 };
         let part = BlockSum { input: self.view(part.view), coefficient: 1 };
         let linear = Linear::Spread { terms: vec![all], sums: vec![part], blocks };
-        self.push_result(index, "pair", linear, table, reach, grid, bit_exact)?;
+        self.push_result(index, "pair", linear, table, reach, grid, true)?;
         Ok(true)
     }
 

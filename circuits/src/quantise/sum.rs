@@ -42,11 +42,10 @@ impl Builder<'_> {
     pub(super) fn spread(
         &mut self,
         index: usize,
-        terms: &[FloatPart],
-        sums: &[FloatPart],
+        (terms, sums, sums_first): (&[FloatPart], &[FloatPart], bool),
         blocks: usize,
     ) -> Result<(), QuantiseError> {
-        if self.exact_spread(index, terms, sums, blocks)? {
+        if self.exact_spread(index, (terms, sums, sums_first), blocks)? {
             return Ok(());
         }
         let each = terms.iter().map(|_| 1).chain(sums.iter().map(|sum| sum.input.len() / blocks.max(1)));
