@@ -90,7 +90,7 @@ type OperatorImporter = fn(&mut Importer<'_>, &OnnxNode<'_>) -> Result<(), Probl
 
 /// The registry: an operator is a file and a line.
 fn importer_for(operator: &str) -> Option<OperatorImporter> {
-    Some(match operator {
+    Some(match operator.strip_prefix(rewrite::QLINEAR).unwrap_or(operator) {
         "Abs" => abs::import,
         "Add" => add::import,
         "ArgMax" => arg_max::max,
@@ -160,7 +160,6 @@ fn importer_for(operator: &str) -> Option<OperatorImporter> {
         "Transpose" => transpose::import,
         "Unsqueeze" => unsqueeze::import,
         "Where" => where_::import,
-        rewrite::QLINEAR_AVERAGE_POOL => average_pool::import,
         rewrite::EMBEDDING => embedding::import,
         rewrite::MASKED_SOFTMAX => softmax::masked,
         _ => return None,

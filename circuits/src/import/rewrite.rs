@@ -56,8 +56,8 @@ pub use dynamic::note;
 pub(super) const MASKED_SOFTMAX: &str = "kiln.internal.MaskedSoftmax";
 /// `Gather` of constant rows by computed numbers.
 pub(super) const EMBEDDING: &str = "kiln.internal.Embedding";
-/// The average that ONNX Runtime's own operator is; one between pairs has another arithmetic.
-pub(super) const QLINEAR_AVERAGE_POOL: &str = "kiln.internal.QLinearAveragePool";
+/// Before the name of what ONNX Runtime's own operator on quantised tensors computes; the same between pairs has another arithmetic.
+pub(super) const QLINEAR: &str = "kiln.internal.QLinear";
 
 /// A rewritten model in the words of ONNX alone, with more nodes and constants.
 pub fn reference(proto: &ModelProto, nodes: Vec<NodeProto>, constants: Vec<TensorProto>) -> ModelProto {
@@ -65,7 +65,7 @@ pub fn reference(proto: &ModelProto, nodes: Vec<NodeProto>, constants: Vec<Tenso
     if let Some(graph) = &mut proto.graph {
         logic::without_masks(graph);
         embedding::without_lookups(graph);
-        quantised::without_own_averages(graph);
+        quantised::without_own(graph);
         graph.node.extend(nodes);
         graph.initializer.extend(constants);
     }

@@ -78,7 +78,9 @@ impl Builder<'_> {
         let Some(grid) = node.grid.clone().filter(|_| node.function.is_none() && factor == 1.0) else {
             return Ok(false);
         };
-        let (Some(a), Some(b)) = (self.operand(left), self.operand(right)) else { return Ok(false) };
+        let (Some(a), Some(b)) = (self.operand(left), self.operand(right)) else {
+            return Ok(false);
+        };
         let corners = [a.range.0, a.range.1].map(|x| [x * b.range.0, x * b.range.1]).concat();
         let depth = left.shape[2] as i64;
         let range = corners.iter().fold((0, 0), |range: (i64, i64), v| (range.0.min(*v), range.1.max(*v)));
@@ -86,7 +88,7 @@ impl Builder<'_> {
         let product = Product::of(&grid, [&a, &b]);
         let (multiplier, saturated) = (product.multiplier, grid.saturated(node.relu));
         // `Mul` where one factor spreads over the other; the zero point of a sum of products is added after rounding.
-        let of_two = node.operator == "Mul" && depth == 1;
+        let of_two = matches!(node.operator.as_str(), "Mul" | "QLinearMul") && depth == 1;
         let of = |_: usize, sum: i64| {
             let v = match of_two {
                 true => product.of_integers(sum),
@@ -108,8 +110,12 @@ impl Builder<'_> {
             false => [&b, &a],
         };
         let large = left.len().max(right.len()) >= PAIRED_MIN;
-        if of_two && large && self.spread_product(index, &grid, spread)? {
+        let fused = self.fused(index, &grid);
+        if of_two && (large || !fused) && self.spread_product(index, &grid, spread)? {
             return Ok(true);
+        }
+        if of_two && !fused {
+            return Ok(false);
         }
         let Some(rounding) = Rounding::of(&sums, self.graph.shift, self.graph.q_bits, false) else {
             return if of_two { self.spread_product(index, &grid, spread) } else { Ok(false) };

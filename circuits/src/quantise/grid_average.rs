@@ -131,13 +131,12 @@ impl Builder<'_> {
             return Ok(false);
         };
         let Some(windows) = windows(terms, len) else { return Ok(false) };
-        // Signed integers between pairs, where it runs such, ONNX Runtime makes unsigned ones first.
-        let before = match self.model.graph.nodes[index].operator.as_str() {
-            "AveragePool" => Some(-grid.lo),
-            "QLinearAveragePool" => Some(grid.zero),
-            _ => None,
-        };
-        if let Some(before) = before.filter(|_| most_of(&windows) <= WINDOW_MAX)
+        let in_order =
+            ["AveragePool", "QLinearAveragePool"].contains(&self.model.graph.nodes[index].operator.as_str());
+        // Signed integers between pairs become unsigned ones first.
+        let before = if self.fused(index, grid) { grid.zero } else { -grid.lo };
+        if in_order
+            && most_of(&windows) <= WINDOW_MAX
             && self.average_in_order(index, (grid, before), &operand, &windows)?
         {
             return Ok(true);

@@ -1,5 +1,5 @@
 //! A tensor that the model itself quantises and a constant that it quantises too, added or multiplied element by element, with the integers that a runtime
-//! gives: as for two tensors (`grid_sum.rs`), `QLinearAdd`'s and `QLinearMul`'s arithmetic in single precision. Each element of the constant
+//! gives: as for two tensors (`grid_sum.rs`), `QLinearAdd`'s and `QLinearMul`'s arithmetic in single precision, or between pairs of signed integers that of real numbers. Each element of the constant
 //! makes a function of one integer, which grows or falls with it, so that it is a channel of sums of one product with 1 or −1 (`grid_round.rs`);
 //! the constant stays hidden in the offsets and factors of its channels.
 
@@ -47,8 +47,14 @@ impl Builder<'_> {
             true => integers.iter().map(|b| if *b < 0 { -1 } else { 1 }).collect(),
             false => vec![1; integers.len()],
         };
+        let (fused, scales) = (self.fused(index, &grid), [operand.grid.scale, with.scale, grid.scale]);
         let of = |channel: usize, signed: i64| {
             let (a, b) = (signs[channel] * signed, integers[channel]);
+            if !fused {
+                let (x, y) = (a as f32 * scales[0], b as f32 * scales[1]);
+                let v = if with.multiplies { x * y } else { x + y } / scales[2];
+                return (v.round_ties_even() as i64).clamp(saturated.0, saturated.1);
+            }
             let v = match (with.multiplies, with.first) {
                 (true, _) => (a * b) as f32 * product + zy,
                 (false, false) => of_two([(a, ra, za), (b, rb, zb)]),

@@ -58,8 +58,8 @@ impl Arithmetic {
 }
 
 impl Pairs {
-    /// Sums of two operands with signs; where they differ, or both are below 0, in real numbers.
-    fn of_sum(grid: &Grid, [a, b]: [&Operand<'_>; 2], signs: [i64; 2]) -> Self {
+    /// Sums of two operands with signs: of positive ones as ONNX Runtime's `QLinearAdd` has them if it is `fused`, and else in real numbers.
+    fn of_sum(grid: &Grid, [a, b]: [&Operand<'_>; 2], signs: [i64; 2], fused: bool) -> Self {
         let Arithmetic { ra, rb, constant } = Arithmetic::of(grid, [a, b]);
         let added = |va: i64, vb: i64| {
             let (a, b) = ((va + a.grid.zero) as f32, (vb + b.grid.zero) as f32);
@@ -70,7 +70,7 @@ impl Pairs {
             let sum = sign_a * (va as f32 * a.grid.scale) + sign_b * (vb as f32 * b.grid.scale);
             (sum / grid.scale).round_ties_even() as i64
         };
-        Self::of((a.range, b.range), |a, b| if signs == [1, 1] { added(a, b) } else { real(a, b) })
+        Self::of((a.range, b.range), |a, b| if fused && signs == [1, 1] { added(a, b) } else { real(a, b) })
     }
 
     fn of((a, b): ((i64, i64), (i64, i64)), value: impl Fn(i64, i64) -> i64) -> Self {
@@ -78,9 +78,14 @@ impl Pairs {
         Self { a, b, values: values.collect() }
     }
 
-    fn of_product(grid: &Grid, [a, b]: [&Operand<'_>; 2]) -> Self {
+    /// Products of two operands, as ONNX Runtime's `QLinearMul` has them if it is `fused`, and else in real numbers.
+    fn of_product(grid: &Grid, [a, b]: [&Operand<'_>; 2], fused: bool) -> Self {
         let product = Product::of(grid, [a, b]);
-        Self::of((a.range, b.range), |a, b| product.of_integers(a * b))
+        let real = |va: i64, vb: i64| {
+            let product = (va as f32 * a.grid.scale) * (vb as f32 * b.grid.scale);
+            (product / grid.scale).round_ties_even() as i64
+        };
+        Self::of((a.range, b.range), |a, b| if fused { product.of_integers(a * b) } else { real(a, b) })
     }
 
     /// The same, by the second of the two and then the first.
@@ -204,11 +209,19 @@ impl Builder<'_> {
         }
     }
 
+    /// What a node reads, if the model quantises it.
     pub(super) fn operand<'v>(&self, view: &'v View) -> Option<Operand<'v>> {
-        let grid = self.model.graph.nodes[view.tensor.0].grid.clone().filter(|grid| !grid.raw)?;
+        let grid = self.model.graph.nodes[view.tensor.0].grid.as_ref().filter(|grid| !grid.raw)?;
         let (lo, hi) = self.bound_of(view);
         let range = (lo.max(grid.lo).min(0), hi.min(grid.hi).max(0));
+        let grid = grid.clone();
         (range.1 - range.0 < 1 << 9).then_some(Operand { view, grid, range })
+    }
+
+    /// Whether ONNX Runtime computes float node `index` by an operator of its own: what the file has so, and pairs of unsigned integers.
+    /// Between those of signed ones, some or all are left to real numbers.
+    pub(super) fn fused(&self, index: usize, grid: &Grid) -> bool {
+        self.model.graph.nodes[index].operator.starts_with("QLinear") || grid.lo + grid.zero >= 0
     }
 
     /// The result as the tensor holds it.
@@ -269,7 +282,7 @@ impl Builder<'_> {
         signs: [i64; 2],
     ) -> Result<bool, QuantiseError> {
         let Arithmetic { ra, rb, constant } = Arithmetic::of(grid, [a, b]);
-        let pairs = Pairs::of_sum(grid, [a, b], signs);
+        let pairs = Pairs::of_sum(grid, [a, b], signs, self.fused(index, grid));
         let near = |x: i64, y: i64| {
             let (x, y) = (f64::from(ra) * y as f64, f64::from(rb) * x as f64);
             (x - y).abs() <= 1e-6 * x
@@ -322,9 +335,10 @@ impl Builder<'_> {
             return Ok(false);
         };
         let signs = [all, part].map(|part| if part.factor < 0.0 { -1 } else { 1 });
+        let fused = self.fused(index, &grid);
         let pairs = match sums_first {
-            false => Pairs::of_sum(&grid, [&a, &b], signs),
-            true => Pairs::of_sum(&grid, [&b, &a], [signs[1], signs[0]]).turned(),
+            false => Pairs::of_sum(&grid, [&a, &b], signs, fused),
+            true => Pairs::of_sum(&grid, [&b, &a], [signs[1], signs[0]], fused).turned(),
         };
         self.spread_pairs(index, &grid, [&a, &b], &pairs, blocks)
     }
@@ -337,7 +351,7 @@ impl Builder<'_> {
         grid: &Grid,
         [all, part]: [&Operand<'_>; 2],
     ) -> Result<bool, QuantiseError> {
-        let pairs = Pairs::of_product(grid, [all, part]);
+        let pairs = Pairs::of_product(grid, [all, part], self.fused(index, grid));
         self.spread_pairs(index, grid, [all, part], &pairs, part.view.len())
     }
 
@@ -472,7 +486,7 @@ impl Builder<'_> {
         let (Some(a), Some(b)) = (self.factor(&factors[0]), self.factor(&factors[1])) else {
             return Ok(false);
         };
-        let pairs = Pairs::of_product(&grid, [&a, &b]);
+        let pairs = Pairs::of_product(&grid, [&a, &b], self.fused(index, &grid));
         let term =
             |t: &FloatTerm| Term { input: self.view(&t.input), coefficient: 1, target: t.target.clone() };
         let terms = factors.each_ref().map(|terms| terms.iter().map(term).collect());

@@ -22,7 +22,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 use super::super::tensor::{Constant, Data};
-use super::{QLINEAR_AVERAGE_POOL, int_attribute, node};
+use super::{QLINEAR, int_attribute, node};
 
 /// Domain of ONNX Runtime's own operators.
 pub(super) const MICROSOFT: &str = "com.microsoft";
@@ -41,7 +41,7 @@ pub fn apart(graph: &mut GraphProto) {
             ("", "QLinearMatMul") => of_two("MatMul", &old, &mut made),
             (MICROSOFT, "QLinearAdd") => of_two("Add", &old, &mut made),
             (MICROSOFT, "QLinearMul") => of_two("Mul", &old, &mut made),
-            (MICROSOFT, "QLinearAveragePool") => of_one(QLINEAR_AVERAGE_POOL, &old, &mut made),
+            (MICROSOFT, "QLinearAveragePool") => of_one("AveragePool", &old, &mut made),
             (MICROSOFT, "QLinearGlobalAveragePool") => of_one("GlobalAveragePool", &old, &mut made),
             (MICROSOFT, "QLinearSigmoid") => of_one("Sigmoid", &old, &mut made),
             (MICROSOFT, "QLinearLeakyRelu") => of_one("LeakyRelu", &old, &mut made),
@@ -51,12 +51,21 @@ pub fn apart(graph: &mut GraphProto) {
     graph.node = made;
 }
 
-/// Averages in ONNX's own words, for the float reference.
-pub fn without_own_averages(graph: &mut GraphProto) {
-    let own = |node: &&mut NodeProto| format!("{}.{}", node.domain, node.op_type) == QLINEAR_AVERAGE_POOL;
-    for node in graph.node.iter_mut().filter(own) {
-        (node.domain, node.op_type) = (String::new(), "AveragePool".into());
+/// What ONNX Runtime's own operators compute, in ONNX's words, for the float reference.
+pub fn without_own(graph: &mut GraphProto) {
+    for node in &mut graph.node {
+        let name = format!("{}.{}", node.domain, node.op_type);
+        if let Some(operator) = name.strip_prefix(QLINEAR) {
+            (node.domain, node.op_type) = (String::new(), operator.into());
+        }
     }
+}
+
+/// What ONNX Runtime's own operator computes of real numbers.
+fn own(operator: &str, inputs: &[&str], output: &str) -> NodeProto {
+    let name = format!("{QLINEAR}{operator}");
+    let (domain, operator) = name.rsplit_once('.').unwrap_or(("", operator));
+    NodeProto { domain: domain.into(), ..node(operator, &NodeProto::default(), inputs, output) }
 }
 
 /// `value` by its scale and zero point.
@@ -232,7 +241,10 @@ fn of_two(operator: &str, old: &NodeProto, made: &mut Vec<NodeProto>) {
     let left = real(made, [a, s, z], part("left"), 1);
     let right = real(made, [b, t, v], part("right"), 1);
     let result = part("result");
-    made.push(node(operator, &NodeProto::default(), &[&left, &right], &result));
+    made.push(match operator {
+        "MatMul" => node(operator, &NodeProto::default(), &[&left, &right], &result),
+        _ => own(operator, &[&left, &right], &result),
+    });
     made.push(node("QuantizeLinear", old, &[&result, u, y], &output));
 }
 
@@ -246,9 +258,10 @@ fn of_one(operator: &str, old: &NodeProto, made: &mut Vec<NodeProto>) {
     let part = |name: &str| format!("{output}.{name}");
     let input = real(made, [x, s, z], part("input"), 1);
     let result = part("result");
-    let (domain, operator) = operator.rsplit_once('.').unwrap_or(("", operator));
-    let mut of_real = node(operator, &NodeProto::default(), &[&input], &result);
-    of_real.domain = domain.into();
+    let mut of_real = match operator {
+        "AveragePool" => own(operator, &[&input], &result),
+        _ => node(operator, &NodeProto::default(), &[&input], &result),
+    };
     of_real.attribute = old.attribute.iter().filter(|a| a.name != "channels_last").cloned().collect();
     made.extend([of_real, node("QuantizeLinear", old, &[&result, u, y], &output)]);
 }
