@@ -285,6 +285,27 @@ def windows(form, scales, zero, result, shape, **kind):
     return model(nodes, constants, [1, 2, 7, 9], [1, 2, *shape]), float(constants["sy"])
 
 
+def spread(operator, form, scales, kind, kernel, turned):
+    """A tensor and its maxima over `kernel` under one operator, as one of ONNX Runtime's own or between pairs; the maxima first if `turned`."""
+    zeros = (100, 20, 60) if kind is np.uint8 else (-20, -90, 11)
+    constants = {name: np.float32(scale) for name, scale in zip(("sx", "sm", "sy"), scales)}
+    constants |= {name: kind(zero) for name, zero in zip(("zx", "zm", "zy"), zeros)}
+    node = helper.make_node
+    nodes = [
+        node("QuantizeLinear", ["x", "sx", "zx"], ["q"]), node("DequantizeLinear", ["q", "sx", "zx"], ["d"]),
+        node("MaxPool", ["d"], ["m"], kernel_shape=kernel, strides=[1, 1]), node("QuantizeLinear", ["m", "sm", "zm"], ["r"]),
+    ]
+    operands = [["q", "sx", "zx"], ["r", "sm", "zm"]]
+    operands = operands[::-1] if turned else operands
+    if form == "pairs":
+        nodes += [node("DequantizeLinear", operand, [f"o{at}"]) for at, operand in enumerate(operands)]
+        nodes += [node(operator, ["o0", "o1"], ["p"]), node("QuantizeLinear", ["p", "sy", "zy"], ["o"])]
+    else:
+        nodes += [own("QLinear" + operator, operands[0] + operands[1] + ["sy", "zy"], ["o"])]
+    nodes += [node("DequantizeLinear", ["o", "sy", "zy"], ["y"])]
+    return model(nodes, constants, [1, 3, 7, 5], [1, 3, 7, 5]), float(constants["sy"])
+
+
 def average_of_many(sx, sy):
     """QLinearGlobalAveragePool of more integers than a table holds the sums of."""
     constants = {"sx": np.float32(sx), "zx": u8(114), "sy": np.float32(sy), "zy": u8(97)}
@@ -461,6 +482,13 @@ cases += [
     case("windows that overlap, signed", *windows("operator", [1 / 51, 1 / 51], np.int8(-3), np.int8(8), [6, 8], kernel_shape=[2, 2]), (1, 2, 7, 9), (100, -100)),
     case("windows of one scale, signed pairs", *windows("pairs", [0.0117, 0.0117], np.int8(-128), np.int8(-128), [6, 8], kernel_shape=[2, 2]), (1, 2, 7, 9), (100, -100)),
     case("windows with padding that does not count", *windows("pairs", [0.0231, 0.0231], u8(99), u8(12), [7, 9], kernel_shape=[3, 3], pads=[1, 1, 1, 1]), (1, 2, 7, 9), (100, -100)),
+    case("sum with one for each channel", *spread("Add", "operator", [0.0171, 0.0122, 0.0261], np.uint8, [7, 5], False), (1, 3, 7, 5), (100, -100)),
+    case("sum with one for each column, signed", *spread("Add", "operator", [2.0**-5, 0.0122, 0.0373], np.int8, [7, 1], True), (1, 3, 7, 5), (100, -100)),
+    case("sum of signed pairs", *spread("Add", "pairs", [0.0171, 2.0**-6, 0.0261], np.int8, [1, 1], False), (1, 3, 7, 5), (100, -100)),
+    case("difference from one for each row", *spread("Sub", "pairs", [0.0171, 0.0122, 0.0261], np.uint8, [1, 5], True), (1, 3, 7, 5), (100, -100)),
+    case("difference of one scale", *spread("Sub", "pairs", [0.0171, 0.0171, 0.0342], np.uint8, [1, 1], False), (1, 3, 7, 5), (100, -100)),
+    case("product with one for each channel, scales that make ties", *spread("Mul", "operator", [0.0171, 2.0**-5, 0.0171], np.uint8, [7, 5], False), (1, 3, 7, 5), (100, -100)),
+    case("product of signed pairs, one for each row", *spread("Mul", "pairs", [0.0171, 2.0**-5, 0.0171], np.int8, [1, 5], True), (1, 3, 7, 5), (100, -100)),
     case("windows with padding that counts", *windows("operator", [0.0231, 0.0231], u8(0), u8(0), [5, 4], kernel_shape=[3, 4], pads=[1, 1, 2, 1], strides=[2, 2], count_include_pad=1),
          (1, 2, 7, 9), (100, -100)),
 ]

@@ -99,7 +99,12 @@ fn the_digits_model_is_proven_with_cells_that_grow_with_the_data() {
 #[test]
 fn quantised_networks_are_proven_to_give_what_a_runtime_gives() {
     let cases = crate::quantise::grid::tests::cases();
-    for name in ["pairs by channel", "windows of one scale", "windows with padding that does not count"] {
+    for name in [
+        "pairs by channel",
+        "windows of one scale",
+        "windows with padding that does not count",
+        "sum with one for each column, signed",
+    ] {
         let case = cases.iter().find(|case| case.name == name).unwrap();
         let model = crate::onnx::import(&case.bytes()).unwrap();
         let (graph, weights, report) = quantise(&model, &case.records, &QuantiseOptions::default()).unwrap();
