@@ -8,8 +8,9 @@
 
 use std::sync::Arc;
 
+use super::grid_pairs::PAIRED_MIN;
+use super::grid_product::Product;
 use super::grid_round::{Rounding, Sums};
-use super::grid_sum::{PAIRED_MIN, Product};
 use super::linear::output_scale;
 use super::sum::round_scale;
 use super::{Builder, Figures, QuantiseError, Scaled};

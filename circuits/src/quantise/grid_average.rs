@@ -18,8 +18,8 @@
 
 use std::collections::BTreeMap;
 
+use super::grid_operand::Operand;
 use super::grid_round::{Rounding, Sums};
-use super::grid_sum::Operand;
 use super::grid_window::{Corrections, Decision, Reached};
 use super::{Builder, Figures, QuantiseError};
 use crate::float::{FloatTerm, Grid};
@@ -179,9 +179,7 @@ impl Builder<'_> {
         let pairs = |factor| sums_of(&self.view(operand.view), factor, windows.iter().enumerate());
         if reach <= self.table_top() {
             let linear = Linear::Combine { terms: pairs(1), constant: 0 };
-            let entries: Vec<i32> =
-                (-reach..=reach).map(|sum| self.saturated(index, grid, of(sum)) as i32).collect();
-            let table = self.listed("average", reach, |q| entries[(q + reach) as usize]);
+            let table = self.saturating(index, grid, ("average", reach), of);
             self.push_result(index, "sum", linear, table, reach, grid, bit_exact)?;
             return Ok(true);
         }
@@ -236,38 +234,26 @@ impl Builder<'_> {
             return Ok(false);
         }
         let deviation = match &tables {
-            Some(tables) => self.push_deviation(index, operand, windows, tables, reach)?,
-            None => Vec::new(),
+            Some(tables) => Some((tables, self.push_deviation(index, operand, windows, tables, reach)?)),
+            None => None,
         };
         let mut parts = Vec::with_capacity(groups.len());
         for (at, group) in groups.iter().enumerate() {
             let what = if groups.len() == 1 { String::new() } else { format!("part{at}.") };
-            let own = |o: &usize| &windows[*o];
-            let sums =
-                |factor| sums_of(&self.view(operand.view), factor, group.outputs.iter().map(own).enumerate());
-            let entry = |sum: i64, carry: i64| {
-                let least = group.decisions[(sum.clamp(lo, hi) - lo) as usize].least;
-                let v = least + carry;
-                if groups.len() == 1 { self.saturated(index, grid, v) as i32 } else { v as i32 }
+            let deviation = deviation.as_ref().filter(|_| hinges(group));
+            let linear = self.push_group(index, &what, (operand, windows), group, deviation)?;
+            let of = |q: i64| {
+                let (sum, carry) =
+                    if deviation.is_some() { (q.div_euclid(2), q.rem_euclid(2)) } else { (q, 0) };
+                group.decisions[(sum.clamp(lo, hi) - lo) as usize].least + carry
             };
-            let (terms, reach, entries): (_, _, Vec<i32>) = match tables.as_ref().filter(|_| hinges(group)) {
-                None => (sums(1), reach, (-reach..=reach).map(|q| entry(q, 0)).collect()),
-                Some(tables) => {
-                    let reach = 2 * reach + 1;
-                    let entries = (-reach..=reach).map(|q| entry(q.div_euclid(2), q.rem_euclid(2))).collect();
-                    let (mut terms, once) = (sums(2), sums(1));
-                    let carry = self.push_carry(index, &what, (tables, &deviation), group, once)?;
-                    terms.push(plain(carry, group.outputs.len()));
-                    (terms, reach, entries)
-                }
-            };
-            let table = self.listed("average", reach, |q| entries[(q + reach) as usize]);
-            let linear = Linear::Combine { terms, constant: 0 };
+            let reach = if deviation.is_some() { 2 * reach + 1 } else { reach };
             if groups.len() == 1 {
+                let table = self.saturating(index, grid, ("average", reach), of);
                 self.push_result(index, "sum", linear, table, reach, grid, true)?;
                 return Ok(true);
             }
-            let flat = vec![group.outputs.len()];
+            let (table, flat) = (self.listed("average", reach, |q| of(q) as i32), vec![group.outputs.len()]);
             parts.push(self.push_step(index, &format!("{what}sum"), linear, 0, table, flat, reach, 1.0)?);
         }
         let terms = parts.iter().zip(&groups).map(|(part, group)| {
@@ -276,10 +262,29 @@ impl Builder<'_> {
         });
         let linear = Linear::Combine { terms: terms.collect(), constant: 0 };
         let reach = grid.hi.max(-grid.lo);
-        let entries: Vec<i32> = (-reach..=reach).map(|v| self.saturated(index, grid, v) as i32).collect();
-        let table = self.listed("joined", reach, |q| entries[(q + reach) as usize]);
+        let table = self.saturating(index, grid, ("joined", reach), |v| v);
         self.push_result(index, "sum", linear, table, reach, grid, true)?;
         Ok(true)
+    }
+
+    /// The sums of a group's integers; where halves hinge on deviations, twice the sums and the carry.
+    fn push_group(
+        &mut self,
+        index: usize,
+        what: &str,
+        (operand, windows): (&Operand<'_>, &[Window]),
+        group: &Group,
+        deviation: Option<&(&Tables<'_>, Vec<Term>)>,
+    ) -> Result<Linear, QuantiseError> {
+        let own = |output: &usize| &windows[*output];
+        let input = self.view(operand.view);
+        let sums = |factor| sums_of(&input, factor, group.outputs.iter().map(own).enumerate());
+        let Some((tables, deviation)) = deviation else {
+            return Ok(Linear::Combine { terms: sums(1), constant: 0 });
+        };
+        let carry = self.push_carry(index, what, (tables, deviation), group, sums(1))?;
+        let terms = sums(2).into_iter().chain([plain(carry, group.outputs.len())]).collect();
+        Ok(Linear::Combine { terms, constant: 0 })
     }
 
     /// The windows by their counts, each with what a runtime makes of sums. Returns none if more than two results are possible for one sum of
@@ -404,6 +409,7 @@ fn plain(tensor: TensorId, len: usize) -> Term {
 mod tests {
     use tract_onnx::pb::tensor_proto::DataType::Uint8;
 
+    use crate::import;
     use crate::import::check::{Onnx, ints};
     use crate::{QuantiseOptions, QuantiseReport, quantise, quantise_record, run};
 
@@ -467,5 +473,17 @@ mod tests {
         assert!(report.q_bits > 16, "{}", report.q_bits);
         let fixed = QuantiseOptions { q_bits: Some(12), ..QuantiseOptions::default() };
         assert_eq!(averages(1.0 / 51.0, (4, 4), &fixed).0.nodes[1].bit_exact, Some(false));
+    }
+
+    #[test]
+    fn operators_of_the_runtime_with_channels_last_are_refused() {
+        let onnx = Onnx::new(&[1, 3, 4, 4]).floats("s", &[], vec![0.5]).bytes("z", &[], Uint8, &[0]);
+        let onnx = onnx.node("QuantizeLinear", &["x", "s", "z"], "q", vec![]);
+        let attributes = vec![crate::import::check::int("channels_last", 1)];
+        let mut proto =
+            onnx.node("QLinearGlobalAveragePool", &["q", "s", "z", "s", "z"], "y", attributes).proto("y");
+        proto.graph.as_mut().unwrap().node[1].domain = "com.microsoft".into();
+        let bytes = prost::Message::encode_to_vec(&proto);
+        assert!(import(&bytes).unwrap_err().to_string().contains("com.microsoft.QLinearGlobalAveragePool"));
     }
 }

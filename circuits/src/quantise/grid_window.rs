@@ -280,7 +280,7 @@ mod tests {
 
     use super::*;
 
-    /// Adds up integers in single precision and by residues, and compares them; `of` tells the result of a number.
+    /// Adds up integers in single precision and by deviations, and compares them; `of` tells the result of a number.
     fn check(scale: f32, range: (i64, i64), integers: &[i64], of: &dyn Fn(f32) -> i64) -> Result<(), String> {
         let reached = Reached::of(scale, range, integers.len()).ok_or("out of reach")?;
         let decisions = reached.decide(of).ok_or("more than two results")?;
