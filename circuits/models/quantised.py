@@ -306,6 +306,23 @@ def spread(operator, form, scales, kind, kernel, turned):
     return model(nodes, constants, [1, 3, 7, 5], [1, 3, 7, 5]), float(constants["sy"])
 
 
+def of_integers(kind, zero):
+    """A network whose record is integers: QLinearConv, and the record itself as numbers that are added."""
+    element = TensorProto.UINT8 if kind is np.uint8 else TensorProto.INT8
+    constants = {
+        "sx": np.float32(0.0231), "zx": kind(zero), "s1": np.float32(0.0479), "z1": kind(11), "sy": np.float32(0.0713), "zy": kind(60),
+        "w1": np.arange(-13, 23).reshape(2, 2, 3, 3).astype(np.int8), "t1": np.float32(0.0031), "zw": np.int8(0),
+    }
+    nodes = [
+        helper.make_node("QLinearConv", ["x", "sx", "zx", "w1", "t1", "zw", "s1", "z1"], ["c"], pads=[1, 1, 1, 1]),
+        own("QLinearAdd", ["x", "sx", "zx", "c", "s1", "z1", "sy", "zy"], ["o"]),
+        helper.make_node("DequantizeLinear", ["o", "sy", "zy"], ["y"]),
+    ]
+    made = model(nodes, constants, [1, 2, 5, 5], [1, 2, 5, 5])
+    made.graph.input[0].type.tensor_type.elem_type = element
+    return made, float(constants["sy"])
+
+
 def average_of_many(sx, sy):
     """QLinearGlobalAveragePool of more integers than a table holds the sums of."""
     constants = {"sx": np.float32(sx), "zx": u8(114), "sy": np.float32(sy), "zy": u8(97)}
@@ -413,9 +430,12 @@ def close(name, made, shape, rows=None):
     }
 
 
-def case(name, made, scale, shape, edges=()):
+def case(name, made, scale, shape, edges=(), kind=None):
     session = ort.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
     records = [RNG.normal(0, 1 + seed / 4, shape).astype(np.float32).round(3) for seed in range(12)]
+    if kind:
+        ends = np.iinfo(kind)
+        records = [RNG.integers(ends.min, ends.max + 1, shape).astype(kind) for _ in range(12)]
     # The ends of the input's range, in all places or at random.
     for edge in edges:
         records += [np.full(shape, edge, np.float32), (edge * RNG.choice([-1, 1], shape)).astype(np.float32)]
@@ -489,6 +509,9 @@ cases += [
     case("difference of one scale", *spread("Sub", "pairs", [0.0171, 0.0171, 0.0342], np.uint8, [1, 1], False), (1, 3, 7, 5), (100, -100)),
     case("product with one for each channel, scales that make ties", *spread("Mul", "operator", [0.0171, 2.0**-5, 0.0171], np.uint8, [7, 5], False), (1, 3, 7, 5), (100, -100)),
     case("product of signed pairs, one for each row", *spread("Mul", "pairs", [0.0171, 2.0**-5, 0.0171], np.int8, [1, 5], True), (1, 3, 7, 5), (100, -100)),
+    case("record of integers", *of_integers(np.uint8, 114), (1, 2, 5, 5), kind=np.uint8),
+    case("record of integers without a zero point", *of_integers(np.uint8, 0), (1, 2, 5, 5), kind=np.uint8),
+    case("record of integers, signed", *of_integers(np.int8, -7), (1, 2, 5, 5), kind=np.int8),
     case("windows with padding that counts", *windows("operator", [0.0231, 0.0231], u8(0), u8(0), [5, 4], kernel_shape=[3, 4], pads=[1, 1, 2, 1], strides=[2, 2], count_include_pad=1),
          (1, 2, 7, 9), (100, -100)),
 ]

@@ -4,7 +4,7 @@
 
 use tract_onnx::pb::tensor_proto::DataType;
 
-use super::{Constant, Data, Importer, OnnxNode, Problem, Value, axis};
+use super::{Activation, Constant, Data, Importer, OnnxNode, Problem, Value, axis, rewrite};
 use crate::float::{FloatOp, FloatTerm, Grid};
 use crate::graph::TensorId;
 
@@ -46,11 +46,7 @@ impl Parameters {
 pub fn quantize(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<(), Problem> {
     let operand = importer.activation(node, 0)?;
     let (scale, zero) = Parameters::read(importer, node)?.one()?;
-    let (lo, hi) = match node.input(2).map(|name| importer.element_type(name)) {
-        None | Some(Some(DataType::Uint8)) => (0, 255),
-        Some(Some(DataType::Int8)) => (-128, 127),
-        _ => return Err(Problem::unsupported("a zero point that is no 8-bit initialiser")),
-    };
+    let (lo, hi) = range_of(importer, node)?;
     if !(lo..=hi).contains(&zero) {
         return Err(Problem::malformed(format!("zero point {zero}")));
     }
@@ -100,6 +96,9 @@ pub fn dequantize(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<()
     }
     let operand = importer.activation(node, 0)?;
     let (scale, zero) = parameters.one()?;
+    if node.flag(rewrite::OF_RECORD)? {
+        return record(importer, node, &operand, (scale, zero));
+    }
     match grid_of(importer, operand.view.tensor) {
         Some(grid) if (grid.scale, grid.zero) == (scale, zero) => {
             importer.emit_view(node, &operand, operand.view.clone());
@@ -109,6 +108,40 @@ pub fn dequantize(importer: &mut Importer<'_>, node: &OnnxNode<'_>) -> Result<()
             Err(Problem::unsupported("another scale or zero point than the tensor was quantised with"))
         }
         None => Err(Problem::unsupported("of a tensor that no QuantizeLinear made")),
+    }
+}
+
+/// Integers of the record, which stay what they are; what they stand for is a number of each.
+fn record(
+    importer: &mut Importer<'_>,
+    node: &OnnxNode<'_>,
+    operand: &Activation,
+    (scale, zero): (f32, i64),
+) -> Result<(), Problem> {
+    let (lo, hi) = range_of(importer, node)?;
+    let maker = &mut importer.nodes[operand.view.tensor.0];
+    let own = Grid { scale: 1.0, zero: 0, lo, hi, raw: false };
+    match &maker.grid {
+        Some(known) if *known != own => {
+            return Err(Problem::unsupported("of a record that other nodes read as other integers"));
+        }
+        _ => maker.grid = Some(own),
+    }
+    let terms = vec![FloatTerm { input: operand.view.clone(), factor: scale, target: None }];
+    let constant = -(zero as f32) * scale;
+    importer.emit(node, FloatOp::Sum { terms, constant }, operand.shape().to_vec())?;
+    if let Some(made) = importer.nodes.last_mut() {
+        made.grid = Some(Grid { scale, zero, lo: lo - zero, hi: hi - zero, raw: false });
+    }
+    Ok(())
+}
+
+/// The least and the largest integer of the zero point's type.
+fn range_of(importer: &Importer<'_>, node: &OnnxNode<'_>) -> Result<(i64, i64), Problem> {
+    match node.input(2).map(|name| importer.element_type(name)) {
+        None | Some(Some(DataType::Uint8)) => Ok((0, 255)),
+        Some(Some(DataType::Int8)) => Ok((-128, 127)),
+        _ => Err(Problem::unsupported("a zero point that is no 8-bit initialiser")),
     }
 }
 
@@ -166,6 +199,7 @@ fn weights(
 #[cfg(test)]
 mod tests {
     use tract_onnx::pb::tensor_proto::DataType::{Int8, Uint8};
+    use tract_onnx::pb::type_proto;
 
     use super::super::check::{Onnx, int, noise};
     use crate::{FloatModel, QuantiseError, QuantiseOptions, QuantiseReport, quantise, quantise_record, run};
@@ -215,6 +249,24 @@ mod tests {
         let (graph, weights, _) = quantise(&model, &[record.to_vec()], &QuantiseOptions::default()).unwrap();
         let integers = quantise_record(&graph, &record).unwrap();
         assert_eq!(run(&graph, &weights, &integers).unwrap().output, [111, 118, 119, 119, 120, 123, 255]);
+    }
+
+    #[test]
+    fn integers_of_the_record_are_of_one_type() {
+        for (zero, accepted) in [("z", true), ("n", false)] {
+            let onnx = Onnx::new(&[1, 4]).floats("s", &[], vec![0.5]).bytes("z", &[], Uint8, &[7]);
+            let onnx = onnx.bytes("n", &[], Int8, &[7]).floats("t", &[], vec![0.25]);
+            let onnx = onnx.node("DequantizeLinear", &["x", "s", "z"], "d", vec![]);
+            let onnx = onnx.node("DequantizeLinear", &["x", "t", zero], "e", vec![]);
+            let mut proto = onnx.node("Add", &["d", "e"], "y", vec![]).proto("y");
+            let record = proto.graph.as_mut().unwrap().input[0].r#type.as_mut().unwrap().value.as_mut();
+            let Some(type_proto::Value::TensorType(tensor)) = record else { panic!("a tensor") };
+            tensor.elem_type = Uint8.into();
+            let made = crate::import(&prost::Message::encode_to_vec(&proto));
+            assert_eq!(made.is_ok(), accepted, "{zero}");
+            let reason = made.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(accepted || reason.contains("other integers"), "{reason}");
+        }
     }
 
     #[test]

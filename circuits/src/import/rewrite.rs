@@ -56,6 +56,8 @@ pub use dynamic::note;
 pub(super) const MASKED_SOFTMAX: &str = "kiln.internal.MaskedSoftmax";
 /// `Gather` of constant rows by computed numbers.
 pub(super) const EMBEDDING: &str = "kiln.internal.Embedding";
+/// Of a `DequantizeLinear`: that it reads a record of integers.
+pub(super) const OF_RECORD: &str = "kiln.internal.OfRecord";
 /// Before the name of what ONNX Runtime's own operator on quantised tensors computes; the same between pairs has another arithmetic.
 pub(super) const QLINEAR: &str = "kiln.internal.QLinear";
 
@@ -66,6 +68,7 @@ pub fn reference(proto: &ModelProto, nodes: Vec<NodeProto>, constants: Vec<Tenso
         logic::without_masks(graph);
         embedding::without_lookups(graph);
         quantised::without_own(graph);
+        quantised::with_integers(graph);
         graph.node.extend(nodes);
         graph.initializer.extend(constants);
     }

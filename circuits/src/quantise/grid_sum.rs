@@ -21,6 +21,9 @@ use crate::graph::{Linear, TensorId, Term, View};
 /// Largest factor of an operand in front of one table.
 const RATIO_MAX: i64 = 16;
 
+/// How near to a half a number is that several roundings could take to either side.
+const TIE: f32 = 1.0 / 4096.0;
+
 /// Tables of both operands whose entries add up, and whose ranks tell whether one more is added.
 struct Ranked {
     base: [Vec<i64>; 2],
@@ -88,6 +91,36 @@ impl Pairs {
 }
 
 impl Builder<'_> {
+    /// A multiple of one tensor and a constant: float node `index`. Returns whether it could be computed in integers.
+    pub(super) fn exact_function(
+        &mut self,
+        index: usize,
+        terms: &[FloatTerm],
+        constant: f32,
+    ) -> Result<bool, QuantiseError> {
+        let node = &self.model.graph.nodes[index];
+        let Some(grid) = node.grid.clone().filter(|_| node.function.is_none()) else { return Ok(false) };
+        let [term] = terms else { return Ok(false) };
+        let Some(operand) = self.operand(&term.input).filter(|_| constant != 0.0 && term.target.is_none())
+        else {
+            return Ok(false);
+        };
+        let (scale, factor) = (operand.grid.scale, term.factor);
+        let number = |v: i64| (v as f32 * scale * factor + constant) / grid.scale;
+        // What several constants come to in single precision is not known, but not far from this.
+        let near = |v: i64| (number(v) - number(v).floor() - 0.5).abs() <= TIE;
+        let bit_exact = !(operand.range.0..=operand.range.1).any(near);
+        let reach = operand.magnitude();
+        if reach > self.table_top() {
+            return Ok(false);
+        }
+        let of = |v: i64| number(v).round_ties_even() as i64;
+        let table = self.saturating(index, &grid, ("of one number", reach), of);
+        let linear = Linear::Combine { terms: vec![self.term(operand.view, 1)], constant: 0 };
+        self.push_result(index, "table", linear, table, reach, &grid, bit_exact)?;
+        Ok(true)
+    }
+
     /// A sum of two tensors or an average: float node `index`; `hits` as from `sum::hits`. Returns whether it could be computed in integers.
     pub(super) fn exact_sum(
         &mut self,

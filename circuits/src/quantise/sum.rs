@@ -20,6 +20,9 @@ impl Builder<'_> {
         constant: f32,
     ) -> Result<(), QuantiseError> {
         let len: usize = self.model.graph.tensors[index].shape.iter().product();
+        if self.exact_function(index, terms, constant)? {
+            return Ok(());
+        }
         let hits = hits(terms, len);
         if let [term] = terms
             && constant == 0.0

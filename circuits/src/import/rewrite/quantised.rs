@@ -16,13 +16,13 @@
     deny(clippy::indexing_slicing, clippy::as_conversions, clippy::arithmetic_side_effects)
 )]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
 
 use super::super::tensor::{Constant, Data};
-use super::{QLINEAR, int_attribute, node};
+use super::{OF_RECORD, QLINEAR, int_attribute, node};
 
 /// Domain of ONNX Runtime's own operators.
 pub(super) const MICROSOFT: &str = "com.microsoft";
@@ -49,6 +49,7 @@ pub fn apart(graph: &mut GraphProto) {
         }
     }
     graph.node = made;
+    note_records(graph);
 }
 
 /// What ONNX Runtime's own operators compute, in ONNX's words, for the float reference.
@@ -59,6 +60,49 @@ pub fn without_own(graph: &mut GraphProto) {
             (node.domain, node.op_type) = (String::new(), operator.into());
         }
     }
+}
+
+/// Says of what dequantises a record of integers that it does, before these are taken as numbers.
+fn note_records(graph: &mut GraphProto) {
+    let integers: HashSet<String> =
+        graph.input.iter().filter(|input| is_small(input)).map(|input| input.name.clone()).collect();
+    let reads = |node: &&mut NodeProto| {
+        node.op_type == "DequantizeLinear" && node.input.first().is_some_and(|name| integers.contains(name))
+    };
+    let constants: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    for node in graph.node.iter_mut().filter(reads) {
+        if node.input.first().is_some_and(|name| !constants.contains(name.as_str())) {
+            node.attribute.push(int_attribute(OF_RECORD, 1));
+        }
+    }
+}
+
+/// Whether an input holds integers of 8 bits.
+fn is_small(input: &ValueInfoProto) -> bool {
+    let kind = input.r#type.as_ref().and_then(|kind| kind.value.as_ref());
+    let Some(type_proto::Value::TensorType(tensor)) = kind else { return false };
+    [DataType::Uint8, DataType::Int8].iter().any(|kind| tensor.elem_type == i32::from(*kind))
+}
+
+/// The record as the integers that it is, where it is dequantised, for the float reference.
+pub fn with_integers(graph: &mut GraphProto) {
+    let mut made = Vec::with_capacity(graph.node.len());
+    for mut old in std::mem::take(&mut graph.node) {
+        let of_record = old.attribute.iter().any(|a| a.name == OF_RECORD);
+        old.attribute.retain(|a| a.name != OF_RECORD);
+        let output = old.output.first().cloned().unwrap_or_default();
+        if of_record && let [x, _, rest @ ..] = old.input.as_mut_slice() {
+            let zero = rest.first().and_then(|zero| graph.initializer.iter().find(|i| i.name == *zero));
+            let of_type = zero.map_or(i32::from(DataType::Uint8), |zero| zero.data_type);
+            let whole = format!("{output}.integers");
+            let mut cast = node("Cast", &NodeProto::default(), &[x], &whole);
+            cast.attribute = vec![int_attribute("to", i64::from(of_type))];
+            made.push(cast);
+            *x = whole;
+        }
+        made.push(old);
+    }
+    graph.node = made;
 }
 
 /// What ONNX Runtime's own operator computes of real numbers.
