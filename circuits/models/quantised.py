@@ -241,21 +241,23 @@ def sum_of_two(scales):
     return model(nodes, constants, [1, 3, 7, 5], [1, 3, 7, 5]), float(constants["sy"])
 
 
+def under(operator, written, operands):
+    """Two quantised operands under one operator, as one of ONNX Runtime's own or between pairs, to `y` by the result's scale and zero point."""
+    node = helper.make_node
+    if written == "pairs":
+        nodes = [node("DequantizeLinear", operand, [f"r{at}"]) for at, operand in enumerate(operands)]
+        nodes += [node(operator, ["r0", "r1"], ["j"]), node("QuantizeLinear", ["j", "sy", "zy"], ["o"])]
+    else:
+        nodes = [own("QLinear" + operator, operands[0] + operands[1] + ["sy", "zy"], ["o"])]
+    return nodes + [node("DequantizeLinear", ["o", "sy", "zy"], ["y"])]
+
+
 def with_constant(operator, written, first):
     """A sum or a product with a constant of several dimensions."""
     constants = {"sx": np.float32(0.0171), "zx": u8(114), "s1": np.float32(0.0122), "z1": u8(31), "sy": np.float32(0.0233 if operator == "Add" else 0.0131),
                  "zy": u8(77), "c": RNG.integers(0, 256, (3, 1, 5)).astype(np.uint8)}
-    node = helper.make_node
-    nodes = [node("QuantizeLinear", ["x", "sx", "zx"], ["q"])]
     operands = [["q", "sx", "zx"], ["c", "s1", "z1"]]
-    if first:
-        operands.reverse()
-    if written == "pairs":
-        nodes += [node("DequantizeLinear", operand, [f"r{at}"]) for at, operand in enumerate(operands)]
-        nodes += [node(operator, ["r0", "r1"], ["j"]), node("QuantizeLinear", ["j", "sy", "zy"], ["o"])]
-    else:
-        nodes += [own("QLinear" + operator, operands[0] + operands[1] + ["sy", "zy"], ["o"])]
-    nodes += [node("DequantizeLinear", ["o", "sy", "zy"], ["y"])]
+    nodes = [helper.make_node("QuantizeLinear", ["x", "sx", "zx"], ["q"])] + under(operator, written, operands[::-1] if first else operands)
     return model(nodes, constants, [1, 3, 7, 5], [1, 3, 7, 5]), float(constants["sy"])
 
 
@@ -296,13 +298,7 @@ def spread(operator, form, scales, kind, kernel, turned):
         node("MaxPool", ["d"], ["m"], kernel_shape=kernel, strides=[1, 1]), node("QuantizeLinear", ["m", "sm", "zm"], ["r"]),
     ]
     operands = [["q", "sx", "zx"], ["r", "sm", "zm"]]
-    operands = operands[::-1] if turned else operands
-    if form == "pairs":
-        nodes += [node("DequantizeLinear", operand, [f"o{at}"]) for at, operand in enumerate(operands)]
-        nodes += [node(operator, ["o0", "o1"], ["p"]), node("QuantizeLinear", ["p", "sy", "zy"], ["o"])]
-    else:
-        nodes += [own("QLinear" + operator, operands[0] + operands[1] + ["sy", "zy"], ["o"])]
-    nodes += [node("DequantizeLinear", ["o", "sy", "zy"], ["y"])]
+    nodes += under(operator, form, operands[::-1] if turned else operands)
     return model(nodes, constants, [1, 3, 7, 5], [1, 3, 7, 5]), float(constants["sy"])
 
 

@@ -166,7 +166,8 @@ pub enum FloatOp {
     MatMul { input: View, weight: FloatWeight, bias: Option<FloatWeight> },
     /// (B,M,K) view times (B,K,N) view, times a factor.
     BatchMatMul { left: View, right: View, factor: f32 },
-    /// Sum of terms, element by element, and of sums over blocks that come back to each element of their block.
+    /// Sum of terms, element by element, and of sums over blocks that come back to each element of their block; a runtime's arithmetic takes the
+    /// sums before the terms if `sums_first`.
     Spread { terms: Vec<FloatPart>, sums: Vec<FloatPart>, blocks: usize, sums_first: bool },
     /// `e^x / Σ e^x` over the rows of a (rows, columns) view, or its logarithm. With a mask, `input` is the masked scores' shape and
     /// order only.

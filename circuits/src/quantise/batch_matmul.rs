@@ -111,12 +111,11 @@ impl Builder<'_> {
             false => [&b, &a],
         };
         let large = left.len().max(right.len()) >= PAIRED_MIN;
-        let fused = self.fused(index, &grid);
-        if of_two && (large || !fused) && self.spread_product(index, &grid, spread)? {
-            return Ok(true);
+        if of_two && !self.fused(index, &grid) {
+            return self.spread_product(index, &grid, spread);
         }
-        if of_two && !fused {
-            return Ok(false);
+        if of_two && large && self.spread_product(index, &grid, spread)? {
+            return Ok(true);
         }
         let Some(rounding) = Rounding::of(&sums, self.graph.shift, self.graph.q_bits, false) else {
             return if of_two { self.spread_product(index, &grid, spread) } else { Ok(false) };

@@ -7,7 +7,7 @@
 //! `v = f(a) = saturate(round(single(a)·M))`, `M = (s_x·t)/s_y`, in single precision and halves to even: `grid_round.rs`, which also
 //! takes products of two tensors' matrices (`batch_matmul.rs`). Sums of two tensors, products of two, joins, averages: `grid_sum.rs` and its neighbours.
 //!
-//! Everything else (sums that spread, what real numbers are computed between) is requantised first, to `s_y/32` or as fine as the table range
+//! Everything else (what real numbers are computed between) is requantised first, to `s_y/32` or as fine as the table range
 //! allows, and then rounded to `v`, so that it may differ by one from what a runtime gives; `NodeReport::bit_exact` tells.
 
 use super::grid_round::{Line, Rounding, Sums};

@@ -27,6 +27,7 @@ use crate::graph::{Linear, TensorId, Term, View};
 
 /// Most elements of a window whose sums are followed one after the other.
 const WINDOW_MAX: usize = 64;
+
 /// What an element of the result is the average of.
 #[derive(Clone)]
 struct Window {

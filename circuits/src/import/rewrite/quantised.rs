@@ -64,17 +64,14 @@ pub fn without_own(graph: &mut GraphProto) {
 
 /// Says of what dequantises a record of integers that it does, before these are taken as numbers.
 fn note_records(graph: &mut GraphProto) {
-    let integers: HashSet<String> =
-        graph.input.iter().filter(|input| is_small(input)).map(|input| input.name.clone()).collect();
-    let reads = |node: &&mut NodeProto| {
-        node.op_type == "DequantizeLinear" && node.input.first().is_some_and(|name| integers.contains(name))
-    };
     let constants: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
-    for node in graph.node.iter_mut().filter(reads) {
-        if node.input.first().is_some_and(|name| !constants.contains(name.as_str())) {
-            node.attribute.push(int_attribute(OF_RECORD, 1));
-        }
-    }
+    let inputs = graph.input.iter().filter(|input| is_small(input)).map(|input| input.name.as_str());
+    let records: HashSet<&str> = inputs.filter(|name| !constants.contains(name)).collect();
+    let reads = |node: &&mut NodeProto| {
+        node.op_type == "DequantizeLinear" && node.input.first().is_some_and(|x| records.contains(x.as_str()))
+    };
+    let note = |node: &mut NodeProto| node.attribute.push(int_attribute(OF_RECORD, 1));
+    graph.node.iter_mut().filter(reads).for_each(note);
 }
 
 /// Whether an input holds integers of 8 bits.
